@@ -1,0 +1,56 @@
+"""Cold Diffusion in JAX: restoring and generating images without noise.
+
+    x_t     = D(x_0, t)                          a degradation, t = 0 ... T
+    x0_hat  = R(x_t, t)                          a network trained to undo it
+    Alg. 1:   x_s = D(x0_hat, s)
+    Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
+
+Training is imported by name, `from colddiff_jax.training import train_and_evaluate`,
+since it alone needs Orbax, Grain and TensorFlow Datasets.
+
+Reference:
+    Bansal et al., "Cold Diffusion: Inverting Arbitrary Image Transforms Without Noise",
+    NeurIPS 2023, arXiv:2208.09392.
+"""
+
+from colddiff_jax import degradations, losses, metrics, models, sampling, schedules
+from colddiff_jax.degradations import (
+    Degradation,
+    from_function,
+    gaussian_blur,
+    gaussian_mask,
+)
+from colddiff_jax.errors import InputError
+from colddiff_jax.images import to_float, to_uint8
+from colddiff_jax.losses import restoration_loss
+from colddiff_jax.models import UNet
+from colddiff_jax.sampling import (
+    SampleResult,
+    restore_direct,
+    sample_alg1,
+    sample_alg2,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Degradation",
+    "InputError",
+    "SampleResult",
+    "UNet",
+    "degradations",
+    "from_function",
+    "gaussian_blur",
+    "gaussian_mask",
+    "losses",
+    "metrics",
+    "models",
+    "restoration_loss",
+    "restore_direct",
+    "sample_alg1",
+    "sample_alg2",
+    "sampling",
+    "schedules",
+    "to_float",
+    "to_uint8",
+]

@@ -1,0 +1,16 @@
+"""Data sources and the input pipeline; importing it loads neither TFDS nor Grain."""
+
+from colddiff_jax.data.pipeline import Preprocessing, test_images, train_batches
+from colddiff_jax.data.sources import SOURCES, Images, ImageSplits, digits, npz, tfds
+
+__all__ = [
+    "SOURCES",
+    "ImageSplits",
+    "Images",
+    "Preprocessing",
+    "digits",
+    "npz",
+    "test_images",
+    "tfds",
+    "train_batches",
+]

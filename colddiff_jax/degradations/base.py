@@ -1,0 +1,160 @@
+"""What a degradation is, and the checks that all of them share.
+
+Conventions, here and everywhere: images are float, NHWC, in [-1, 1], and nothing clips
+them; the step t is int32 in 0..T, a scalar or one per example; D(x, 0) is x bit for bit
+and D(x, T) is the most degraded image.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, Self, runtime_checkable
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@runtime_checkable
+class Degradation(Protocol):
+    """A degradation of growing severity, x_t = D(x_0, t) for t = 0 ... T.
+
+    Every degradation is a frozen dataclass registered as a pytree: its tables and
+    random draws are leaves, `num_steps` is static. It therefore crosses `jit`, `pmap`,
+    `vmap`, `scan` and `grad` as an ordinary argument.
+
+    Attributes:
+        num_steps: T, the number of degradation steps.
+
+    Example:
+        >>> import jax, colddiff_jax as cd
+        >>> stds = cd.schedules.constant(num_steps=4, value=1.0)
+        >>> degrade = cd.gaussian_blur(8, stds, kernel_size=3)
+        >>> degrade(jax.numpy.ones((2, 8, 8, 3)), t=4).shape
+        (2, 8, 8, 3)
+
+    Reference:
+        Bansal et al. (2022), arXiv:2208.09392, section 3.
+    """
+
+    @property
+    def num_steps(self) -> int:
+        """T, the number of degradation steps."""
+        ...
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Draws everything random, once per example of images of `shape` [B, H, W, C].
+
+        The key is one for the batch, or one per example, [B]. One bound degradation
+        serves a whole trajectory: Algorithm 2 subtracts D(x0_hat, t) and must meet the
+        same mask everywhere. Deterministic degradations return self.
+        """
+        ...
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for images x [B, H, W, C] and a step t, int32 [] or [B]; like x."""
+        ...
+
+
+def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
+    """Returns one key per example, [B]: `key` itself if it is that, or its split."""
+    if key.ndim == 0:
+        return jax.random.split(key, batch_size)
+    if key.shape != (batch_size,):
+        raise ValueError(
+            f"key must be a single key or one per example, shape ({batch_size},); "
+            f"got shape {key.shape}"
+        )
+    return key
+
+
+def per_example(values: chex.Array, x: chex.Array) -> chex.Array:
+    """Appends axes to values [] or [B] until they broadcast against x [B, ...]."""
+    return jnp.reshape(values, values.shape + (1,) * (x.ndim - 1) * values.ndim)
+
+
+def check_call(
+    x: chex.Array, t: chex.Numeric, num_steps: int, image_size: tuple[int, int]
+) -> tuple[chex.Array, chex.Array]:
+    """Returns x and t as arrays after the checks that every D(x, t) makes.
+
+    Args:
+        x: images, float [B, H, W, C].
+        t: step, integer [] or [B], in 0..num_steps; the range is checked where t is
+            concrete, since a traced t has no value yet.
+        num_steps: T.
+        image_size: (H, W) the degradation was made for.
+
+    Raises:
+        TypeError: x is not floating point, or t is not an integer.
+        ValueError: x has another size, or t another shape or range than expected.
+    """
+    x, t = check_images(x), check_steps(t, num_steps, np.shape(x)[0])
+    if x.shape[1:3] != image_size:
+        raise ValueError(
+            f"this degradation was made for images of {image_size[0]} x "
+            f"{image_size[1]} "
+            f"pixels, got x of shape {x.shape} (NHWC); make it with "
+            f"image_size={x.shape[1:3]} or resize the images"
+        )
+    return x, t
+
+
+def check_images(x: chex.Array) -> chex.Array:
+    """Returns x as an array if it is a float batch [B, H, W, C], else raises."""
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"images must be floating point in [-1, 1], got dtype {x.dtype}; "
+            "convert bytes with colddiff_jax.to_float"
+        )
+    if x.ndim != 4:
+        raise ValueError(
+            f"images must have shape [B, H, W, C], got {x.shape}; "
+            "add the batch axis of a single image with x[None]"
+        )
+    return x
+
+
+def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:
+    """Returns t as an array if it is an integer [] or [B] within 0..num_steps."""
+    if not isinstance(t, jax.core.Tracer):
+        concrete = np.asarray(t)
+        if concrete.size and not (0 <= concrete.min() <= concrete.max() <= num_steps):
+            raise ValueError(f"t must lie in 0..{num_steps}, got {concrete}")
+    t = jnp.asarray(t)
+    if not jnp.issubdtype(t.dtype, jnp.integer):
+        raise TypeError(f"t must be an integer, got dtype {t.dtype}")
+    if t.shape not in ((), (batch_size,)):
+        raise ValueError(
+            f"t must be a scalar or have one value per example, shape ({batch_size},); "
+            f"got shape {t.shape}"
+        )
+    return t
+
+
+def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Returns (height, width) from a side or a pair of sides."""
+    sides = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+        raise ValueError(
+            "image_size must be a positive integer or (height, width), got "
+            f"{image_size!r}"
+        )
+    return sides[0], sides[1]
+
+
+def check_stds(stds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns a schedule of standard deviations as float64 [T] if each is positive."""
+    values = np.asarray(stds, np.float64)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(
+            f"stds must list one value per step, got an array of shape {values.shape}; "
+            "colddiff_jax.schedules makes the usual ones"
+        )
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        step = int(np.argmax(wrong))
+        raise ValueError(
+            f"stds must be positive and finite, got stds[{step}] = {values[step]}"
+        )
+    return values

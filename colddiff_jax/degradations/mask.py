@@ -1,0 +1,173 @@
+"""Inpainting: Gaussian masks that grow until most of the image has faded to grey."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations import base
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask at a fixed place, D(x, t) = M_t x pixel by pixel.
+
+    Made by `gaussian_mask` with a fixed centre.
+
+    Attributes:
+        masks: M, float32 [T + 1, H, W] in [0, 1], with M_0 = 1.
+        num_steps: T.
+    """
+
+    masks: chex.Array
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Returns self: the mask is the same for every example."""
+        del key, shape
+        return self
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        x, t = base.check_call(x, t, self.num_steps, self.masks.shape[-2:])
+        return _apply(self.masks[jnp.broadcast_to(t, x.shape[:1])], x)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class RandomMask:
+    """A mask whose centre is drawn per example, D(x, t) = M_t(. - c) x pixel by pixel.
+
+    Made by `gaussian_mask` with `center="random"`. The masks are windows of one table
+    of twice the image size, so moving one costs a slice.
+
+    Attributes:
+        masks: float32 [T + 1, 2 H, 2 W] in [0, 1], centred at (H - 1, W - 1).
+        windows: int32 [B, 2], row and column where each example's window begins, or
+            None before `bind`.
+        num_steps: T.
+    """
+
+    masks: chex.Array
+    windows: chex.Array | None
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Draws one window per example, uniform over 0..H and 0..W inclusive.
+
+        The centre is then uniform over -1..H - 1 and -1..W - 1, as in the official
+        code: it can lie one pixel outside the image.
+        """
+        largest = jnp.asarray(self._image_size())
+
+        def draw(key: chex.PRNGKey) -> chex.Array:
+            return jax.random.randint(key, (2,), 0, largest + 1)
+
+        windows = jax.vmap(draw)(base.example_keys(key, shape[0]))
+        return dataclasses.replace(self, windows=windows)
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+
+        Raises:
+            ValueError: `bind` was not called, or was called for another batch size.
+        """
+        x, t = base.check_call(x, t, self.num_steps, self._image_size())
+        if self.windows is None:
+            raise ValueError(
+                "this mask has a random centre that is not drawn yet; "
+                "call degrade = degrade.bind(key, x.shape) first"
+            )
+        if len(self.windows) != len(x):
+            raise ValueError(
+                f"this mask was bound to {len(self.windows)} examples, got {len(x)}; "
+                "bind it again with the shape of these images"
+            )
+        size = (1, *self._image_size())
+
+        def window(t: chex.Array, corner: chex.Array) -> chex.Array:
+            start = (t, corner[0], corner[1])
+            return jax.lax.dynamic_slice(self.masks, start, size)[0]
+
+        t = jnp.broadcast_to(t, x.shape[:1]).astype(self.windows.dtype)
+        return _apply(jax.vmap(window)(t, self.windows), x)
+
+    def _image_size(self) -> tuple[int, int]:
+        return self.masks.shape[-2] // 2, self.masks.shape[-1] // 2
+
+
+def gaussian_mask(
+    image_size: int | Sequence[int],
+    stds: Sequence[float] | np.ndarray,
+    *,
+    center: Literal["middle", "random"] | tuple[int, int] = "middle",
+) -> Mask | RandomMask:
+    """Makes an inpainting mask that grows by one inverted Gaussian a step.
+
+        D(x, t) = M_t x,    M_t(u) = prod_{i <= t} (1 - exp(-|u - c|^2 / (2 std_i^2)))
+
+    Faded pixels tend to 0, which is mid-grey in [-1, 1]. All channels share the mask.
+
+    Args:
+        image_size: side of the images in pixels, or (height, width).
+        stds: standard deviations in pixels, one per step; T is their number.
+        center: "middle", the centre of the official code, (side + 1) // 2 - 1 on each
+            axis; "random", drawn per example by `bind`; or (row, column).
+
+    Returns:
+        A degradation with T = len(stds): deterministic, or with `center="random"` one
+        that must be bound before it is called.
+
+    Raises:
+        ValueError: an unknown centre or a standard deviation that is not positive.
+
+    Example:
+        >>> stds = [0.1 * (i + 11) for i in range(50)]   # CIFAR-10 in the paper
+        >>> degrade = gaussian_mask(32, stds, center="random")
+        >>> x = jnp.zeros((4, 32, 32, 3))
+        >>> degrade.bind(jax.random.key(0), x.shape)(x, t=50).shape
+        (4, 32, 32, 3)
+
+    Reference:
+        Bansal et al. (2022), section 4.2; `defading_diffusion_gaussian` in the official
+        code (`Incremental`, `Random_Incremental`), whose 8-bit rounding of the training
+        input (`discrete`) is left out here.
+    """
+    height, width = base.check_image_size(image_size)
+    stds = base.check_stds(stds)
+    if center == "random":
+        masks = _cumulative_masks(
+            (2 * height, 2 * width), (height - 1, width - 1), stds
+        )
+        return RandomMask(masks=masks, windows=None, num_steps=len(stds))
+    if center == "middle":
+        center = ((height + 1) // 2 - 1, (width + 1) // 2 - 1)
+    if isinstance(center, str) or len(center) != 2:
+        raise ValueError(
+            f'center must be "middle", "random" or (row, column), got {center!r}'
+        )
+    masks = _cumulative_masks((height, width), (center[0], center[1]), stds)
+    return Mask(masks=masks, num_steps=len(stds))
+
+
+def _apply(masks: chex.Array, x: chex.Array) -> chex.Array:
+    """M x for masks [B, H, W], in float32 whatever the type of x."""
+    return (masks[..., None] * x.astype(jnp.float32)).astype(x.dtype)
+
+
+def _cumulative_masks(
+    size: tuple[int, int], center: tuple[float, float], stds: np.ndarray
+) -> chex.Array:
+    """M_0 = 1, M_1, ..., M_T as float32 [T + 1, H, W], multiplied up in float64."""
+    rows = np.arange(size[0])[:, None] - center[0]
+    columns = np.arange(size[1])[None, :] - center[1]
+    squared_distance = rows**2 + columns**2
+    masks = [np.ones(size)]
+    for std in stds:
+        masks.append(masks[-1] * -np.expm1(-squared_distance / (2.0 * std**2)))
+    return jnp.asarray(np.stack(masks), jnp.float32)

@@ -1,0 +1,5 @@
+"""Restorers R(x_t, t) -> x0_hat in Flax linen."""
+
+from colddiff_jax.models.unet import UNet
+
+__all__ = ["UNet"]

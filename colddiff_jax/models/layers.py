@@ -1,0 +1,122 @@
+"""Layers that the restorers share: images [B, H, W, C], steps int32 [B]."""
+
+import math
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Dtype = Any
+
+
+def fan_in_uniform(fan_in: int) -> Callable[..., chex.Array]:
+    """Initialiser U(-1/sqrt(fan_in), 1/sqrt(fan_in)) of every weight and bias.
+
+    PyTorch's default, with which the published networks started.
+    """
+    bound = 1.0 / math.sqrt(fan_in)
+
+    def init(key: chex.PRNGKey, shape: tuple[int, ...], dtype: Dtype = jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def dense(x: chex.Array, features: int, *, dtype: Dtype, name: str) -> chex.Array:
+    """A linear layer on the last axis."""
+    init = fan_in_uniform(x.shape[-1])
+    return nn.Dense(features, dtype=dtype, kernel_init=init, bias_init=init, name=name)(
+        x
+    )
+
+
+def conv(
+    x: chex.Array,
+    features: int,
+    size: int,
+    *,
+    dtype: Dtype,
+    name: str,
+    stride: int = 1,
+    padding: int | tuple[tuple[int, int], tuple[int, int]] | None = None,
+) -> chex.Array:
+    """A size x size convolution, by default padded to keep the image size."""
+    init = fan_in_uniform(size * size * x.shape[-1])
+    return nn.Conv(
+        features,
+        (size, size),
+        strides=stride,
+        padding=size // 2 if padding is None else padding,
+        dtype=dtype,
+        kernel_init=init,
+        bias_init=init,
+        name=name,
+    )(x)
+
+
+class Dropout(nn.Module):
+    """Dropout that draws the mask of every example from that example's own key.
+
+    A batch then meets the same masks however many devices share it.
+    """
+
+    rate: float
+
+    def __call__(self, x: chex.Array, keys: chex.PRNGKey | None) -> chex.Array:
+        """Drops values of x [B, ...], given keys [B]; without keys it drops none."""
+        if keys is None or not self.rate:
+            return x
+        layer = zlib.crc32("/".join(self.path).encode())
+
+        def kept(key: chex.PRNGKey) -> chex.Array:
+            return jax.random.bernoulli(
+                jax.random.fold_in(key, layer), 1 - self.rate, x.shape[1:]
+            )
+
+        return jnp.where(jax.vmap(kept)(keys), x / (1 - self.rate), 0)
+
+
+def sinusoidal_embedding(t: chex.Array, features: int) -> chex.Array:
+    """[sin(t w_k), cos(t w_k)], w_k = 10000^(-k / (features / 2 - 1)), [B, F]."""
+    half = features // 2
+    frequencies = jnp.exp(-math.log(10000.0) / (half - 1) * jnp.arange(half))
+    angles = t.astype(jnp.float32)[:, None] * frequencies[None, :]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def upsample_nearest(x: chex.Array) -> chex.Array:
+    """Repeats every pixel of [B, H, W, C] twice along both axes."""
+    batch, height, width, channels = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, channels))
+    return x.reshape(batch, 2 * height, 2 * width, channels)
+
+
+def fold_patches(x: chex.Array, size: int) -> chex.Array:
+    """Folds size x size pixels into channels, [B, H/size, W/size, size^2 C]."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // size, size, width // size, size, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, height // size, width // size, size * size * channels)
+
+
+def unfold_patches(x: chex.Array, size: int) -> chex.Array:
+    """The inverse of `fold_patches`."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height, width, size, size, channels // size**2)
+    x = x.transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, height * size, width * size, channels // size**2)
+
+
+def check_divisible(shape: tuple[int, ...], factor: int, reason: str) -> None:
+    """Raises ValueError unless factor divides both sides of a shape [B, H, W, C]."""
+    height, width = shape[1:3]
+    if height % factor or width % factor:
+        raise ValueError(
+            f"image sides must be divisible by {factor} ({reason}), got {height} x "
+            f"{width}; "
+            "resize or pad the images, or use a network with fewer levels"
+        )

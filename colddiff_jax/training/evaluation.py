@@ -1,0 +1,154 @@
+"""Scores a restorer on test images: degraded, direct, Algorithm 1, Algorithm 2."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import numpy as np
+
+from colddiff_jax import images, metrics, sampling
+from colddiff_jax.data import Images, Preprocessing, test_images
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.losses import restoration_loss
+from colddiff_jax.training import parallel
+from colddiff_jax.training.step import stream
+
+METHODS = ("degraded", "direct", "alg1", "alg2")
+
+
+class Evaluation(NamedTuple):
+    """What one evaluation found.
+
+    Attributes:
+        loss: held-out training loss, mean over the images, one random t each.
+        rmse: by method, the root of the mean squared error over all images, in [0, 1].
+        ssim: by method, the mean structural similarity.
+        examples: by name ("clean" and the methods), the first images, float [N, H, W,
+            C].
+    """
+
+    loss: float
+    rmse: dict[str, float]
+    ssim: dict[str, float]
+    examples: dict[str, np.ndarray]
+
+
+class Evaluator:
+    """Evaluates parameters on test images with one compiled program.
+
+    Every random draw depends on (seed, number of the image) alone, so scores are
+    comparable between steps of a run and do not change with the batch size or the
+    devices.
+
+    Args:
+        model: the restorer.
+        degrade: an unbound degradation.
+        test: the test images.
+        preprocessing: how they become squares.
+        seed: of the masks and steps.
+        batch_size: images restored at once, over all devices.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        degrade: Degradation,
+        test: Images,
+        preprocessing: Preprocessing,
+        *,
+        seed: int,
+        batch_size: int,
+    ):
+        self._num_devices = jax.local_device_count()
+        parallel.check_batch_size(
+            "evaluation.batch_size", batch_size, self._num_devices
+        )
+        self._test, self._preprocessing = test, preprocessing
+        self._degrade = parallel.replicate(degrade)
+        self._key = stream(seed, "evaluate")
+        self._batch_size = batch_size
+        score = functools.partial(_score, model)
+        self._score = jax.pmap(score, in_axes=(None, None, 0, 0))
+
+    def __call__(
+        self, params: Any, num_images: int, num_examples: int = 8
+    ) -> Evaluation:
+        """Restores the first `num_images` test images; keeps `num_examples` of them."""
+        results = list(self._results(params, num_images, num_examples))
+        scores, examples = (list(part) for part in zip(*results, strict=True))
+        mean = {
+            name: float(np.concatenate([batch[name] for batch in scores]).mean())
+            for name in scores[0]
+        }
+        return Evaluation(
+            loss=mean["loss"],
+            rmse={m: mean[f"mse_{m}"] ** 0.5 for m in METHODS},
+            ssim={m: mean[f"ssim_{m}"] for m in METHODS},
+            examples={
+                name: np.concatenate([batch[name] for batch in examples])
+                for name in examples[0]
+            },
+        )
+
+    def _results(
+        self, params: Any, num_images: int, num_examples: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Yields the scores and kept images of every batch, the last one padded."""
+        for start in range(0, num_images, self._batch_size):
+            stop = min(start + self._batch_size, num_images)
+            batch = test_images(self._test, self._preprocessing, start, stop)
+            padding = ((0, self._batch_size - len(batch)), *((0, 0),) * 3)
+            batch = parallel.shard(np.pad(batch, padding), self._num_devices)
+            numbers = np.arange(start, start + self._batch_size)
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(self._key, numbers)
+            keys = keys.reshape(self._num_devices, -1)
+            scores, restored = self._score(params, self._degrade, batch, keys)
+            kept = min(max(num_examples - start, 0), stop - start)
+            yield (
+                {name: _unshard(x)[: stop - start] for name, x in scores.items()},
+                {name: _unshard(x)[:kept] for name, x in restored.items()}
+                if kept
+                else {
+                    name: np.empty((0, *x.shape[2:])) for name, x in restored.items()
+                },
+            )
+
+
+def restore(
+    restore_fn: sampling.RestoreFn, degrade: Degradation, x_0: chex.Array
+) -> dict[str, chex.Array]:
+    """Degrades x_0 fully and restores it by every method, with 2 T network calls."""
+    x_T = degrade(x_0, degrade.num_steps)
+    alg1 = sampling.sample_alg1(restore_fn, degrade, x_T)
+    alg2 = sampling.sample_alg2(restore_fn, degrade, x_T)
+    return {"degraded": x_T, "direct": alg2.direct, "alg1": alg1.x_0, "alg2": alg2.x_0}
+
+
+def _score(
+    model: nn.Module,
+    params: Any,
+    degrade: Degradation,
+    batch: chex.Array,
+    keys: chex.Array,
+) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
+    """Scores per image, and the images, of one uint8 batch [B, H, W, C] with B keys."""
+    x_0 = images.to_float(batch)
+    t_keys, degrade_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+    bound = degrade.bind(degrade_keys, x_0.shape)
+    t = jax.vmap(lambda key: jax.random.randint(key, (), 1, degrade.num_steps + 1))(
+        t_keys
+    )
+    restore_fn = functools.partial(model.apply, {"params": params})
+    restored = restore(restore_fn, bound, x_0)
+    scores = {"loss": restoration_loss(restore_fn, bound, x_0, t)}
+    for name, x in restored.items():
+        scores[f"mse_{name}"] = metrics.mean_squared_error(x, x_0)
+        scores[f"ssim_{name}"] = metrics.ssim(x, x_0)
+    return scores, {"clean": x_0, **restored}
+
+
+def _unshard(x: chex.Array) -> np.ndarray:
+    return np.asarray(x).reshape(-1, *x.shape[2:])

@@ -1,0 +1,175 @@
+"""The training loop: `train_and_evaluate(config, workdir)`.
+
+Its order is a contract: evaluate, save, next batch, step, then log the metrics of
+earlier steps. A checkpoint of step k is therefore the state before batch k is drawn,
+and since every batch and every random number is a pure function of (seed, step), k + k
+steps equal 2 k steps bit for bit. Nothing in the step path waits for the device.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from colddiff_jax import checkpoints, figures, writers
+from colddiff_jax.data import train_batches
+from colddiff_jax.errors import InputError
+from colddiff_jax.training import parallel
+from colddiff_jax.training.evaluation import Evaluation, Evaluator
+from colddiff_jax.training.experiment import Experiment, build_experiment, save_config
+from colddiff_jax.training.progress import Progress
+from colddiff_jax.training.state import TrainState
+from colddiff_jax.training.step import make_train_step, stream
+
+
+def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
+    """Trains a restorer, or goes on training it where the run folder left off.
+
+    Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
+    two and the best) and `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2).
+
+    Args:
+        config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.
+        workdir: the run folder; made if it does not exist.
+
+    Returns:
+        The final state, on all local devices.
+
+    Raises:
+        InputError: a configuration or data that do not fit, a run folder of another
+            configuration, or a loss that is no longer finite.
+
+    Example:
+        >>> from configs import digits_blur
+        >>> state = train_and_evaluate(digits_blur.get_config("smoke"), "runs/digits")
+
+    Reference:
+        Bansal et al. (2022), sections 3 and 4.
+    """
+    # Set up.
+    experiment = build_experiment(config)
+    options = experiment.training
+    num_devices = jax.local_device_count()
+    parallel.check_batch_size("training.batch_size", options.batch_size, num_devices)
+    evaluator = Evaluator(
+        experiment.model,
+        experiment.degrade,
+        experiment.splits.test,
+        experiment.preprocessing,
+        seed=experiment.seed,
+        batch_size=experiment.evaluation.batch_size,
+    )
+    train_step = parallel.parallel_train_step(
+        make_train_step(experiment.model, experiment.optimizer, experiment.ema_decay)
+    )
+    degrade = parallel.replicate(experiment.degrade)
+    key = parallel.replicate(stream(experiment.seed, "train"))
+
+    # Resume or start.
+    os.makedirs(os.path.join(workdir, "grids"), exist_ok=True)
+    save_config(config, workdir)
+    with checkpoints.open_checkpoints(workdir) as saved:
+        state, first_step = _restore_or_initialize(experiment, saved)
+        size = sum(x.size for x in jax.tree.leaves(state.params))
+        print(
+            f"{workdir}: {size:,} parameters, {num_devices} {jax.default_backend()} "
+            f"device(s), {'resuming at' if first_step else 'starting at'} step "
+            f"{first_step}",
+            flush=True,
+        )
+        if first_step >= options.num_steps:
+            print(f"nothing to do: training.num_steps = {options.num_steps} is reached")
+            return state
+        batches = train_batches(
+            experiment.splits.train,
+            experiment.preprocessing,
+            options.batch_size,
+            seed=experiment.seed,
+            first_step=first_step,
+        )
+        logs = writers.make_writers(
+            workdir,
+            first_step,
+            dict(config),
+            tensorboard=experiment.logging.tensorboard,
+            wandb=experiment.logging.wandb,
+        )
+        progress = Progress(first_step, options.num_steps, options.batch_size)
+        pending: list[dict[str, jax.Array]] = []
+
+        # Train.
+        for step in range(first_step, options.num_steps + 1):
+            last = step == options.num_steps
+            new = step > first_step or step == 0
+            loss = None
+            if new and (last or step % options.evaluate_every == 0):
+                evaluation = evaluator(
+                    state.ema_params, experiment.evaluation.num_images
+                )
+                loss = evaluation.loss
+                progress.message(_report(evaluation, step, workdir, logs), step)
+            if new and (last or step % options.checkpoint_every == 0):
+                saved.save(state, step, loss)
+            if last:
+                break
+            batch = parallel.shard(next(batches), num_devices)
+            state, metrics = train_step(state, batch, degrade, key)
+            # Metrics of the steps before are ready by now: reading them waits for
+            # nothing.
+            if pending and step % options.log_every == 0:
+                _log(pending, step, progress, logs)
+                pending = []
+            pending.append(metrics)
+        for log in logs:
+            log.close()
+    return state
+
+
+def _restore_or_initialize(
+    experiment: Experiment, saved: checkpoints.Checkpoints
+) -> tuple[TrainState, int]:
+    """The newest state of the run folder, or a new one, and its step."""
+    if steps := saved.steps():
+        return saved.restore(experiment.abstract_state(), steps[-1]), steps[-1]
+    return parallel.replicate(jax.jit(experiment.initial_state)()), 0
+
+
+def _log(
+    pending: list[dict[str, jax.Array]],
+    step: int,
+    progress: Progress,
+    logs: list[writers.Writer],
+) -> None:
+    """Writes the mean of the metrics of the steps since the last call."""
+    fetched = jax.device_get(pending)
+    means = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
+    if not np.isfinite(means["loss"]):
+        raise InputError(
+            f"the loss became {means['loss']} in the {len(fetched)} steps before step "
+            f"{step}; "
+            "lower optimizer.learning_rate and start from an earlier checkpoint"
+        )
+    rate = progress.report(step, means["loss"])
+    for log in logs:
+        log.scalars(step, {**means, "steps_per_second": rate})
+
+
+def _report(
+    evaluation: Evaluation, step: int, workdir: str, logs: list[writers.Writer]
+) -> str:
+    """Writes an evaluation and its grid, and returns the line to print."""
+    scores = {"test_loss": evaluation.loss}
+    scores |= {f"rmse_{method}": value for method, value in evaluation.rmse.items()}
+    scores |= {f"ssim_{method}": value for method, value in evaluation.ssim.items()}
+    picture = figures.grid(evaluation.examples)
+    path = os.path.join(workdir, "grids", f"step_{step:08d}.png")
+    figures.save_png(path, picture)
+    for log in logs:
+        log.scalars(step, scores)
+        log.image(step, "grid", picture)
+    rmse = "  ".join(
+        f"{method} {value:.3f}" for method, value in evaluation.rmse.items()
+    )
+    return f"step {step}  test loss {evaluation.loss:.4f}  RMSE {rmse}  {path}"

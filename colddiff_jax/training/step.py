@@ -1,0 +1,110 @@
+"""One optimiser step, as a pure function that runs with or without devices."""
+
+import functools
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from colddiff_jax import images
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.losses import restoration_loss
+from colddiff_jax.training.state import EmaDecay, TrainState
+
+Metrics = dict[str, chex.Array]
+TrainStep = Callable[..., tuple[TrainState, Metrics]]
+
+
+def stream(seed: int, name: str) -> chex.PRNGKey:
+    """The key of a named stream of random numbers, a pure function of (seed, name)."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def make_train_step(
+    model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: EmaDecay
+) -> TrainStep:
+    """Builds the training step of a network, an optimiser and an average.
+
+        t ~ U{1..T},  L = mean_b |R(D(x_b, t_b), t_b) - x_b|_1
+        ema <- d ema + (1 - d) params
+
+    The step draws everything random (t, the mask, dropout) per example, from the number
+    of the step and the number of the example in the whole batch. The same batch
+    therefore gives the same step on any number of devices.
+
+    Args:
+        model: the restorer R.
+        optimizer: the optimiser.
+        ema_decay: maps the step to the decay d.
+
+    Returns:
+        `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is uint8
+        [B, H, W, C] (this device's share under `pmap` over `axis_name`), `degrade` an
+        unbound degradation and `key` the key of the run's "train" stream. It returns
+        the new state and the metrics "loss" and "gradient_norm", float32 [].
+    """
+
+    def train_step(
+        state: TrainState,
+        batch: chex.Array,
+        degrade: Degradation,
+        key: chex.PRNGKey,
+        axis_name: str | None = None,
+    ) -> tuple[TrainState, Metrics]:
+        chex.assert_rank(batch, 4)
+        chex.assert_type(batch, jnp.uint8)
+        mean = (
+            functools.partial(jax.lax.pmean, axis_name=axis_name)
+            if axis_name
+            else _same
+        )
+        keys = _example_keys(jax.random.fold_in(key, state.step), len(batch), axis_name)
+        t_keys, degrade_keys, dropout_keys = jnp.moveaxis(jax.vmap(_split3)(keys), 1, 0)
+        x_0 = images.to_float(batch)
+        t = jax.vmap(lambda k: jax.random.randint(k, (), 1, degrade.num_steps + 1))(
+            t_keys
+        )
+        bound = degrade.bind(degrade_keys, x_0.shape)
+
+        def batch_loss(params: Any) -> chex.Array:
+            def restore_fn(x_t: chex.Array, t: chex.Array) -> chex.Array:
+                return model.apply(
+                    {"params": params}, x_t, t, dropout_keys=dropout_keys
+                )
+
+            return restoration_loss(restore_fn, bound, x_0, t).mean()
+
+        loss, gradient = jax.value_and_grad(batch_loss)(state.params)
+        loss, gradient = mean(loss), mean(gradient)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        decay = ema_decay(state.step)
+        ema_params = jax.tree.map(
+            lambda ema, new: decay * ema + (1 - decay) * new, state.ema_params, params
+        )
+        new_state = TrainState(state.step + 1, params, ema_params, opt_state)
+        return new_state, {"loss": loss, "gradient_norm": optax.global_norm(gradient)}
+
+    return train_step
+
+
+def _example_keys(
+    key: chex.PRNGKey, batch_size: int, axis_name: str | None
+) -> chex.PRNGKey:
+    """One key per example of this device's share, by its number in the whole batch."""
+    device = jax.lax.axis_index(axis_name) if axis_name else 0
+    examples = device * batch_size + jnp.arange(batch_size)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
+
+
+def _split3(key: chex.PRNGKey) -> chex.PRNGKey:
+    return jax.random.split(key, 3)
+
+
+def _same(tree: Any) -> Any:
+    return tree

@@ -1,0 +1,173 @@
+"""Where the numbers and pictures of a run go."""
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from colddiff_jax.errors import InputError
+
+
+class Writer(Protocol):
+    """Receives the scalars and pictures of a run."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Takes the values of a step."""
+        ...
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Takes one uint8 picture [H, W, 3]."""
+        ...
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        ...
+
+
+class JsonLines:
+    """One JSON object per line in `metrics.jsonl`, always written.
+
+    A run that resumes at `first_step` first drops the lines of later steps, which it is
+    about to write again.
+    """
+
+    def __init__(self, workdir: str, first_step: int):
+        path = os.path.join(workdir, "metrics.jsonl")
+        if os.path.exists(path):
+            with open(path) as file:
+                kept = [line for line in file if _step(line) <= first_step]
+            write_atomically(path, "".join(kept).encode())
+        self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one line; a reader sees it at once."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Pictures are files of their own."""
+        del step, name, pixels
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class TensorBoard:
+    """TensorBoard event files in the run folder, through tensorboardX."""
+
+    def __init__(self, workdir: str):
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise InputError(
+                "logging.tensorboard needs tensorboardX: "
+                "pip install 'colddiff-jax[tensorboard]'"
+            ) from error
+        self._writer = tensorboardX.SummaryWriter(workdir)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds one point to the curve of each value."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Adds a picture."""
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A Weights & Biases run, continued when the training run resumes."""
+
+    def __init__(self, workdir: str, project: str, config: dict[str, Any]):
+        try:
+            import wandb
+        except ImportError as error:
+            raise InputError(
+                "logging.wandb needs wandb: pip install 'colddiff-jax[wandb]'"
+            ) from error
+        self._wandb = wandb
+        self._run = wandb.init(
+            project=project,
+            dir=workdir,
+            id=os.path.basename(os.path.abspath(workdir)),
+            resume="allow",
+            config=config,
+        )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs the values of a step."""
+        self._run.log(dict(values), step=step)
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Logs a picture."""
+        self._run.log({name: self._wandb.Image(pixels)}, step=step)
+
+    def close(self) -> None:
+        """Ends the run."""
+        self._run.finish()
+
+
+def make_writers(
+    workdir: str,
+    first_step: int,
+    config: dict[str, Any],
+    *,
+    tensorboard: bool = False,
+    wandb: str = "",
+) -> list[Writer]:
+    """Opens the writers a configuration asks for.
+
+    Args:
+        workdir: the run folder.
+        first_step: the step the run starts or resumes at.
+        config: the whole configuration, for Weights & Biases to show.
+        tensorboard: also write TensorBoard event files.
+        wandb: name of the Weights & Biases project to log to; empty for none.
+    """
+    writers: list[Writer] = [JsonLines(workdir, first_step)]
+    if tensorboard:
+        writers.append(TensorBoard(workdir))
+    if wandb:
+        writers.append(WeightsAndBiases(workdir, wandb, config))
+    return writers
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """Writes a whole file or none: an interruption leaves the old file as it was."""
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, part = tempfile.mkstemp(dir=folder, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp makes private files; give this one the permissions of any other.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(part, 0o666 & ~umask)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def save_npz(path: str, **arrays: np.ndarray) -> None:
+    """Writes arrays as a compressed npz file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _step(line: str) -> float:
+    """The step of a line, or infinity for the torn last line of a killed run."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")

@@ -1,0 +1,69 @@
+"""Deblurring MNIST: T = 20, 11 x 11 kernels of standard deviation 7, circular.
+
+python train.py --config=configs/mnist_blur.py          one GPU or TPU
+python train.py --config=configs/mnist_blur.py:cpu      a small network for two CPU
+cores python train.py --config=configs/mnist_blur.py:paper    the published settings
+python train.py --config=configs/mnist_blur.py:smoke    seconds, on bundled digits
+
+Prepare MNIST once with `python -m colddiff_jax.data.prepare mnist`, or read a file of
+your
+own: --config.data.source=npz --config.data.path=mnist.npz
+
+The 28 x 28 digits are resized to 35 and cut to 32, at random while training and from
+the centre for tests, as published: the network needs a side it can halve, and zero
+padding to 32 would make the blurred digits fainter (RMSE 0.254 instead of the paper's
+0.287). The published runs also mirrored the digits left to right; no variant here does.
+
+Reference: Bansal et al. (2022), section 4.1. `paper` has its schedule, network
+(56,612,916 parameters), optimiser, average and number of steps.
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
+    """Returns the default configuration, or the variant named after the colon."""
+    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
+    config.data.update({"name": "mnist", "resize_to": 35})
+    config.degradation = ml_collections.ConfigDict(
+        {
+            "name": "gaussian_blur",
+            "schedule": {"name": "constant", "num_steps": 20, "value": 7.0},
+            "kernel_size": 11,
+            "padding": "circular",
+            "to_mean": False,
+        }
+    )
+    config.model.update({"base_channels": 64, "dropout": 0.0})
+    if variant == "cpu":
+        config.model.update(
+            {
+                "base_channels": 64,
+                "channel_multipliers": (1, 2),
+                "num_blocks": 1,
+                "attention_resolutions": (),
+                "patch_size": 4,
+            }
+        )
+        config.optimizer.update(
+            {"learning_rate": 2e-3, "warmup_steps": 200, "decay_steps": 7000}
+        )
+        config.ema.decay = 0.999
+        config.training.update(
+            {
+                "batch_size": 64,
+                "num_steps": 7000,
+                "log_every": 50,
+                "evaluate_every": 1000,
+                "checkpoint_every": 1000,
+            }
+        )
+        config.evaluation.update({"num_images": 128, "batch_size": 64})
+    if variant == "paper":
+        base.use_published_convnext(config)
+        base.use_published_training(config)
+    if variant == "smoke":
+        base.use_smoke(config)
+    return config
