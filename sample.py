@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from colddiff_jax import figures, images, programs, sampling
-from colddiff_jax.data import test_images
+from colddiff_jax.data import load_test_images
 from colddiff_jax.errors import InputError
 from colddiff_jax.runs import Run, load_run
 from colddiff_jax.training.step import stream
@@ -80,7 +80,7 @@ def _restore(run: Run) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
             sampling.sample_alg2, return_trajectory=_TRAJECTORY.value or _GIF.value
         ),
     }
-    batch = test_images(
+    batch = load_test_images(
         experiment.splits.test, experiment.preprocessing, 0, _NUM_IMAGES.value
     )
     x_0 = images.to_float(batch)

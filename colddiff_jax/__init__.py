@@ -23,7 +23,7 @@ from colddiff_jax.degradations import (
 from colddiff_jax.errors import InputError
 from colddiff_jax.images import to_float, to_uint8
 from colddiff_jax.losses import restoration_loss
-from colddiff_jax.models import UNet
+from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.sampling import (
     SampleResult,
     restore_direct,
@@ -34,6 +34,7 @@ from colddiff_jax.sampling import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConvNeXtUNet",
     "Degradation",
     "InputError",
     "SampleResult",

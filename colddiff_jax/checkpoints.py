@@ -21,6 +21,8 @@ class Checkpoints:
     def __init__(self, workdir: str):
         self._folder = os.path.abspath(os.path.join(workdir, "checkpoints"))
         options = ocp.CheckpointManagerOptions(
+            best_fn=_loss,  # Without it Orbax writes no metrics.
+            best_mode="min",
             # Both policies: keeping the best alone would delete the newest one, which a
             # resumed run needs.
             preservation_policy=preservation_policy.AnyPreservationPolicy(

@@ -26,11 +26,6 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
-        if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS[
-                "verbosity"
-            ].value = logging.WARNING  # Orbax tells every move at INFO.
-        return rest
     except AttributeError as error:  # How config_flags reports an unknown field.
         field = str(error).strip("\"'")
         given = [a for a in argv if a.partition("=")[0].endswith(f".{field}")]
@@ -39,10 +34,14 @@ def _parse_flags(argv: list[str]) -> list[str]:
             "the config file lists those it has"
         )
     except (flags.Error, InputError) as error:
-        # An error inside a config file arrives with its traceback; the last line says
-        # it.
+        # An error inside a config file arrives with its traceback; the end says it.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _fail(lines[-1].removeprefix(f"{InputError.__module__}.InputError: "))
+    if flags.FLAGS["verbosity"].using_default_value:
+        # Orbax and Grain tell their every move at INFO, absl's default.
+        flags.FLAGS["verbosity"].value = logging.WARNING
+        flags.FLAGS["verbosity"].using_default_value = False
+    return rest
 
 
 def _fail(message: str) -> NoReturn:

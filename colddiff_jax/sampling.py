@@ -177,7 +177,9 @@ def _walk(
     x_T = check_images(x_T)
     timesteps = _check_timesteps(timesteps, degrade)
 
-    def body(carry: tuple, t_and_s: tuple) -> tuple:
+    def body(
+        carry: tuple[chex.Array, chex.Array], t_and_s: tuple[chex.Array, chex.Array]
+    ) -> tuple[tuple[chex.Array, chex.Array], chex.Array | None]:
         x_t, direct = carry
         t, s = t_and_s
         x0_hat = _predict(restore_fn, x_t, t)
@@ -188,8 +190,9 @@ def _walk(
         return (x_s, direct), x_s if return_trajectory else None
 
     start = (x_T, jnp.zeros_like(x_T))
-    (x_0, direct), visited = jax.lax.scan(body, start, (timesteps[:-1], timesteps[1:]))
-    trajectory = jnp.concatenate([x_T[None], visited]) if return_trajectory else None
+    pairs = (timesteps[:-1], timesteps[1:])
+    (x_0, direct), visited = jax.lax.scan(body, start, pairs)
+    trajectory = None if visited is None else jnp.concatenate([x_T[None], visited])
     return SampleResult(x_0=x_0, direct=direct, trajectory=trajectory)
 
 

@@ -51,6 +51,7 @@ def get_config(
             "channel_multipliers": (1, 2, 2, 2),
             "num_blocks": 2,
             "attention_resolutions": (16,),
+            "num_groups": 32,
             "dropout": 0.1,
             "patch_size": 1,
             "dtype": "auto",  # bfloat16 where the hardware is fast at it, else float32
@@ -87,6 +88,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
             "channel_multipliers": (1, 2),
             "num_blocks": 1,
             "attention_resolutions": (),
+            "num_groups": 4,
             "dropout": 0.1,
             "patch_size": 4,
             "dtype": "float32",

@@ -31,6 +31,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "channel_multipliers": (1, 2),
             "num_blocks": 1,
             "attention_resolutions": (),
+            "num_groups": 8,
             "dropout": 0.0,
             "patch_size": 2,
             "dtype": "float32",

@@ -44,6 +44,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
                 "channel_multipliers": (1, 2),
                 "num_blocks": 1,
                 "attention_resolutions": (),
+                "num_groups": 8,
                 "patch_size": 4,
             }
         )

@@ -1,6 +1,6 @@
 """Data sources and the input pipeline; importing it loads neither TFDS nor Grain."""
 
-from colddiff_jax.data.pipeline import Preprocessing, test_images, train_batches
+from colddiff_jax.data.pipeline import Preprocessing, load_test_images, train_batches
 from colddiff_jax.data.sources import SOURCES, Images, ImageSplits, digits, npz, tfds
 
 __all__ = [
@@ -9,8 +9,8 @@ __all__ = [
     "Images",
     "Preprocessing",
     "digits",
+    "load_test_images",
     "npz",
-    "test_images",
     "tfds",
     "train_batches",
 ]

@@ -46,17 +46,16 @@ class Preprocessing:
         image = self._resize(image)
         if self.pad:
             image = np.pad(image, ((self.pad,) * 2, (self.pad,) * 2, (0, 0)))
-        spare = self._spare(image)
-        image = self._cut(
-            image, rng.integers(0, spare[0] + 1), rng.integers(0, spare[1] + 1)
-        )
+        rows, columns = self._spare(image)
+        top, left = int(rng.integers(rows + 1)), int(rng.integers(columns + 1))
+        image = self._cut(image, top, left)
         return image[:, ::-1] if self.flip and rng.integers(2) else image
 
     def test(self, image: np.ndarray) -> np.ndarray:
         """Resizes one uint8 image [H, W, C] and cuts its centre."""
         image = self._resize(image)
-        spare = self._spare(image)
-        return self._cut(image, round(spare[0] / 2), round(spare[1] / 2))
+        rows, columns = self._spare(image)
+        return self._cut(image, round(rows / 2), round(columns / 2))
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
         height, width, channels = image.shape
@@ -129,7 +128,7 @@ def train_batches(
     return iter(batches[first_step:].to_iter_dataset(options))
 
 
-def test_images(
+def load_test_images(
     images: Images, preprocessing: Preprocessing, start: int, stop: int
 ) -> np.ndarray:
     """The test images start..stop - 1 in their order, uint8 [stop - start, S, S, C]."""

@@ -1,6 +1,7 @@
 """Where images come from: each source gives random access to uint8 images [H, W, C]."""
 
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ def npz(*, path: str) -> ImageSplits:
     if not os.path.isfile(path):
         raise InputError(f"no file {path!r}; data.path must name an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys = sorted(arrays.files)
             missing = {"train_images", "test_images"} - set(keys)
             if missing:
@@ -145,6 +146,8 @@ class _TfdsImages:
         return len(self._source)
 
     def __getitem__(self, index: int) -> np.ndarray:
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
         return self._source[index]["image"]
 
 
@@ -162,4 +165,8 @@ def _check_array(path: str, key: str, images: np.ndarray) -> np.ndarray:
     return images[..., None] if images.ndim == 3 else images
 
 
-SOURCES = {"digits": digits, "npz": npz, "tfds": tfds}
+SOURCES: dict[str, Callable[..., ImageSplits]] = {
+    "digits": digits,
+    "npz": npz,
+    "tfds": tfds,
+}

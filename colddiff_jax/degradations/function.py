@@ -74,4 +74,6 @@ def from_function(
     """
     if not isinstance(num_steps, int) or num_steps < 1:
         raise ValueError(f"num_steps must be a positive integer, got {num_steps!r}")
-    return FunctionDegradation(fn=jax.tree_util.Partial(fn), num_steps=num_steps)
+    if not isinstance(fn, jax.tree_util.Partial):  # Wrapping twice would hide arrays.
+        fn = jax.tree_util.Partial(fn)
+    return FunctionDegradation(fn=fn, num_steps=num_steps)

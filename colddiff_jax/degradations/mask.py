@@ -35,7 +35,7 @@ class Mask:
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
         """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps, self.masks.shape[-2:])
-        return _apply(self.masks[jnp.broadcast_to(t, x.shape[:1])], x)
+        return _apply(self.masks[jnp.broadcast_to(t, x.shape[:1])], x, t)
 
 
 @jax.tree_util.register_dataclass
@@ -95,7 +95,7 @@ class RandomMask:
             return jax.lax.dynamic_slice(self.masks, start, size)[0]
 
         t = jnp.broadcast_to(t, x.shape[:1]).astype(self.windows.dtype)
-        return _apply(jax.vmap(window)(t, self.windows), x)
+        return _apply(jax.vmap(window)(t, self.windows), x, t)
 
     def _image_size(self) -> tuple[int, int]:
         return self.masks.shape[-2] // 2, self.masks.shape[-1] // 2
@@ -155,9 +155,11 @@ def gaussian_mask(
     return Mask(masks=masks, num_steps=len(stds))
 
 
-def _apply(masks: chex.Array, x: chex.Array) -> chex.Array:
+def _apply(masks: chex.Array, x: chex.Array, t: chex.Array) -> chex.Array:
     """M x for masks [B, H, W], in float32 whatever the type of x."""
-    return (masks[..., None] * x.astype(jnp.float32)).astype(x.dtype)
+    x_t = (masks[..., None] * x.astype(jnp.float32)).astype(x.dtype)
+    # Not even a product with one is x bit for bit: tiny numbers may be flushed to zero.
+    return jnp.where(base.per_example(t == 0, x), x, x_t)
 
 
 def _cumulative_masks(

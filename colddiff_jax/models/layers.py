@@ -20,7 +20,9 @@ def fan_in_uniform(fan_in: int) -> Callable[..., chex.Array]:
     """
     bound = 1.0 / math.sqrt(fan_in)
 
-    def init(key: chex.PRNGKey, shape: tuple[int, ...], dtype: Dtype = jnp.float32):
+    def init(
+        key: chex.PRNGKey, shape: tuple[int, ...], dtype: Dtype = jnp.float32
+    ) -> chex.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init

@@ -24,6 +24,10 @@ class UNet(nn.Module):
             level but the last halves the image.
         num_blocks: residual blocks per level on the way down (one more on the way up).
         attention_resolutions: heights, in pixels of the feature map, with attention.
+        num_groups: groups of the normalisation, or its largest divisor that divides the
+            channels. Small networks need fewer than 32: where every channel is a group
+            of its own, the normalisation takes out the step that was added before it,
+            and the network cannot see t.
         dropout: rate inside the residual blocks, while training.
         patch_size: fold patch_size x patch_size pixels into channels first. Beyond the
             paper: with 2, a small network on a CPU is about four times faster.
@@ -39,14 +43,14 @@ class UNet(nn.Module):
     Reference:
         Ho et al. (2020), arXiv:2006.11239, appendix B; `Model2.py` in the official code
         of Bansal et al. (2022), which passes t - 1 where we pass t. Weights start as
-        there, at PyTorch's defaults (no zero-initialised layers). Groups of the
-        normalisation: 32, or the largest divisor of 32 that divides the channels.
+        there, at PyTorch's defaults (no zero-initialised layers).
     """
 
     base_channels: int = 128
     channel_multipliers: Sequence[int] = (1, 2, 2, 2)
     num_blocks: int = 2
     attention_resolutions: Sequence[int] = (16,)
+    num_groups: int = 32
     dropout: float = 0.1
     patch_size: int = 1
     dtype: Any = jnp.float32
@@ -87,13 +91,15 @@ class UNet(nn.Module):
         )
 
         def block(h: chex.Array, features: int, name: str) -> chex.Array:
-            layer = ResidualBlock(features, self.dropout, self.dtype, name=name)
+            layer = ResidualBlock(
+                features, self.num_groups, self.dropout, self.dtype, name=name
+            )
             return layer(h, temb, dropout_keys)
 
         def attend(h: chex.Array, name: str) -> chex.Array:
             if h.shape[1] not in self.attention_resolutions:
                 return h
-            return SelfAttention(self.dtype, name=name)(h)
+            return SelfAttention(self.num_groups, self.dtype, name=name)(h)
 
         # Down.
         h = layers.fold_patches(x, self.patch_size).astype(self.dtype)
@@ -118,7 +124,7 @@ class UNet(nn.Module):
 
         # Middle.
         h = block(h, h.shape[-1], "middle_block_0")
-        h = SelfAttention(self.dtype, name="middle_attention")(h)
+        h = SelfAttention(self.num_groups, self.dtype, name="middle_attention")(h)
         h = block(h, h.shape[-1], "middle_block_1")
 
         # Up.
@@ -133,7 +139,7 @@ class UNet(nn.Module):
                     h, h.shape[-1], 3, dtype=self.dtype, name=f"up_{level}_upsample"
                 )
 
-        h = nn.silu(_group_norm(h, self.dtype, "norm_out"))
+        h = nn.silu(_group_norm(h, self.num_groups, self.dtype, "norm_out"))
         features = self.patch_size**2 * channels
         h = layers.conv(h, features, 3, dtype=self.dtype, name="conv_out")
         return layers.unfold_patches(h, self.patch_size).astype(jnp.float32)
@@ -143,6 +149,7 @@ class ResidualBlock(nn.Module):
     """GroupNorm, SiLU, 3 x 3 convolution, twice; the step is added in between."""
 
     features: int
+    num_groups: int
     dropout: float
     dtype: Any
 
@@ -151,11 +158,11 @@ class ResidualBlock(nn.Module):
         self, x: chex.Array, temb: chex.Array, dropout_keys: chex.PRNGKey | None
     ) -> chex.Array:
         """Maps x [B, H, W, C] and the embedded step [B, F] to [B, H, W, features]."""
-        h = nn.silu(_group_norm(x, self.dtype, "norm_0"))
+        h = nn.silu(_group_norm(x, self.num_groups, self.dtype, "norm_0"))
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_0")
         step = layers.dense(nn.silu(temb), self.features, dtype=self.dtype, name="time")
         h = h + step[:, None, None, :]
-        h = nn.silu(_group_norm(h, self.dtype, "norm_1"))
+        h = nn.silu(_group_norm(h, self.num_groups, self.dtype, "norm_1"))
         h = layers.Dropout(self.dropout, name="dropout")(h, dropout_keys)
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_1")
         if x.shape[-1] != self.features:
@@ -166,13 +173,14 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Single-head softmax attention between all pixels, added to its input."""
 
+    num_groups: int
     dtype: Any
 
     @nn.compact
     def __call__(self, x: chex.Array) -> chex.Array:
         """Maps x [B, H, W, C] to the same shape."""
         batch, height, width, channels = x.shape
-        h = _group_norm(x, self.dtype, "norm").reshape(
+        h = _group_norm(x, self.num_groups, self.dtype, "norm").reshape(
             batch, height * width, 1, channels
         )
         query, key, value = (
@@ -184,10 +192,10 @@ class SelfAttention(nn.Module):
         return x + h.reshape(x.shape)
 
 
-def _group_norm(x: chex.Array, dtype: Any, name: str) -> chex.Array:
+def _group_norm(x: chex.Array, num_groups: int, dtype: Any, name: str) -> chex.Array:
     # Two-pass variance: near t = T images are almost flat and E[x^2] - E[x]^2 cancels.
     return nn.GroupNorm(
-        num_groups=math.gcd(32, x.shape[-1]),
+        num_groups=math.gcd(num_groups, x.shape[-1]),
         epsilon=1e-6,
         dtype=dtype,
         use_fast_variance=False,

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from colddiff_jax import images, metrics, sampling
-from colddiff_jax.data import Images, Preprocessing, test_images
+from colddiff_jax.data import Images, Preprocessing, load_test_images
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.losses import restoration_loss
 from colddiff_jax.training import parallel
-from colddiff_jax.training.step import stream
+from colddiff_jax.training.step import draw_steps, example_keys, stream
 
 METHODS = ("degraded", "direct", "alg1", "alg2")
 
@@ -68,10 +68,10 @@ class Evaluator:
         )
         self._test, self._preprocessing = test, preprocessing
         self._degrade = parallel.replicate(degrade)
-        self._key = stream(seed, "evaluate")
+        self._key = parallel.replicate(stream(seed, "evaluate"))
         self._batch_size = batch_size
         score = functools.partial(_score, model)
-        self._score = jax.pmap(score, in_axes=(None, None, 0, 0))
+        self._score = jax.pmap(score, in_axes=(None, None, None, 0, 0))
 
     def __call__(
         self, params: Any, num_images: int, num_examples: int = 8
@@ -99,13 +99,14 @@ class Evaluator:
         """Yields the scores and kept images of every batch, the last one padded."""
         for start in range(0, num_images, self._batch_size):
             stop = min(start + self._batch_size, num_images)
-            batch = test_images(self._test, self._preprocessing, start, stop)
+            batch = load_test_images(self._test, self._preprocessing, start, stop)
             padding = ((0, self._batch_size - len(batch)), *((0, 0),) * 3)
             batch = parallel.shard(np.pad(batch, padding), self._num_devices)
             numbers = np.arange(start, start + self._batch_size)
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(self._key, numbers)
-            keys = keys.reshape(self._num_devices, -1)
-            scores, restored = self._score(params, self._degrade, batch, keys)
+            numbers = parallel.shard(numbers, self._num_devices)
+            scores, restored = self._score(
+                params, self._degrade, self._key, batch, numbers
+            )
             kept = min(max(num_examples - start, 0), stop - start)
             yield (
                 {name: _unshard(x)[: stop - start] for name, x in scores.items()},
@@ -131,16 +132,17 @@ def _score(
     model: nn.Module,
     params: Any,
     degrade: Degradation,
+    key: chex.PRNGKey,
     batch: chex.Array,
-    keys: chex.Array,
+    numbers: chex.Array,
 ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
-    """Scores per image, and the images, of one uint8 batch [B, H, W, C] with B keys."""
+    """Scores per image, and the images, of a uint8 batch [B, H, W, C] numbered [B]."""
     x_0 = images.to_float(batch)
-    t_keys, degrade_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
-    bound = degrade.bind(degrade_keys, x_0.shape)
-    t = jax.vmap(lambda key: jax.random.randint(key, (), 1, degrade.num_steps + 1))(
-        t_keys
+    t_keys, degrade_keys = (
+        example_keys(jax.random.fold_in(key, i), numbers) for i in range(2)
     )
+    t = draw_steps(t_keys, degrade.num_steps)
+    bound = degrade.bind(degrade_keys, x_0.shape)
     restore_fn = functools.partial(model.apply, {"params": params})
     restored = restore(restore_fn, bound, x_0)
     scores = {"loss": restoration_loss(restore_fn, bound, x_0, t)}

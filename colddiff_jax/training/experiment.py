@@ -27,16 +27,19 @@ from colddiff_jax.training.state import (
 from colddiff_jax.training.step import stream
 from colddiff_jax.writers import write_atomically
 
-DEGRADATIONS = {
+DEGRADATIONS: dict[str, Callable] = {
     "gaussian_blur": degradations.gaussian_blur,
     "gaussian_mask": degradations.gaussian_mask,
 }
-SCHEDULES = {
+SCHEDULES: dict[str, Callable] = {
     "constant": schedules.constant,
     "linear": schedules.linear,
     "exponential": schedules.exponential,
 }
-MODELS = {"unet": models.UNet}
+MODELS: dict[str, Callable] = {
+    "convnext": models.ConvNeXtUNet,
+    "unet": models.UNet,
+}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -191,8 +194,14 @@ def save_config(config: Mapping[str, Any], workdir: str) -> None:
     new = json.loads(json.dumps(_plain(config)))
     if os.path.exists(path):
         old = load_config(workdir)
-        free = ("training.num_steps", "training.log_every", "training.evaluate_every")
-        free += ("training.checkpoint_every", "evaluation.", "logging.")
+        free = (
+            "training.num_steps",
+            "training.log_every",
+            "training.evaluate_every",
+            "training.checkpoint_every",
+            "evaluation.",
+            "logging.",
+        )
         before, after = _flatten(old), _flatten(new)
         changed = [
             f"{field}: {before.get(field)!r} -> {after.get(field)!r}"
@@ -299,7 +308,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in fields.items():
         path = f"{prefix}{name}"
         flat |= (

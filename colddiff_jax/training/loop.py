@@ -6,6 +6,7 @@ and since every batch and every random number is a pure function of (seed, step)
 steps equal 2 k steps bit for bit. Nothing in the step path waits for the device.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -70,7 +71,8 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
     # Resume or start.
     os.makedirs(os.path.join(workdir, "grids"), exist_ok=True)
     save_config(config, workdir)
-    with checkpoints.open_checkpoints(workdir) as saved:
+    with contextlib.ExitStack() as stack:
+        saved = stack.enter_context(checkpoints.open_checkpoints(workdir))
         state, first_step = _restore_or_initialize(experiment, saved)
         size = sum(x.size for x in jax.tree.leaves(state.params))
         print(
@@ -96,34 +98,35 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
             tensorboard=experiment.logging.tensorboard,
             wandb=experiment.logging.wandb,
         )
+        for log in logs:
+            stack.callback(log.close)
         progress = Progress(first_step, options.num_steps, options.batch_size)
         pending: list[dict[str, jax.Array]] = []
 
-        # Train.
-        for step in range(first_step, options.num_steps + 1):
-            last = step == options.num_steps
-            new = step > first_step or step == 0
+        def evaluate_and_save(step: int, last: bool = False) -> None:
             loss = None
-            if new and (last or step % options.evaluate_every == 0):
-                evaluation = evaluator(
-                    state.ema_params, experiment.evaluation.num_images
-                )
+            if last or step % options.evaluate_every == 0:
+                num_images = experiment.evaluation.num_images
+                evaluation = evaluator(state.ema_params, num_images)
                 loss = evaluation.loss
-                progress.message(_report(evaluation, step, workdir, logs), step)
-            if new and (last or step % options.checkpoint_every == 0):
+                progress.message(_report(evaluation, step, workdir, logs))
+            if last or step % options.checkpoint_every == 0:
                 saved.save(state, step, loss)
-            if last:
-                break
+
+        # Train.
+        for step in range(first_step, options.num_steps):
+            if step > first_step or step == 0:
+                with progress.paused():
+                    evaluate_and_save(step)
             batch = parallel.shard(next(batches), num_devices)
             state, metrics = train_step(state, batch, degrade, key)
-            # Metrics of the steps before are ready by now: reading them waits for
-            # nothing.
+            # Metrics of the steps before are ready by now: reading them waits for none.
             if pending and step % options.log_every == 0:
                 _log(pending, step, progress, logs)
                 pending = []
             pending.append(metrics)
-        for log in logs:
-            log.close()
+        _log(pending, options.num_steps, progress, logs)
+        evaluate_and_save(options.num_steps, last=True)
     return state
 
 
@@ -133,7 +136,10 @@ def _restore_or_initialize(
     """The newest state of the run folder, or a new one, and its step."""
     if steps := saved.steps():
         return saved.restore(experiment.abstract_state(), steps[-1]), steps[-1]
-    return parallel.replicate(jax.jit(experiment.initial_state)()), 0
+    # Hundreds of random draws that run once: what counts is to compile them quickly.
+    fast = {"xla_backend_optimization_level": 0}
+    initial_state = jax.jit(experiment.initial_state, compiler_options=fast)
+    return parallel.replicate(initial_state()), 0
 
 
 def _log(

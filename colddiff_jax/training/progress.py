@@ -1,7 +1,9 @@
 """The progress line of a run."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 
 
 class Progress:
@@ -19,24 +21,28 @@ class Progress:
         self._num_steps = num_steps
         self._batch_size = batch_size
         self._end = "\r" if sys.stdout.isatty() else "\n"
-        self._restart(first_step)
-
-    def _restart(self, step: int) -> None:
-        self._step, self._time = step, time.perf_counter()
+        self._step, self._time = first_step, time.perf_counter()
 
     def report(self, step: int, loss: float) -> float:
         """Prints the line of a step and returns the steps/s since the last report."""
-        rate = (step - self._step) / (time.perf_counter() - self._time)
+        now = time.perf_counter()
+        rate = (step - self._step) / (now - self._time)
+        self._step, self._time = step, now
         minutes, seconds = divmod(round((self._num_steps - step) / rate), 60)
         line = (
             f"step {step}/{self._num_steps}  loss {loss:.4f}  {rate:.2f} steps/s  "
             f"{rate * self._batch_size:.0f} images/s  {minutes}:{seconds:02d} left"
         )
         print(f"{line:<79}", end=self._end, flush=True)
-        self._restart(step)
         return rate
 
-    def message(self, text: str, step: int) -> None:
-        """Prints a line of its own, whose time does not count as training."""
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes the time of an evaluation or a checkpoint off the clock."""
+        start = time.perf_counter()
+        yield
+        self._time += time.perf_counter() - start
+
+    def message(self, text: str) -> None:
+        """Prints a line of its own."""
         print(f"{text:<79}", flush=True)
-        self._restart(step)

@@ -104,4 +104,7 @@ def periodic_ema(*, decay: float, every: int, start: int) -> EmaDecay:
     )
 
 
-EMA_DECAYS = {"warmup": warmup_ema, "periodic": periodic_ema}
+EMA_DECAYS: dict[str, Callable[..., EmaDecay]] = {
+    "warmup": warmup_ema,
+    "periodic": periodic_ema,
+}

@@ -25,6 +25,16 @@ def stream(seed: int, name: str) -> chex.PRNGKey:
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
+def example_keys(key: chex.PRNGKey, examples: chex.Array) -> chex.PRNGKey:
+    """One key per example, [B], by the example's number in the batch or data set."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
+
+
+def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
+    """Draws t ~ U{1..num_steps} from each of the keys [B]; int32 [B]."""
+    return jax.vmap(lambda key: jax.random.randint(key, (), 1, num_steps + 1))(keys)
+
+
 def make_train_step(
     model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: EmaDecay
 ) -> TrainStep:
@@ -63,12 +73,14 @@ def make_train_step(
             if axis_name
             else _same
         )
-        keys = _example_keys(jax.random.fold_in(key, state.step), len(batch), axis_name)
-        t_keys, degrade_keys, dropout_keys = jnp.moveaxis(jax.vmap(_split3)(keys), 1, 0)
-        x_0 = images.to_float(batch)
-        t = jax.vmap(lambda k: jax.random.randint(k, (), 1, degrade.num_steps + 1))(
-            t_keys
+        device = jax.lax.axis_index(axis_name) if axis_name else 0
+        examples = device * len(batch) + jnp.arange(len(batch))
+        t_keys, degrade_keys, dropout_keys = (
+            example_keys(key, examples)
+            for key in jax.random.split(jax.random.fold_in(key, state.step), 3)
         )
+        x_0 = images.to_float(batch)
+        t = draw_steps(t_keys, degrade.num_steps)
         bound = degrade.bind(degrade_keys, x_0.shape)
 
         def batch_loss(params: Any) -> chex.Array:
@@ -88,22 +100,9 @@ def make_train_step(
             lambda ema, new: decay * ema + (1 - decay) * new, state.ema_params, params
         )
         new_state = TrainState(state.step + 1, params, ema_params, opt_state)
-        return new_state, {"loss": loss, "gradient_norm": optax.global_norm(gradient)}
+        return new_state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
 
     return train_step
-
-
-def _example_keys(
-    key: chex.PRNGKey, batch_size: int, axis_name: str | None
-) -> chex.PRNGKey:
-    """One key per example of this device's share, by its number in the whole batch."""
-    device = jax.lax.axis_index(axis_name) if axis_name else 0
-    examples = device * batch_size + jnp.arange(batch_size)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
-
-
-def _split3(key: chex.PRNGKey) -> chex.PRNGKey:
-    return jax.random.split(key, 3)
 
 
 def _same(tree: Any) -> Any:

@@ -1,0 +1,43 @@
+"""Strict JAX for every test, and the data that tests share."""
+
+import os
+import pathlib
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _fresh_trace_counts() -> None:
+    """chex counts traces by the address of a function, which the next may inherit."""
+    chex.clear_trace_counter()
+
+
+@pytest.fixture(scope="session")
+def golden() -> np.lib.npyio.NpzFile:
+    """Recorded outputs of the official code; see tests/golden/README.md."""
+    return np.load(ROOT / "tests" / "golden" / "degradations.npz")
+
+
+@pytest.fixture(scope="session")
+def photos(golden: np.lib.npyio.NpzFile) -> np.ndarray:
+    """Four real photographs, float32 [4, 32, 32, 3] in [-1, 1]."""
+    return golden["images32"].astype(np.float32) / 255 * 2 - 1
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> pathlib.Path:
+    """The folder COLDDIFF_DATA with real data sets; tests that need it skip without."""
+    folder = os.environ.get("COLDDIFF_DATA")
+    if not folder:
+        pytest.skip("COLDDIFF_DATA names no folder of data sets")
+    return pathlib.Path(folder)

@@ -1,0 +1,39 @@
+"""from_function."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from colddiff_jax import from_function
+
+
+def test_the_function_sees_one_image_and_one_step(photos):
+    def rows_to_grey(x, t):
+        chex.assert_rank([x, t], [3, 0])
+        return jnp.where((jnp.arange(32) < t)[:, None, None], 0.0, x)
+
+    degrade = from_function(rows_to_grey, num_steps=32)
+    x_t = degrade(photos, jnp.array([0, 1, 5, 32]))
+    for image, x, t in zip(x_t, photos, (0, 1, 5, 32), strict=True):
+        np.testing.assert_array_equal(image[:t], 0)
+        np.testing.assert_array_equal(image[t:], x[t:])
+
+
+def test_arrays_bound_to_a_partial_are_traced_not_compiled_in(photos):
+    def fade(target, x, t):
+        return x + (target - x) * t / 4
+
+    apply = jax.jit(chex.assert_max_traces(lambda d, x: d(x, 4), n=1))
+    for value in (0.5, -0.5):
+        target = jnp.full((32, 32, 3), value)
+        degrade = from_function(jax.tree_util.Partial(fade, target), num_steps=4)
+        np.testing.assert_allclose(apply(degrade, photos), value, atol=1e-6)
+
+
+def test_bad_arguments_are_named(photos):
+    with pytest.raises(ValueError, match="num_steps must be a positive integer, got 0"):
+        from_function(lambda x, t: x, num_steps=0)
+    with pytest.raises(ValueError, match="must keep the shape of an image"):
+        from_function(lambda x, t: x[:1], num_steps=2)(photos, 1)

@@ -1,0 +1,100 @@
+"""gaussian_mask against the official code and the definition."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from colddiff_jax import gaussian_mask, schedules
+
+
+def test_middle_masks_of_the_official_code_are_matched(golden):
+    name = "mask/Incremental/T100_std0.2_init1_r64"
+    degrade = gaussian_mask(64, schedules.linear(100, start=0.2, increment=0.2))
+    ones = np.ones((1, 64, 64, 3), np.float32)
+    for t, recorded in zip(
+        golden[f"{name}/t"], golden[f"{name}/mask_cumprod"], strict=True
+    ):
+        expected = np.broadcast_to(recorded[None, ..., None], ones.shape)
+        np.testing.assert_allclose(degrade(ones, int(t)), expected, atol=1e-6, rtol=0)
+
+
+def test_random_masks_of_the_official_code_are_matched(golden):
+    name = "mask/Random_Incremental/T50_std0.1_init1_r32"
+    stds = schedules.linear(50, start=0.1, increment=0.1)
+    windows = jnp.asarray(golden[f"{name}/offsets_row_col"], jnp.int32)
+    degrade = dataclasses.replace(
+        gaussian_mask(32, stds, center="random"), windows=windows
+    )
+    ones = np.ones((4, 32, 32, 1), np.float32)
+    for t, recorded in zip(
+        golden[f"{name}/t"], golden[f"{name}/mask_cumprod"], strict=True
+    ):
+        np.testing.assert_allclose(
+            degrade(ones, int(t))[..., 0], recorded, atol=1e-6, rtol=0
+        )
+
+
+@pytest.mark.parametrize("center", [(0, 0), (4, 7), (9, 2)])
+def test_a_given_centre_follows_the_definition(center):
+    stds = [0.5, 2.0, 3.5]
+    degrade = gaussian_mask((10, 8), stds, center=center)
+    rows, columns = np.mgrid[:10, :8]
+    squared = (rows - center[0]) ** 2 + (columns - center[1]) ** 2
+    expected = np.ones((10, 8))
+    ones = np.ones((1, 10, 8, 1), np.float32)
+    for t, std in enumerate(stds, start=1):
+        expected = expected * (1 - np.exp(-squared / (2 * std**2)))
+        np.testing.assert_allclose(degrade(ones, t)[0, ..., 0], expected, atol=1e-6)
+    assert degrade(ones, 1)[0, *center, 0] == 0
+
+
+def test_a_random_mask_equals_the_given_centre_it_drew():
+    stds = [1.0, 2.0]
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
+    degrade = gaussian_mask(8, stds, center="random").bind(jax.random.key(0), x.shape)
+    for i, window in enumerate(np.asarray(degrade.windows)):
+        center = (int(7 - window[0]), int(7 - window[1]))
+        expected = gaussian_mask(8, stds, center=center)(x[i : i + 1], 2)
+        np.testing.assert_allclose(degrade(x, 2)[i : i + 1], expected, atol=1e-7)
+
+
+def test_random_centres_cover_minus_one_to_side_minus_one():
+    degrade = gaussian_mask((4, 6), [1.0], center="random")
+    windows = degrade.bind(jax.random.key(1), (2000, 4, 6, 1)).windows
+    assert np.unique(3 - windows[:, 0]).tolist() == [-1, 0, 1, 2, 3]
+    assert np.unique(5 - windows[:, 1]).tolist() == [-1, 0, 1, 2, 3, 4, 5]
+
+
+def test_one_key_per_example_draws_the_same_mask_in_any_batch():
+    degrade = gaussian_mask(8, [1.0], center="random")
+
+    def keys():
+        return jax.random.split(jax.random.key(0), 6)
+
+    whole = degrade.bind(keys(), (6, 8, 8, 1)).windows
+    parts = [degrade.bind(keys()[i : i + 2], (2, 8, 8, 1)).windows for i in (0, 2, 4)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_an_unbound_or_wrongly_bound_mask_says_so():
+    degrade = gaussian_mask(8, [1.0], center="random")
+    x = jnp.zeros((2, 8, 8, 1))
+    with pytest.raises(
+        ValueError, match=r"call degrade = degrade\.bind\(key, x\.shape\)"
+    ):
+        degrade(x, 1)
+    with pytest.raises(ValueError, match="bound to 3 examples, got 2"):
+        degrade.bind(jax.random.key(0), (3, 8, 8, 1))(x, 1)
+    with pytest.raises(
+        ValueError, match=r"one per example, shape \(2,\); got shape \(5,\)"
+    ):
+        degrade.bind(jax.random.split(jax.random.key(0), 5), (2, 8, 8, 1))
+
+
+@pytest.mark.parametrize("center", ["left", (1, 2, 3)])
+def test_an_unknown_centre_is_named(center):
+    with pytest.raises(ValueError, match=r'center must be "middle", "random" or'):
+        gaussian_mask(8, [1.0], center=center)

@@ -1,0 +1,20 @@
+"""Bytes and floats."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax import to_float, to_uint8
+
+
+def test_every_byte_survives_the_round_trip():
+    bytes_ = np.arange(256, dtype=np.uint8)
+    floats = to_float(bytes_)
+    assert floats.dtype == jnp.float32
+    np.testing.assert_allclose(floats, bytes_ / 255 * 2 - 1, atol=1e-6)
+    np.testing.assert_array_equal(to_uint8(floats), bytes_)
+
+
+def test_only_bytes_are_clipped():
+    np.testing.assert_array_equal(
+        to_uint8(np.array([-3.0, -1.0, 1.0, 1.7])), [0, 0, 255, 255]
+    )

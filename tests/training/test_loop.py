@@ -1,0 +1,136 @@
+"""The whole loop: runs, resumes exactly, keeps the right checkpoints."""
+
+import json
+import os
+
+import chex
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from colddiff_jax import InputError
+from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax.runs import load_run
+from colddiff_jax.training import parallel, train_and_evaluate
+from configs import digits_blur, mnist_mask
+
+
+def smoke(module=digits_blur, **training):
+    config = module.get_config("smoke")
+    config.model.channel_multipliers = (1,)
+    config.training.update(training)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of six steps with random masks and dropout, undisturbed."""
+    workdir = str(tmp_path_factory.mktemp("finished"))
+    return workdir, train_and_evaluate(smoke(mnist_mask), workdir)
+
+
+def lines(workdir):
+    with open(os.path.join(workdir, "metrics.jsonl")) as file:
+        return [json.loads(line) for line in file]
+
+
+def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
+    workdir, state = finished
+    assert state.step == 6
+    parallel.assert_replicated(state)
+    assert {"checkpoints", "config.json", "grids", "metrics.jsonl"} == set(
+        os.listdir(workdir)
+    )
+    names = ["step_00000000.png", "step_00000003.png", "step_00000006.png"]
+    assert sorted(os.listdir(os.path.join(workdir, "grids"))) == names
+    picture = Image.open(os.path.join(workdir, "grids", names[-1]))
+    assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
+    trained = [line for line in lines(workdir) if "loss" in line]
+    assert [line["step"] for line in trained] == [2, 4, 6]
+    assert {"gradient_norm", "steps_per_second"} < set(trained[0])
+    evaluated = [line for line in lines(workdir) if "test_loss" in line]
+    assert [line["step"] for line in evaluated] == [0, 3, 6]
+    assert evaluated[-1]["test_loss"] < evaluated[0]["test_loss"]
+    for method in ("degraded", "direct", "alg1", "alg2"):
+        assert 0 < evaluated[-1][f"rmse_{method}"] < 1
+        assert -1 < evaluated[-1][f"ssim_{method}"] < 1
+
+
+def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
+    _, expected = finished
+    train_and_evaluate(smoke(mnist_mask, num_steps=3), str(tmp_path))
+    resumed = train_and_evaluate(smoke(mnist_mask), str(tmp_path))
+    chex.assert_trees_all_equal(resumed, expected)
+    first, second = lines(finished[0]), lines(str(tmp_path))
+    assert {line["step"] for line in first} <= {line["step"] for line in second}
+    assert first[-1] == second[-1]
+
+
+def test_the_saved_state_is_the_returned_one_and_evaluation_uses_its_average(finished):
+    workdir, state = finished
+    run = load_run(workdir)
+    assert run.step == 6
+    chex.assert_trees_all_equal(run.params, state.ema_params)
+    different = jax.tree.map(
+        lambda a, b: bool((a != b).any()), run.params, state.params
+    )
+    assert any(jax.tree.leaves(different))
+
+
+def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
+    workdir, state = finished
+    before = lines(workdir)
+    again = train_and_evaluate(smoke(mnist_mask), workdir)
+    assert "nothing to do: training.num_steps = 6 is reached" in capsys.readouterr().out
+    chex.assert_trees_all_equal(again, state)
+    assert lines(workdir) == before
+
+
+def test_another_configuration_is_refused_in_the_same_folder(finished):
+    workdir, _ = finished
+    config = smoke(mnist_mask)
+    config.optimizer.learning_rate = 0.5
+    with pytest.raises(InputError, match=r"optimizer.learning_rate: 0.001 -> 0.5\)"):
+        train_and_evaluate(config, workdir)
+
+
+def test_the_progress_line_tells_speed_loss_and_time_left(tmp_path, capsys):
+    train_and_evaluate(smoke(num_steps=3, log_every=1), str(tmp_path))
+    out = capsys.readouterr().out
+    assert "4 cpu device(s), starting at step 0" in out
+    line = next(line for line in out.splitlines() if line.startswith("step 2/3"))
+    for word in ("loss ", " steps/s", " images/s", " left"):
+        assert word in line
+    assert "RMSE degraded" in out
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    config = smoke(num_steps=4, log_every=1)
+    config.optimizer.update({"learning_rate": 1e30, "warmup_steps": 0})
+    with pytest.raises(InputError, match=r"the loss became (nan|inf) in the 1 steps"):
+        train_and_evaluate(config, str(tmp_path))
+
+
+def test_the_last_two_and_the_best_checkpoints_are_kept(tmp_path):
+    state = {"x": np.arange(4.0)}
+    with open_checkpoints(str(tmp_path)) as saved:
+        for step, loss in enumerate([0.9, 0.2, 0.5, None, 0.6, 0.7]):
+            saved.save(jax.tree.map(lambda x: x + step, state), step, loss)  # noqa: B023
+    with open_checkpoints(str(tmp_path)) as saved:
+        assert saved.steps() == [1, 4, 5]
+        assert saved.best_step() == 1
+        restored = saved.restore(parallel.replicated_like(state), 1)
+        np.testing.assert_array_equal(restored["x"], np.arange(4.0) + 1)
+
+
+def test_a_checkpoint_of_another_network_is_named(finished):
+    workdir, _ = finished
+    other = {"x": jax.ShapeDtypeStruct((3,), np.float32)}
+    with open_checkpoints(workdir) as saved:
+        with pytest.raises(InputError, match=r"checkpoint of step 6 .* does not fit"):
+            saved.restore(parallel.replicated_like(other), 6)
+        with pytest.raises(
+            InputError, match=r"no checkpoint of step 5; it has \[0, 3, 6\]"
+        ):
+            saved.restore(parallel.replicated_like(other), 5)

@@ -1,0 +1,188 @@
+"""One optimiser step, on one device and on four."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.training import parallel, step
+from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
+from tests.networks import random_parameters, tiny_unet
+
+SIZE = 16
+
+
+def make_degrade(seed=0):
+    # Unbound, so that the step draws fresh masks itself.
+    return cd.gaussian_mask(SIZE, 6 * [2.0 + seed], center="random")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_unet()
+
+
+@pytest.fixture(scope="module")
+def optimizer():
+    return make_optimizer(learning_rate=1e-3)
+
+
+@pytest.fixture
+def state(model, optimizer):
+    params = random_parameters(model, (SIZE, SIZE, 1))
+    average = jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.zeros((), jnp.int32), params, average, optimizer.init(params))
+
+
+@pytest.fixture(scope="module")
+def train_step(model, optimizer):
+    return step.make_train_step(model, optimizer, warmup_ema(decay=0.9))
+
+
+def batch(seed=0):
+    shape = (8, SIZE, SIZE, 1)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def key():
+    return step.stream(0, "train")
+
+
+def test_streams_differ_by_name_and_seed():
+    data = [
+        jax.random.key_data(step.stream(*arguments)).tolist()
+        for arguments in ((0, "train"), (1, "train"), (0, "evaluate"), (0, "train"))
+    ]
+    assert data[0] == data[3]
+    assert len({tuple(d) for d in data}) == 3
+
+
+def test_it_is_adam_on_the_mean_loss_followed_by_the_average(
+    model, optimizer, train_step, state
+):
+    """Written out again by hand, with the random draws of the step."""
+    keys = [
+        [jax.random.fold_in(stream_key, i) for i in range(8)]
+        for stream_key in jax.random.split(jax.random.fold_in(key(), 0), 3)
+    ]
+    t = jnp.stack([jax.random.randint(k, (), 1, 7) for k in keys[0]])
+    x_0 = cd.to_float(batch())
+    degrade = make_degrade().bind(jnp.stack(keys[1]), x_0.shape)
+    dropout_keys = jnp.stack(keys[2])
+    x_t = degrade(x_0, t)
+
+    @jax.jit
+    def loss_and_gradient(params):
+        def loss(params):
+            variables = {"params": params}
+            x0_hat = model.apply(variables, x_t, t, dropout_keys=dropout_keys)
+            return jnp.abs(x0_hat - x_0).mean()
+
+        return jax.value_and_grad(loss)(params)
+
+    loss, gradient = loss_and_gradient(state.params)
+    updates, _ = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new, metrics = jax.jit(train_step)(state, batch(), make_degrade(), key())
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics["gradient_norm"], optax.tree.norm(gradient), rtol=1e-4
+    )
+    chex.assert_trees_all_close(new.params, params, atol=2e-5)
+    average = jax.tree.map(lambda old, new: 0.1 * old + 0.9 * new, state.params, params)
+    chex.assert_trees_all_close(new.ema_params, average, atol=2e-5)
+    assert new.step == 1
+
+
+def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, state):
+    assert jax.local_device_count() == 4
+    alone, loss = state, []
+    jitted = jax.jit(train_step)
+    for i in range(3):
+        alone, metrics = jitted(alone, batch(i), make_degrade(), key())
+        loss.append(float(metrics["loss"]))
+    pmapped = parallel.parallel_train_step(train_step)
+    shared = parallel.replicate(state)
+    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
+    for i in range(3):
+        shared, metrics = pmapped(
+            shared, parallel.shard(batch(i), 4), degrade, replicated_key
+        )
+        np.testing.assert_allclose(metrics["loss"], loss[i], rtol=1e-5)
+        parallel.assert_replicated((shared, metrics))
+    # Adam divides by the root of tiny second moments: rounding grows to a thousandth of
+    # the distance travelled, which is about 3e-3.
+    chex.assert_trees_all_close(shared.params, alone.params, atol=3e-5)
+    chex.assert_trees_all_close(shared.ema_params, alone.ema_params, atol=3e-5)
+
+
+def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
+    """Plain descent instead of Adam, so that differences are those of the gradient."""
+    descend = step.make_train_step(model, optax.sgd(1.0), warmup_ema(decay=0.9))
+    state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
+    alone, _ = jax.jit(descend)(state, batch(), make_degrade(), key())
+    pmapped = parallel.parallel_train_step(descend)
+    shared, _ = pmapped(
+        parallel.replicate(state), parallel.shard(batch(), 4), make_degrade(), key()
+    )
+    chex.assert_trees_all_close(shared.params, alone.params, atol=1e-6)
+
+
+def test_a_forgotten_average_over_devices_is_caught():
+    forgetful = jax.pmap(lambda x: x.sum(), axis_name="batch", out_axes=None)
+    value = forgetful(np.arange(8.0).reshape(4, 2))
+    with pytest.raises(AssertionError, match="differs between device 0 and 1"):
+        parallel.assert_replicated({"loss": value})
+
+
+def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
+    """With the network left out, the loss shows the draws alone."""
+    seen = []
+
+    class Recorder(type(model)):
+        def apply(self, variables, x_t, t, *, dropout_keys):
+            jax.debug.callback(lambda t, x: seen.append((t, x)), t, x_t)
+            return 0 * x_t + jax.tree.leaves(variables)[0].mean()
+
+    recorder = Recorder()
+    run = step.make_train_step(recorder, optax.sgd(0.0), warmup_ema(decay=0.9))
+    state = state.replace(opt_state=optax.sgd(0.0).init(state.params))
+    white = np.full((8, SIZE, SIZE, 1), 255, np.uint8)
+    for _ in range(60):
+        state, _ = jax.jit(run)(state, white, make_degrade(), key())
+    jax.effects_barrier()
+    steps = np.concatenate([t for t, _ in seen])
+    assert set(steps.tolist()) == set(range(1, 7))  # 0 is clean and never drawn.
+    counts = np.bincount(steps, minlength=7)[1:]
+    assert counts.min() > 50 and counts.max() < 110  # 80 each are expected.
+    masks = {x.tobytes() for _, batch_x in seen for x in batch_x}
+    assert len(masks) > 400
+
+
+def test_a_second_call_with_everything_new_compiles_nothing(train_step, state):
+    run = parallel.parallel_train_step(chex.assert_max_traces(train_step, n=1))
+    state = parallel.replicate(state)
+    for seed in range(3):
+        degrade, replicated_key = parallel.replicate(
+            (make_degrade(seed), step.stream(seed, "train"))
+        )
+        state, _ = run(state, parallel.shard(batch(seed), 4), degrade, replicated_key)
+
+
+def test_the_old_state_is_donated(train_step, state):
+    run = parallel.parallel_train_step(train_step)
+    old = parallel.replicate(state)
+    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
+    run(old, parallel.shard(batch(), 4), degrade, replicated_key)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
+
+
+def test_a_batch_that_does_not_divide_is_named():
+    for size in (6, 0, -4):
+        with pytest.raises(
+            cd.InputError, match=f"multiple of the 4 devices, got {size}"
+        ):
+            parallel.check_batch_size("training.batch_size", size, 4)
