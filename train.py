@@ -30,13 +30,17 @@ def main(argv: list[str]) -> None:
         raise InputError(
             "--config is missing; for instance --config=configs/digits_blur.py"
         )
-    train_and_evaluate(_CONFIG.value, _WORKDIR.value or _default_workdir())
-
-
-def _default_workdir() -> str:
-    """runs/cifar_blur for configs/cifar_blur.py; a variant has a folder of its own."""
     filename = config_flags.get_config_filename(flags.FLAGS["config"])
     path, _, variant = filename.partition(":")
+    if not os.path.isfile(path):
+        raise InputError(
+            f"no configuration file {path!r}; configs/ holds those there are"
+        )
+    train_and_evaluate(_CONFIG.value, _WORKDIR.value or _default_workdir(path, variant))
+
+
+def _default_workdir(path: str, variant: str) -> str:
+    """runs/cifar_blur for configs/cifar_blur.py; a variant has a folder of its own."""
     name = os.path.basename(path).removesuffix(".py")
     return os.path.join("runs", f"{name}-{variant}" if variant else name)
 

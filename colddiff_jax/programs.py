@@ -38,8 +38,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _fail(lines[-1].removeprefix(f"{InputError.__module__}.InputError: "))
     if flags.FLAGS["verbosity"].using_default_value:
-        # Orbax and Grain tell their every move at INFO, absl's default.
-        flags.FLAGS["verbosity"].value = logging.WARNING
+        # Orbax, Grain and TFDS tell their every move; --verbosity=0 lets them.
+        flags.FLAGS["verbosity"].value = logging.ERROR
         flags.FLAGS["verbosity"].using_default_value = False
     return rest
 

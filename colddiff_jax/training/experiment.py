@@ -250,8 +250,9 @@ def _choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
 def _call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
     """Calls a function with the fields of a section; complaints become InputErrors."""
     parameters = dict(inspect.signature(function).parameters)
-    for of_flax in ("parent", "name"):  # Flax adds these to every module.
-        parameters.pop(of_flax, None)
+    if isinstance(function, type) and issubclass(function, nn.Module):
+        for of_flax in ("parent", "name"):  # Flax adds these to every module.
+            del parameters[of_flax]
     required = [
         n for n, p in parameters.items() if p.default is inspect.Parameter.empty
     ]

@@ -47,7 +47,7 @@ def test_scores_are_those_of_the_images(model, test):
     clean = found.examples["clean"]
     preprocessing = Preprocessing(image_size=16, resize_to=16)
     expected = cd.to_float(load_test_images(test, preprocessing, 0, 8))
-    np.testing.assert_array_equal(clean, expected)
+    np.testing.assert_allclose(clean, expected, atol=1e-6)
     for method in METHODS:
         error = (found.examples[method] - clean) / 2
         assert found.rmse[method] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-4)

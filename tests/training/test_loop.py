@@ -44,8 +44,8 @@ def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
     )
     names = ["step_00000000.png", "step_00000003.png", "step_00000006.png"]
     assert sorted(os.listdir(os.path.join(workdir, "grids"))) == names
-    picture = Image.open(os.path.join(workdir, "grids", names[-1]))
-    assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
+    with Image.open(os.path.join(workdir, "grids", names[-1])) as picture:
+        assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
     trained = [line for line in lines(workdir) if "loss" in line]
     assert [line["step"] for line in trained] == [2, 4, 6]
     assert {"gradient_norm", "steps_per_second"} < set(trained[0])
@@ -131,6 +131,6 @@ def test_a_checkpoint_of_another_network_is_named(finished):
         with pytest.raises(InputError, match=r"checkpoint of step 6 .* does not fit"):
             saved.restore(parallel.replicated_like(other), 6)
         with pytest.raises(
-            InputError, match=r"no checkpoint of step 5; it has \[0, 3, 6\]"
+            InputError, match=r"no checkpoint of step 5; it has \[3, 6\]"
         ):
             saved.restore(parallel.replicated_like(other), 5)

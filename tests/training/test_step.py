@@ -64,14 +64,14 @@ def test_it_is_adam_on_the_mean_loss_followed_by_the_average(
     model, optimizer, train_step, state
 ):
     """Written out again by hand, with the random draws of the step."""
-    keys = [
-        [jax.random.fold_in(stream_key, i) for i in range(8)]
-        for stream_key in jax.random.split(jax.random.fold_in(key(), 0), 3)
-    ]
-    t = jnp.stack([jax.random.randint(k, (), 1, 7) for k in keys[0]])
+    step_key = jax.random.fold_in(key(), 0)
+    t_keys, degrade_keys, dropout_keys = (
+        jax.vmap(jax.random.fold_in, (None, 0))(k, jnp.arange(8))
+        for k in jax.random.split(step_key, 3)
+    )
+    t = jax.vmap(lambda k: jax.random.randint(k, (), 1, 7))(t_keys)
     x_0 = cd.to_float(batch())
-    degrade = make_degrade().bind(jnp.stack(keys[1]), x_0.shape)
-    dropout_keys = jnp.stack(keys[2])
+    degrade = make_degrade().bind(degrade_keys, x_0.shape)
     x_t = degrade(x_0, t)
 
     @jax.jit

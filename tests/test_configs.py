@@ -1,0 +1,122 @@
+"""The experiments in configs/."""
+
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.training import experiment, train_and_evaluate
+from tests.networks import random_parameters
+
+NAMES = sorted(
+    path.stem
+    for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py")
+    if path.stem != "base"
+)
+
+
+def config_of(name, variant=None):
+    return importlib.import_module(f"configs.{name}").get_config(variant)
+
+
+def build(config):
+    """The experiment, on bundled images instead of its own."""
+    config.data.update({"source": "digits", "resize_to": 35})
+    return experiment.build_experiment(config)
+
+
+def test_the_promised_experiments_are_there():
+    assert NAMES == [
+        "cifar_blur",
+        "cifar_mask",
+        "digits_blur",
+        "mnist_blur",
+        "mnist_mask",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke_trains_a_few_steps_without_any_download(name, tmp_path):
+    state = train_and_evaluate(config_of(name, "smoke"), str(tmp_path))
+    assert state.step == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_default_builds(name):
+    assert build(config_of(name)).degrade.num_steps in (20, 50)
+
+
+def test_the_published_blurs_are_those_of_the_paper():
+    mnist = build(config_of("mnist_blur", "paper")).degrade
+    expected = cd.gaussian_blur(32, 20 * [7.0], kernel_size=11)
+    np.testing.assert_array_equal(mnist.operators[0], expected.operators[0])
+    cifar = build(config_of("cifar_blur", "paper")).degrade
+    stds = [0.35 + 0.01 * i for i in range(50)]
+    expected = cd.gaussian_blur(32, stds, kernel_size=11, padding="reflect")
+    np.testing.assert_allclose(cifar.operators[0], expected.operators[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mnist_mask", "cifar_mask"])
+def test_the_published_masks_are_those_of_the_paper(name):
+    found = build(config_of(name, "paper")).degrade
+    stds = [0.1 * (i + 11) for i in range(50)]
+    expected = cd.gaussian_mask(32, stds, center="random")
+    np.testing.assert_allclose(found.masks, expected.masks, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "parameters"),
+    [
+        ("mnist_blur", 1, 56_612_916),
+        ("mnist_mask", 1, 56_612_916),
+        ("cifar_blur", 3, 35_746_307),
+        ("cifar_mask", 3, 35_746_307),
+    ],
+)
+def test_the_published_network_and_training_are_those_of_the_paper(
+    name, channels, parameters
+):
+    config = config_of(name, "paper")
+    built = build(config)
+    x, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
+    shapes = jax.eval_shape(built.model.init, jax.random.key(0), x, t)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == parameters
+    assert built.model.dtype == jnp.float32
+    assert built.training.batch_size == 64 and built.training.num_steps == 700_000
+    assert config.optimizer.to_dict() == {
+        "learning_rate": 2e-5,
+        "warmup_steps": 0,
+        "decay_steps": 0,
+    }
+    decays = built.ema_decay(jnp.array([10, 11, 2000, 2001]))
+    np.testing.assert_allclose(decays, [0, 1, 0.995, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"), [("digits_blur", None), ("mnist_blur", "cpu")]
+)
+def test_small_networks_see_the_step(name, variant):
+    model = build(config_of(name, variant)).model
+    variables = {"params": random_parameters(model, (32, 32, 1))}
+    x = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1), minval=-1)
+    first, last = (jax.jit(model.apply)(variables, x, jnp.array([t])) for t in (1, 20))
+    assert np.abs(first - last).max() > 1e-3  # Rounding alone makes 1e-6.
+
+
+def test_digits_are_never_mirrored():
+    for name in ("digits_blur", "mnist_blur", "mnist_mask"):
+        for variant in (None, "smoke") if name == "digits_blur" else (None, "paper"):
+            assert not config_of(name, variant).data.flip
+
+
+def test_auto_precision_is_float32_on_a_cpu():
+    assert build(config_of("cifar_blur")).model.dtype == jnp.float32
+
+
+def test_an_unknown_variant_lists_the_known_ones():
+    with pytest.raises(cd.InputError, match=r"no variant 'tpu' .* cpu, paper, smoke"):
+        config_of("mnist_blur", "tpu")

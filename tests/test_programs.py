@@ -1,0 +1,157 @@
+"""The programs as a user runs them: what they write, and one line for bad input."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parent.parent
+TRAIN = "train.py --config=configs/digits_blur.py:smoke"
+SAMPLE = "sample.py --workdir=runs/digits_blur-smoke"
+
+
+def run(
+    command: str, cwd: pathlib.Path, devices: int = 1
+) -> subprocess.CompletedProcess:
+    """Runs a program of the project in another folder, with that many CPU devices."""
+    program, *options = command.split()
+    options = [o.replace("configs/", f"{ROOT}/configs/") for o in options]
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
+    return subprocess.run(
+        [sys.executable, str(ROOT / program), *options],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the smoke run was trained."""
+    folder = tmp_path_factory.mktemp("programs")
+    done = run(TRAIN, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (folder / "empty_run").mkdir()
+    config = (folder / "runs" / "digits_blur-smoke" / "config.json").read_text()
+    (folder / "empty_run" / "config.json").write_text(config)
+    images = np.zeros((9, 8, 8, 3), np.uint8)
+    np.savez(folder / "empty.npz", train_images=images[:0], test_images=images)
+    np.savez(folder / "shape.npz", train_images=images[0, 0], test_images=images)
+    return folder
+
+
+def test_train_defaults_to_a_run_folder_of_its_name_and_resumes(folder):
+    workdir = folder / "runs" / "digits_blur-smoke"
+    assert (workdir / "grids" / "step_00000006.png").is_file()
+    done = run(f"{TRAIN} --config.training.num_steps=8", folder)
+    assert done.returncode == 0, done.stderr
+    assert "resuming at step 6" in done.stdout and "step 8/8" in done.stdout
+
+
+def test_sample_writes_a_grid_arrays_a_strip_and_an_animation(folder):
+    workdir = "--workdir=runs/digits_blur-smoke"
+    done = run(
+        f"sample.py {workdir} --algorithm=alg1 --num_images=3 --out=out --arrays "
+        "--trajectory --gif",
+        folder,
+    )
+    assert done.returncode == 0, done.stderr
+    written = done.stdout.split()
+    assert [pathlib.Path(path).suffix for path in written] == [
+        ".png",
+        ".npz",
+        ".png",
+        ".gif",
+    ]
+    with np.load(folder / written[1]) as arrays:
+        assert {name: arrays[name].shape for name in arrays.files} == dict.fromkeys(
+            ("clean", "degraded", "alg1"), (3, 16, 16, 1)
+        )
+    with Image.open(folder / written[3]) as gif:
+        assert gif.n_frames == 21
+    done = run(f"sample.py {workdir} --algorithm=direct", folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / done.stdout.strip()).is_file()
+
+
+def test_evaluate_writes_its_scores_and_the_same_twice(folder):
+    command = (
+        "evaluate.py --workdir=runs/digits_blur-smoke --num_images=50 --out=scores"
+    )
+    first, second = run(command, folder), run(f"{command} --batch_size=20", folder, 4)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    table = first.stdout[first.stdout.index("|") :]
+    assert table == second.stdout[second.stdout.index("|") :]
+    results = json.loads((folder / "scores" / "results.json").read_text())
+    assert results["num_images"] == 50
+    assert set(results["rmse"]) == {"degraded", "direct", "alg1", "alg2"}
+    assert f"| direct | {results['rmse']['direct']:.3f} |" in table
+
+
+BAD = {
+    f"{TRAIN} --config.nope=1": "no field 'nope' (--config.nope=1)",
+    f"{TRAIN} --config.model.chanels=1": "no field 'chanels'",
+    f"{TRAIN} --config.seed=one": "invalid literal for int()",
+    f"{TRAIN} --config.model.name=resnet": "model.name must be one of",
+    f"{TRAIN} --config.data.source=web": "data.source must be one of",
+    f"{TRAIN} --nope": "Unknown command line flag 'nope'",
+    f"{TRAIN} extra": "unexpected argument 'extra'",
+    "train.py": "--config is missing",
+    "train.py --config=configs/none.py": "none.py",
+    "train.py --config=configs/mnist_blur.py:nope": "no variant 'nope'",
+    "train.py --config=configs/mnist_blur.py --config.data.data_dir=nowhere": (
+        "'mnist' is not prepared in"
+    ),
+    f"{TRAIN} --config.data.source=npz": "data.path is empty",
+    f"{TRAIN} --config.data.source=npz --config.data.path=no.npz": "no file 'no.npz'",
+    f"{TRAIN} --config.data.source=npz --config.data.path=empty.npz": (
+        "train_images is empty, shape (0, 8, 8, 3)"
+    ),
+    f"{TRAIN} --config.data.source=npz --config.data.path=shape.npz": (
+        "must have shape [N, H, W] or [N, H, W, C], got (8, 3)"
+    ),
+    f"{TRAIN} --config.data.image_size=18 --config.data.resize_to=18": (
+        "image sides must be divisible by 8"
+    ),
+    f"{TRAIN} --config.training.batch_size=6": (
+        "training.batch_size must be a positive multiple of the 4 devices, got 6"
+    ),
+    "sample.py": "--workdir is missing",
+    "sample.py --workdir=nowhere": "no run folder 'nowhere'",
+    "sample.py --workdir=empty_run": "'empty_run' has no checkpoint yet",
+    f"{SAMPLE} --num_images=298": "at most 297, got 298",
+    f"{SAMPLE} --checkpoint=5": "no checkpoint of step 5",
+    f"{SAMPLE} --checkpoint=new": "latest, best or the",
+    f"{SAMPLE} --algorithm=alg3": "value should be one of",
+    f"{SAMPLE} --algorithm=direct --gif": "no trajectory",
+    "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
+}
+
+
+@pytest.fixture(scope="module")
+def complaints(folder):
+    """Every bad command, run two at a time."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(BAD, pool.map(lambda c: run(c, folder, 4), BAD), strict=True))
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_ends_in_one_clear_line_and_status_1(complaints, command):
+    done = complaints[command]
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{command.split()[0]}: error: "), line
+    assert BAD[command] in line
+
+
+def test_bad_input_leaves_no_run_folder_behind(complaints, folder):
+    assert complaints
+    assert {path.name for path in (folder / "runs").iterdir()} == {"digits_blur-smoke"}

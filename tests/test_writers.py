@@ -1,0 +1,54 @@
+"""Where numbers go."""
+
+import json
+
+import numpy as np
+import pytest
+
+from colddiff_jax import writers
+
+
+def read(path):
+    return [
+        json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def test_a_resumed_run_rewrites_the_lines_after_its_checkpoint(tmp_path):
+    first = writers.JsonLines(str(tmp_path), first_step=0)
+    for step in (10, 20, 30):
+        first.scalars(step, {"loss": 1 / step})
+    first.close()
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 40, "lo')  # Killed in the middle of a line.
+    second = writers.JsonLines(str(tmp_path), first_step=20)
+    assert [line["step"] for line in read(tmp_path)] == [10, 20]
+    second.scalars(30, {"loss": 0.5})
+    assert read(tmp_path)[-1] == {"step": 30, "loss": 0.5}
+    second.close()
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    writers.write_atomically(str(path), b"old")
+    with pytest.raises(TypeError):
+        writers.write_atomically(str(path), "not bytes")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_survive_the_round_trip(tmp_path):
+    writers.save_npz(str(tmp_path / "a.npz"), x=np.arange(3.0))
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.testing.assert_array_equal(arrays["x"], np.arange(3.0))
+
+
+def test_tensorboard_gets_every_scalar_and_picture(tmp_path):
+    made = writers.make_writers(str(tmp_path), 0, {}, tensorboard=True)
+    for writer in made:
+        writer.scalars(1, {"loss": 0.25})
+        writer.image(1, "grid", np.zeros((4, 4, 3), np.uint8))
+        writer.close()
+    (events,) = tmp_path.glob("events.out.tfevents.*")
+    assert b"loss" in events.read_bytes() and b"grid" in events.read_bytes()
+    assert read(tmp_path) == [{"step": 1, "loss": 0.25}]

@@ -1,0 +1,106 @@
+"""Configurations that do not fit are named."""
+
+import json
+
+import pytest
+
+from colddiff_jax import InputError
+from colddiff_jax.training import experiment
+from configs import digits_blur, mnist_mask
+
+
+def smoke():
+    return digits_blur.get_config("smoke").to_dict()
+
+
+def change(path, value):
+    config = smoke()
+    *sections, field = path.split(".")
+    target = config
+    for section in sections:
+        target = target[section]
+    target[field] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("extra", 1, "the configuration has an unknown field 'extra'; known:"),
+        ("data.sise", 1, "section 'data' .* unknown field 'sise'"),
+        ("model.base_chanels", 8, "section 'model' .* unknown field 'base_chanels'"),
+        ("degradation.sigma", 1, "section 'degradation' .* unknown field 'sigma'"),
+        ("degradation.schedule.stop", 1, "'degradation.schedule' .* field 'stop'"),
+        ("data.source", "web", "data.source must be one of .* got 'web'"),
+        ("model.name", "resnet", "model.name must be one of .* got 'resnet'"),
+        ("degradation.name", "fog", "degradation.name must be one of .* got 'fog'"),
+        ("degradation.schedule.name", "up", "schedule.name must be one of"),
+        ("ema.name", "long", "ema.name must be one of"),
+        ("model.dtype", "int8", "model.dtype must be one of"),
+        (
+            "degradation.kernel_size",
+            4,
+            "degradation: kernel_size must be a positive odd",
+        ),
+        ("data.image_size", 18, "model: image sides must be divisible by 8"),
+        ("data.image_size", "big", "data: "),
+        (
+            "training.num_steps",
+            0,
+            "training.num_steps must be a positive integer, got 0",
+        ),
+        ("evaluation.num_images", 298, "evaluation.num_images must lie in 1..297"),
+        ("training", 3, "section 'training' .* must hold named fields, got 3"),
+    ],
+)
+def test_bad_fields_are_named(path, value, message):
+    config = change(path, value)
+    if path == "data.image_size" and value == 18:
+        config["data"]["resize_to"] = 18
+    with pytest.raises(InputError, match=message):
+        experiment.build_experiment(config)
+
+
+def test_missing_fields_are_named():
+    config = smoke()
+    del config["optimizer"]
+    with pytest.raises(
+        InputError, match=r"the configuration lacks the field 'optimizer'"
+    ):
+        experiment.build_experiment(config)
+    config = smoke()
+    del config["optimizer"]["learning_rate"]
+    with pytest.raises(InputError, match=r"section 'optimizer' .* lacks the field"):
+        experiment.build_experiment(config)
+
+
+def test_a_saved_configuration_builds_the_same_experiment(tmp_path):
+    config = mnist_mask.get_config("smoke")
+    experiment.save_config(config, str(tmp_path))
+    loaded = experiment.load_config(str(tmp_path))
+    before, after = (experiment.build_experiment(c) for c in (config, loaded))
+    assert before.model == after.model
+    assert before.preprocessing == after.preprocessing
+    assert before.training == after.training
+
+
+def test_lengths_and_looks_may_change_in_a_run_folder_but_nothing_else(tmp_path):
+    config = smoke()
+    experiment.save_config(config, str(tmp_path))
+    config["training"]["num_steps"] = 99
+    config["logging"]["tensorboard"] = True
+    experiment.save_config(config, str(tmp_path))
+    assert (
+        json.loads((tmp_path / "config.json").read_text())["training"]["num_steps"]
+        == 99
+    )
+    config["seed"] = 7
+    with pytest.raises(InputError, match=r"another configuration \(seed: 0 -> 7\)"):
+        experiment.save_config(config, str(tmp_path))
+
+
+def test_folders_without_a_run_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"no run folder '.*nowhere'; train one"):
+        experiment.load_config(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"is not a run folder: it has no config.json"):
+        experiment.load_config(str(tmp_path))
