@@ -14,7 +14,7 @@ from configs import base
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("paper", "smoke"))
+    config = base.get_config(variant, known=("smoke",))
     config.data.update({"source": "digits", "image_size": 16, "resize_to": 16})
     config.degradation = ml_collections.ConfigDict(
         {

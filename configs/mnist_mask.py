@@ -5,8 +5,7 @@ python train.py --config=configs/mnist_mask.py:paper    the published settings
 python train.py --config=configs/mnist_mask.py:smoke    seconds, on bundled digits
 
 Prepare MNIST once with `python -m colddiff_jax.data.prepare mnist`, or read a file of
-your
-own: --config.data.source=npz --config.data.path=mnist.npz
+your own: --config.data.source=npz --config.data.path=mnist.npz
 
 The 28 x 28 digits are resized to 32, as published: a side that the network can halve.
 

@@ -16,9 +16,8 @@ class Preprocessing:
 
     The shorter side is resized to `resize_to` (bilinear with antialiasing, as PIL and
     the official code do it), then a square of `image_size` is cut: at random while
-    training, from the centre for tests. The paper resizes to int(1.12 size) first, so
-    that MNIST's 28 x 28 digits go to 35 and are cut to 32, a power of two that the
-    network can halve.
+    training, from the centre for tests. MNIST's 28 x 28 digits are resized to 32, a
+    power of two that the network can halve.
 
     Attributes:
         image_size: side of the result in pixels.

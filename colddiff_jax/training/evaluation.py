@@ -1,7 +1,7 @@
 """Scores a restorer on test images: degraded, direct, Algorithm 1, Algorithm 2."""
 
+import collections
 import functools
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import chex
@@ -77,45 +77,44 @@ class Evaluator:
         self, params: Any, num_images: int, num_examples: int = 8
     ) -> Evaluation:
         """Restores the first `num_images` test images; keeps `num_examples` of them."""
-        results = list(self._results(params, num_images, num_examples))
-        scores, examples = (list(part) for part in zip(*results, strict=True))
+        scores, examples = collections.defaultdict(list), collections.defaultdict(list)
+        for start in range(0, num_images, self._batch_size):
+            stop = min(start + self._batch_size, num_images)
+            found, restored = self._score_batch(params, start, stop)
+            for name, values in found.items():
+                scores[name].append(_unshard(values)[: stop - start])
+            if start < num_examples:
+                for name, x in restored.items():
+                    examples[name].append(_unshard(x)[: stop - start])
         mean = {
-            name: float(np.concatenate([batch[name] for batch in scores]).mean())
-            for name in scores[0]
+            name: float(np.concatenate(values).mean(dtype=np.float64))
+            for name, values in scores.items()
         }
         return Evaluation(
             loss=mean["loss"],
-            rmse={m: mean[f"mse_{m}"] ** 0.5 for m in METHODS},
-            ssim={m: mean[f"ssim_{m}"] for m in METHODS},
+            rmse={method: mean[f"mse_{method}"] ** 0.5 for method in METHODS},
+            ssim={method: mean[f"ssim_{method}"] for method in METHODS},
+            # In the order of a grid's rows; pmap returns dicts sorted by name.
             examples={
-                name: np.concatenate([batch[name] for batch in examples])
-                for name in examples[0]
+                name: np.concatenate(examples[name])[:num_examples]
+                for name in ("clean", *METHODS)
             },
         )
 
-    def _results(
-        self, params: Any, num_images: int, num_examples: int
-    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-        """Yields the scores and kept images of every batch, the last one padded."""
-        for start in range(0, num_images, self._batch_size):
-            stop = min(start + self._batch_size, num_images)
-            batch = load_test_images(self._test, self._preprocessing, start, stop)
-            padding = ((0, self._batch_size - len(batch)), *((0, 0),) * 3)
-            batch = parallel.shard(np.pad(batch, padding), self._num_devices)
-            numbers = np.arange(start, start + self._batch_size)
-            numbers = parallel.shard(numbers, self._num_devices)
-            scores, restored = self._score(
-                params, self._degrade, self._key, batch, numbers
-            )
-            kept = min(max(num_examples - start, 0), stop - start)
-            yield (
-                {name: _unshard(x)[: stop - start] for name, x in scores.items()},
-                {name: _unshard(x)[:kept] for name, x in restored.items()}
-                if kept
-                else {
-                    name: np.empty((0, *x.shape[2:])) for name, x in restored.items()
-                },
-            )
+    def _score_batch(
+        self, params: Any, start: int, stop: int
+    ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
+        """Scores and restores the images start..stop - 1, padded to a whole batch."""
+        batch = load_test_images(self._test, self._preprocessing, start, stop)
+        padding = ((0, self._batch_size - len(batch)), *((0, 0),) * 3)
+        numbers = np.arange(start, start + self._batch_size)
+        return self._score(
+            params,
+            self._degrade,
+            self._key,
+            parallel.shard(np.pad(batch, padding), self._num_devices),
+            parallel.shard(numbers, self._num_devices),
+        )
 
 
 def restore(

@@ -19,7 +19,12 @@ from colddiff_jax.data import train_batches
 from colddiff_jax.errors import InputError
 from colddiff_jax.training import parallel
 from colddiff_jax.training.evaluation import Evaluation, Evaluator
-from colddiff_jax.training.experiment import Experiment, build_experiment, save_config
+from colddiff_jax.training.experiment import (
+    Experiment,
+    build_experiment,
+    load_config,
+    save_config,
+)
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step import make_train_step, stream
@@ -94,7 +99,7 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         logs = writers.make_writers(
             workdir,
             first_step,
-            dict(config),
+            load_config(workdir),
             tensorboard=experiment.logging.tensorboard,
             wandb=experiment.logging.wandb,
         )

@@ -37,6 +37,7 @@ def test_scores_do_not_depend_on_the_batch_size_or_its_padding(model, test):
     for method in METHODS:
         assert one.rmse[method] == pytest.approx(other.rmse[method], rel=1e-5)
         assert one.ssim[method] == pytest.approx(other.ssim[method], rel=1e-4)
+    assert list(one.examples) == ["clean", "degraded", "direct", "alg1", "alg2"]
     for name in ("clean", *METHODS):
         assert one.examples[name].shape == (5, 16, 16, 3)
         np.testing.assert_allclose(one.examples[name], other.examples[name], atol=1e-5)

@@ -1,0 +1,51 @@
+"""Side-by-side timing, and result files that name their command and machine."""
+
+import json
+import os
+import pathlib
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def compare(
+    functions: Mapping[str, Callable[[], Any]], rounds: int
+) -> dict[str, float]:
+    """Median seconds per call of each function, called in turn.
+
+    Every function is called once before, to compile.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        jax.block_until_ready(function())
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def write(name: str, results: dict[str, Any]) -> None:
+    """Writes results/NAME.json and prints it."""
+    device = jax.devices()[0]
+    machine = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    if device.platform != "cpu":
+        machine = f"{jax.device_count()} x {device.device_kind}"
+    record = {
+        "command": f"python benchmarks/{pathlib.Path(sys.argv[0]).name}",
+        "machine": machine,
+        "jax": jax.__version__,
+        **results,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(record, indent=2) + "\n"
+    (RESULTS / f"{name}.json").write_text(text)
+    print(text)
