@@ -38,13 +38,13 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         }
     )
     config.optimizer.update(
-        {"learning_rate": 2e-3, "warmup_steps": 100, "decay_steps": 2000}
+        {"learning_rate": 2e-3, "warmup_steps": 100, "decay_steps": 1500}
     )
     config.ema.decay = 0.995
     config.training.update(
         {
             "batch_size": 64,
-            "num_steps": 2000,
+            "num_steps": 1500,
             "log_every": 50,
             "evaluate_every": 500,
             "checkpoint_every": 500,
