@@ -75,8 +75,7 @@ class Checkpoints:
         except ValueError as error:
             raise InputError(
                 f"the checkpoint of step {step} in {self._folder} does not fit the "
-                "network "
-                f"of its configuration ({str(error).splitlines()[0]})"
+                f"network of its configuration ({str(error).splitlines()[0]})"
             ) from error
 
     def close(self) -> None:

@@ -30,8 +30,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
         field = str(error).strip("\"'")
         given = [a for a in argv if a.partition("=")[0].endswith(f".{field}")]
         _fail(
-            f"the configuration has no field {field!r} ({' '.join(given)}); "
-            "the config file lists those it has"
+            f"the configuration has no field {field!r} ({' '.join(given)}); the config "
+            "file lists those it has"
         )
     except (flags.Error, InputError) as error:
         # An error inside a config file arrives with its traceback; the end says it.

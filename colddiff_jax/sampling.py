@@ -201,8 +201,8 @@ def _predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Arra
     x0_hat = restore_fn(x_t, jnp.broadcast_to(t, x_t.shape[:1]))
     if x0_hat.shape != x_t.shape:
         raise ValueError(
-            f"restore_fn must return images of the shape it is given, {x_t.shape}; "
-            f"it returned {x0_hat.shape}"
+            f"restore_fn must return images of the shape it is given, {x_t.shape}; it "
+            f"returned {x0_hat.shape}"
         )
     if x0_hat.dtype != x_t.dtype:
         raise TypeError(
@@ -228,7 +228,7 @@ def _check_timesteps(
             or steps[0] > degrade.num_steps
         ):
             raise ValueError(
-                f"timesteps must be strictly decreasing integers from at most "
-                f"T = {degrade.num_steps} down to 0, got {timesteps}"
+                "timesteps must be strictly decreasing integers from at most T = "
+                f"{degrade.num_steps} down to 0, got {timesteps}"
             )
     return jnp.asarray(timesteps, jnp.int32)

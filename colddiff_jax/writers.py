@@ -65,8 +65,8 @@ class TensorBoard:
             import tensorboardX
         except ImportError as error:
             raise InputError(
-                "logging.tensorboard needs tensorboardX: "
-                "pip install 'colddiff-jax[tensorboard]'"
+                "logging.tensorboard needs tensorboardX: pip install "
+                "'colddiff-jax[tensorboard]'"
             ) from error
         self._writer = tensorboardX.SummaryWriter(workdir)
 

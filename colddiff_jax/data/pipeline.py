@@ -36,8 +36,7 @@ class Preprocessing:
         if self.resize_to and self.resize_to < self.image_size:
             raise InputError(
                 "data.resize_to must be 0 or at least data.image_size = "
-                f"{self.image_size}, "
-                f"got {self.resize_to}"
+                f"{self.image_size}, got {self.resize_to}"
             )
 
     def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -63,8 +62,7 @@ class Preprocessing:
         if channels not in (1, 3, 4):
             raise InputError(
                 f"only images of 1, 3 or 4 channels can be resized, got {channels}; "
-                "resize "
-                f"them to {self.resize_to} beforehand or set data.resize_to to 0"
+                f"resize them to {self.resize_to} beforehand or set data.resize_to to 0"
             )
         scale = self.resize_to / min(height, width)
         size = (round(width * scale), round(height * scale))
@@ -78,8 +76,7 @@ class Preprocessing:
         if min(height, width) < self.image_size:
             raise InputError(
                 f"images of {height} x {width} pixels are smaller than data.image_size "
-                "= "
-                f"{self.image_size}; set data.resize_to to {self.image_size} or more"
+                f"= {self.image_size}; set data.resize_to to {self.image_size} or more"
             )
         return height - self.image_size, width - self.image_size
 

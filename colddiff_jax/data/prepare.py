@@ -56,8 +56,7 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
     except OSError as error:
         raise InputError(
             f"the files of {name} could not be had ({error}); put its original files "
-            "in a "
-            "folder and name it with --manual_dir"
+            "in a folder and name it with --manual_dir"
         ) from error
     return str(builder.data_dir)
 

@@ -65,8 +65,7 @@ def npz(*, path: str) -> ImageSplits:
             if missing:
                 raise InputError(
                     f"{path}: no array {sorted(missing)[0]!r} (it holds {keys}); an "
-                    "image "
-                    "file needs uint8 arrays train_images and test_images"
+                    "image file needs uint8 arrays train_images and test_images"
                 )
             train, test = (
                 _check_array(path, key, arrays[key])
@@ -111,24 +110,21 @@ def tfds(*, name: str, data_dir: str = "", test_split: str = "test") -> ImageSpl
         option = f" --data_dir={data_dir}" if data_dir else ""
         raise InputError(
             f"the TFDS set {name!r} is not prepared in {builder.data_dir}. Prepare it "
-            "once "
-            "(this downloads it): pip install 'colddiff-jax[tfds-prepare]' && "
+            "once (this downloads it): pip install 'colddiff-jax[tfds-prepare]' && "
             f"python -m colddiff_jax.data.prepare {name}{option} -- or, without a "
-            "network, "
-            "add --manual_dir=FOLDER with its original files, or train from an npz "
-            "file: "
-            "--config.data.source=npz --config.data.path=FILE.npz"
+            "network, add --manual_dir=FOLDER with its original files, or train from "
+            "an npz file: --config.data.source=npz --config.data.path=FILE.npz"
         )
     for split in ("train", test_split):
         if split not in builder.info.splits:
             raise InputError(
-                f"the TFDS set {name!r} has no split {split!r}; "
-                f"it has {sorted(builder.info.splits)}"
+                f"the TFDS set {name!r} has no split {split!r}; it has "
+                f"{sorted(builder.info.splits)}"
             )
     if "image" not in builder.info.features:
         raise InputError(
-            f"the TFDS set {name!r} has no feature 'image'; "
-            f"it has {sorted(builder.info.features)}"
+            f"the TFDS set {name!r} has no feature 'image'; it has "
+            f"{sorted(builder.info.features)}"
         )
     return ImageSplits(
         train=_TfdsImages(builder.as_data_source("train")),

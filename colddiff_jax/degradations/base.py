@@ -61,8 +61,8 @@ def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
         return jax.random.split(key, batch_size)
     if key.shape != (batch_size,):
         raise ValueError(
-            f"key must be a single key or one per example, shape ({batch_size},); "
-            f"got shape {key.shape}"
+            f"key must be a single key or one per example, shape ({batch_size},); got "
+            f"shape {key.shape}"
         )
     return key
 
@@ -92,8 +92,7 @@ def check_call(
     if x.shape[1:3] != image_size:
         raise ValueError(
             f"this degradation was made for images of {image_size[0]} x "
-            f"{image_size[1]} "
-            f"pixels, got x of shape {x.shape} (NHWC); make it with "
+            f"{image_size[1]} pixels, got x of shape {x.shape} (NHWC); make it with "
             f"image_size={x.shape[1:3]} or resize the images"
         )
     return x, t
@@ -104,13 +103,13 @@ def check_images(x: chex.Array) -> chex.Array:
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
-            f"images must be floating point in [-1, 1], got dtype {x.dtype}; "
-            "convert bytes with colddiff_jax.to_float"
+            f"images must be floating point in [-1, 1], got dtype {x.dtype}; convert "
+            "bytes with colddiff_jax.to_float"
         )
     if x.ndim != 4:
         raise ValueError(
-            f"images must have shape [B, H, W, C], got {x.shape}; "
-            "add the batch axis of a single image with x[None]"
+            f"images must have shape [B, H, W, C], got {x.shape}; add the batch axis "
+            "of a single image with x[None]"
         )
     return x
 

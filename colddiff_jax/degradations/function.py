@@ -37,8 +37,8 @@ class FunctionDegradation:
         x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, t)
         if x_t.shape != x.shape:
             raise ValueError(
-                f"the function must keep the shape of an image {x.shape[1:]}, "
-                f"it returned {x_t.shape[1:]}"
+                f"the function must keep the shape of an image {x.shape[1:]}, it "
+                f"returned {x_t.shape[1:]}"
             )
         return jnp.where(base.per_example(t == 0, x), x, x_t.astype(x.dtype))
 

@@ -80,8 +80,8 @@ class RandomMask:
         x, t = base.check_call(x, t, self.num_steps, self._image_size())
         if self.windows is None:
             raise ValueError(
-                "this mask has a random centre that is not drawn yet; "
-                "call degrade = degrade.bind(key, x.shape) first"
+                "this mask has a random centre that is not drawn yet; call degrade = "
+                "degrade.bind(key, x.shape) first"
             )
         if len(self.windows) != len(x):
             raise ValueError(

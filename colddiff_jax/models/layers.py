@@ -119,6 +119,5 @@ def check_divisible(shape: tuple[int, ...], factor: int, reason: str) -> None:
     if height % factor or width % factor:
         raise ValueError(
             f"image sides must be divisible by {factor} ({reason}), got {height} x "
-            f"{width}; "
-            "resize or pad the images, or use a network with fewer levels"
+            f"{width}; resize or pad the images, or use a network with fewer levels"
         )

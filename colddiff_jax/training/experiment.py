@@ -172,8 +172,7 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     if not 1 <= experiment.evaluation.num_images <= len(experiment.splits.test):
         raise InputError(
             f"evaluation.num_images must lie in 1..{len(experiment.splits.test)}, the "
-            "number "
-            f"of test images, got {experiment.evaluation.num_images}"
+            f"number of test images, got {experiment.evaluation.num_images}"
         )
     try:  # The shapes alone: finds a side the network cannot halve before any work.
         jax.eval_shape(experiment.initial_state)
@@ -211,8 +210,8 @@ def save_config(config: Mapping[str, Any], workdir: str) -> None:
         if changed:
             raise InputError(
                 f"{workdir} holds a run of another configuration "
-                f"({'; '.join(changed)}); "
-                "choose another --workdir or remove that folder"
+                f"({'; '.join(changed)}); choose another --workdir or remove that "
+                "folder"
             )
     write_atomically(path, (json.dumps(new, indent=2) + "\n").encode())
 

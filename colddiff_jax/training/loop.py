@@ -159,8 +159,8 @@ def _log(
     if not np.isfinite(means["loss"]):
         raise InputError(
             f"the loss became {means['loss']} in the {len(fetched)} steps before step "
-            f"{step}; "
-            "lower optimizer.learning_rate and start from an earlier checkpoint"
+            f"{step}; lower optimizer.learning_rate and start from an earlier "
+            "checkpoint"
         )
     rate = progress.report(step, means["loss"])
     for log in logs:

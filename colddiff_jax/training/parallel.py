@@ -61,8 +61,8 @@ def check_batch_size(name: str, batch_size: int, num_devices: int) -> None:
     """Raises InputError unless the batch divides evenly among the devices."""
     if batch_size < 1 or batch_size % num_devices:
         raise InputError(
-            f"{name} must be a positive multiple of the {num_devices} devices, "
-            f"got {batch_size}"
+            f"{name} must be a positive multiple of the {num_devices} devices, got "
+            f"{batch_size}"
         )
 
 

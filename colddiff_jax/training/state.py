@@ -76,8 +76,8 @@ def make_optimizer(
     """
     if decay_steps and decay_steps <= warmup_steps:
         raise ValueError(
-            f"decay_steps must be 0 or greater than warmup_steps = {warmup_steps}, "
-            f"got {decay_steps}"
+            f"decay_steps must be 0 or greater than warmup_steps = {warmup_steps}, got "
+            f"{decay_steps}"
         )
     if decay_steps:
         schedule = optax.warmup_cosine_decay_schedule(

@@ -1,0 +1,22 @@
+"""The README keeps what it promises."""
+
+import re
+
+
+def test_the_python_example_runs(pytestconfig):
+    text = (pytestconfig.rootpath / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    assert names["result"].x_0.shape == (4, 32, 32, 3)
+    assert names["fade"](names["x"], t=7).shape == (4, 32, 32, 3)
+
+
+def test_every_configuration_is_listed(pytestconfig):
+    text = (pytestconfig.rootpath / "README.md").read_text()
+    for path in (pytestconfig.rootpath / "configs").glob("*.py"):
+        if path.stem != "base":
+            assert f"configs/{path.name}" in text
+            source = path.read_text()
+            for variant in re.findall(r'variant == "(\w+)"', source):
+                assert f"`:{variant}`" in text
