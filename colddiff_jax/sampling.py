@@ -1,7 +1,6 @@
 """The two sampling algorithms of Cold Diffusion, each one `jax.lax.scan`.
 
-Both walk from a degraded image x_T back to x_0 with the restorer R and the degradation
-D:
+Both walk from a degraded image x_T back to x_0 with the restorer R and degradation D:
 
     x0_hat  = R(x_t, t)
     Alg. 1:   x_s = D(x0_hat, s)

@@ -21,8 +21,7 @@ class Preprocessing:
 
     Attributes:
         image_size: side of the result in pixels.
-        resize_to: length of the shorter side before the cut; 0 leaves the image as it
-        is.
+        resize_to: length of the shorter side before the cut; 0 leaves it as it is.
         pad: black pixels added on every side before a random cut.
         flip: mirror half of the training images; wrong for digits and letters.
     """
