@@ -47,7 +47,8 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
         if checkpoint == "latest":
             step = steps[-1]
         elif checkpoint == "best":
-            step = saved.best_step() or steps[-1]
+            best = saved.best_step()  # May be 0.
+            step = steps[-1] if best is None else best
         elif checkpoint.isdecimal():
             step = int(checkpoint)
         else:

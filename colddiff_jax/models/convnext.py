@@ -186,7 +186,7 @@ class DepthwiseConv(nn.Module):
         kernel = self.param("kernel", init, (self.size, self.size, channels))
         bias = self.param("bias", init, (channels,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        # On a CPU, XLA's grouped convolution is some twenty times slower than this sum.
+        # On a CPU, XLA's grouped convolution is far slower than this sum.
         h = jax.lax.platform_dependent(
             x, kernel, cpu=shift_and_add, default=grouped_convolution
         )

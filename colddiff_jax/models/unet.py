@@ -30,11 +30,11 @@ class UNet(nn.Module):
             and the network cannot see t.
         dropout: rate inside the residual blocks, while training.
         patch_size: fold patch_size x patch_size pixels into channels first. Beyond the
-            paper: with 2, a small network on a CPU is about four times faster.
+            paper: for small networks on a CPU, which is slow at few channels.
         dtype: of the computation; parameters and output stay float32.
 
     Example:
-        >>> model = UNet(base_channels=32, channel_multipliers=(1, 2))
+        >>> model = UNet(base_channels=32, channel_multipliers=(1, 2), num_groups=8)
         >>> x, t = jnp.zeros((2, 32, 32, 1)), jnp.array([1, 20])
         >>> variables = model.init(jax.random.key(0), x, t)
         >>> model.apply(variables, x, t).shape

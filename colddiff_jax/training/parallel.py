@@ -13,10 +13,8 @@ from colddiff_jax.training.step import TrainStep
 _AXIS = "batch"
 
 
-def parallel_train_step(
-    train_step: TrainStep, devices: list[jax.Device] | None = None
-) -> TrainStep:
-    """Runs a training step on all devices, each on its share of the batch.
+def parallel_train_step(train_step: TrainStep) -> TrainStep:
+    """Runs a training step on all local devices, each on its share of the batch.
 
     The state goes in and comes out without a device axis, the same on every device, and
     its old buffers are donated. Whatever leaves the step must be equal on all devices:
@@ -24,7 +22,6 @@ def parallel_train_step(
 
     Args:
         train_step: from `make_train_step`; averages over the axis it is told.
-        devices: the devices to use; default all local ones.
 
     Returns:
         `step(state, batch, degrade, key)` for a batch from `shard`.
@@ -35,7 +32,6 @@ def parallel_train_step(
         in_axes=(None, 0, None, None),
         out_axes=None,
         donate_argnums=0,
-        devices=devices,
     )
 
 

@@ -39,7 +39,7 @@ def test_every_epoch_shows_every_image_once_in_another_order(images):
     assert not np.array_equal(next(other), epochs[0][:5])
 
 
-def test_mnist_goes_to_35_and_its_centre_to_32_like_in_torchvision(images):
+def test_resizing_and_the_central_cut_are_those_of_torchvision(images):
     preprocessing = data.Preprocessing(image_size=32, resize_to=35)
     resized = Image.fromarray(images[0, ..., 0]).resize(
         (35, 35), Image.Resampling.BILINEAR

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import chex
 import jax
@@ -122,6 +123,16 @@ def test_the_last_two_and_the_best_checkpoints_are_kept(tmp_path):
         assert saved.best_step() == 1
         restored = saved.restore(parallel.replicated_like(state), 1)
         np.testing.assert_array_equal(restored["x"], np.arange(4.0) + 1)
+
+
+def test_the_best_checkpoint_may_be_the_very_first(finished, tmp_path):
+    workdir, state = finished
+    with open_checkpoints(str(tmp_path)) as saved:
+        saved.save(state, 0, 0.1)
+        saved.save(state.replace(step=state.step + 1), 3, 0.2)
+    shutil.copy(os.path.join(workdir, "config.json"), tmp_path)
+    assert load_run(str(tmp_path), "best").step == 0
+    assert load_run(str(tmp_path), "latest").step == 3
 
 
 def test_a_checkpoint_of_another_network_is_named(finished):
