@@ -20,7 +20,7 @@ Reference:
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import chex
 import jax
@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, check_images
+from colddiff_jax.degradations.blend import Blend
 
 RestoreFn = Callable[[chex.Array, chex.Array], chex.Array]
 """R: images [B, H, W, C] and steps int32 [B] to predictions x0_hat like the images."""
@@ -53,6 +54,7 @@ def sample_alg2(
     x_T: chex.Array,
     *,
     timesteps: Sequence[int] | np.ndarray | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
     return_trajectory: bool = False,
 ) -> SampleResult:
     """Restores x_T by Algorithm 2, which forgives an imperfect restorer.
@@ -68,15 +70,19 @@ def sample_alg2(
         timesteps: strictly decreasing integers that end in 0; default T, T - 1, ..., 0.
             Fewer of them are coarser and cheaper: each but the last costs one network
             call.
+        endpoint: of a blend, what it blends with: "fixed" holds the endpoint that
+            `degrade` has, "estimated" solves for it at every step, which makes both
+            algorithms deterministic DDIM.
         return_trajectory: also return every x_t.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
 
     Raises:
-        ValueError: timesteps that rise, repeat, leave 0..T or do not end in 0, or a
-            restorer that changes the shape.
-        TypeError: a restorer that changes the dtype, or images that are not float.
+        ValueError: timesteps that rise, repeat, leave 0..T or do not end in 0, an
+            unknown endpoint, or a restorer that changes the shape.
+        TypeError: a restorer that changes the dtype, images that are not float, or an
+            estimated endpoint of a degradation that has none.
 
     Example:
         >>> x_T = degrade(x, t=degrade.num_steps)
@@ -87,11 +93,15 @@ def sample_alg2(
     """
 
     def step(
-        x_t: chex.Array, x0_hat: chex.Array, t: chex.Array, s: chex.Array
+        degrade: Degradation,
+        x_t: chex.Array,
+        x0_hat: chex.Array,
+        t: chex.Array,
+        s: chex.Array,
     ) -> chex.Array:
         return x_t - degrade(x0_hat, t) + degrade(x0_hat, s)
 
-    return _walk(step, restore_fn, degrade, x_T, timesteps, return_trajectory)
+    return _walk(step, restore_fn, degrade, x_T, timesteps, endpoint, return_trajectory)
 
 
 def sample_alg1(
@@ -100,6 +110,7 @@ def sample_alg1(
     x_T: chex.Array,
     *,
     timesteps: Sequence[int] | np.ndarray | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
     return_trajectory: bool = False,
 ) -> SampleResult:
     """Restores x_T by Algorithm 1, which degrades every prediction afresh.
@@ -112,6 +123,7 @@ def sample_alg1(
         degrade: as in `sample_alg2`.
         x_T: as in `sample_alg2`.
         timesteps: as in `sample_alg2`.
+        endpoint: as in `sample_alg2`.
         return_trajectory: as in `sample_alg2`.
 
     Returns:
@@ -129,12 +141,16 @@ def sample_alg1(
     """
 
     def step(
-        x_t: chex.Array, x0_hat: chex.Array, t: chex.Array, s: chex.Array
+        degrade: Degradation,
+        x_t: chex.Array,
+        x0_hat: chex.Array,
+        t: chex.Array,
+        s: chex.Array,
     ) -> chex.Array:
         del x_t, t
         return degrade(x0_hat, s)
 
-    return _walk(step, restore_fn, degrade, x_T, timesteps, return_trajectory)
+    return _walk(step, restore_fn, degrade, x_T, timesteps, endpoint, return_trajectory)
 
 
 def restore_direct(
@@ -165,15 +181,17 @@ def restore_direct(
 
 
 def _walk(
-    step: Callable[[chex.Array, chex.Array, chex.Array, chex.Array], chex.Array],
+    step: Callable[..., chex.Array],
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
     timesteps: Sequence[int] | np.ndarray | None,
+    endpoint: str,
     return_trajectory: bool,
 ) -> SampleResult:
-    """Scans x_s = step(x_t, R(x_t, t), t, s) over consecutive pairs of timesteps."""
+    """Scans x_s = step(D, x_t, R(x_t, t), t, s) over consecutive pairs of timesteps."""
     x_T = check_images(x_T)
+    blend = _check_endpoint(endpoint, degrade)
     timesteps = _check_timesteps(timesteps, degrade)
 
     def body(
@@ -185,7 +203,12 @@ def _walk(
         # The first prediction rides along; a call outside the scan would double the
         # program.
         direct = jnp.where(t == timesteps[0], x0_hat, direct)
-        x_s = step(x_t, x0_hat, t, s)
+        here = (
+            blend.with_endpoint(blend.estimate_endpoint(x_t, x0_hat, t))
+            if blend
+            else degrade
+        )
+        x_s = step(here, x_t, x0_hat, t, s)
         return (x_s, direct), x_s if return_trajectory else None
 
     start = (x_T, jnp.zeros_like(x_T))
@@ -209,6 +232,20 @@ def _predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Arra
             f"{x0_hat.dtype} (compute in any precision inside, cast the result)"
         )
     return x0_hat
+
+
+def _check_endpoint(endpoint: str, degrade: Degradation) -> Blend | None:
+    """Returns the blend whose endpoint is to be estimated at every step, if any."""
+    if endpoint not in ("fixed", "estimated"):
+        raise ValueError(f'endpoint must be "fixed" or "estimated", got {endpoint!r}')
+    if endpoint == "fixed":
+        return None
+    if not isinstance(degrade, Blend):
+        raise TypeError(
+            f'endpoint="estimated" needs a blend with an endpoint (animorph, '
+            f"gaussian_noise, fade_to_color), got {type(degrade).__name__}"
+        )
+    return degrade
 
 
 def _check_timesteps(

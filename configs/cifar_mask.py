@@ -26,7 +26,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.degradation = ml_collections.ConfigDict(
         {
             "name": "gaussian_mask",
-            "schedule": {
+            "stds": {
                 "name": "linear",
                 "num_steps": 50,
                 "start": 1.1,

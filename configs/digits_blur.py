@@ -19,7 +19,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.degradation = ml_collections.ConfigDict(
         {
             "name": "gaussian_blur",
-            "schedule": {"name": "constant", "num_steps": 20, "value": 0.7},
+            "stds": {"name": "constant", "num_steps": 20, "value": 0.7},
             "kernel_size": 5,
             "padding": "circular",
             "to_mean": False,

@@ -30,7 +30,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.degradation = ml_collections.ConfigDict(
         {
             "name": "gaussian_blur",
-            "schedule": {"name": "constant", "num_steps": 20, "value": 7.0},
+            "stds": {"name": "constant", "num_steps": 20, "value": 7.0},
             "kernel_size": 11,
             "padding": "circular",
             "to_mean": False,

@@ -1,17 +1,57 @@
 """Degradations: pure functions of (x, t), made by the factories below."""
 
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.degradations.blur import GaussianBlur, gaussian_blur
+from colddiff_jax.degradations.binary_mask import rank_mask, spiral_ranks
+from colddiff_jax.degradations.blend import (
+    Blend,
+    animorph,
+    fade_to_color,
+    gaussian_noise,
+)
+from colddiff_jax.degradations.blur import gaussian_blur, heat_blur
+from colddiff_jax.degradations.desaturation import Shrinkage, desaturate, fade
 from colddiff_jax.degradations.function import FunctionDegradation, from_function
+from colddiff_jax.degradations.jpeg import JpegLike, jpeg_like
 from colddiff_jax.degradations.mask import Mask, RandomMask, gaussian_mask
+from colddiff_jax.degradations.motion import MotionBlur, motion_blur
+from colddiff_jax.degradations.pixelation import pixelate
+from colddiff_jax.degradations.separable import Separable
+from colddiff_jax.degradations.snowfall import Snow, snow
+from colddiff_jax.degradations.wrappers import (
+    Composition,
+    Quantized,
+    compose,
+    quantize,
+)
 
 __all__ = [
+    "Blend",
+    "Composition",
     "Degradation",
     "FunctionDegradation",
-    "GaussianBlur",
+    "JpegLike",
     "Mask",
+    "MotionBlur",
+    "Quantized",
     "RandomMask",
+    "Separable",
+    "Shrinkage",
+    "Snow",
+    "animorph",
+    "compose",
+    "desaturate",
+    "fade",
+    "fade_to_color",
     "from_function",
     "gaussian_blur",
     "gaussian_mask",
+    "gaussian_noise",
+    "heat_blur",
+    "jpeg_like",
+    "motion_blur",
+    "pixelate",
+    "quantize",
+    "rank_mask",
+    "snow",
+    "spiral_ranks",
 ]

@@ -5,8 +5,8 @@ them; the step t is int32 in 0..T, a scalar or one per example; D(x, 0) is x bit
 and D(x, T) is the most degraded image.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import chex
 import jax
@@ -73,7 +73,10 @@ def per_example(values: chex.Array, x: chex.Array) -> chex.Array:
 
 
 def check_call(
-    x: chex.Array, t: chex.Numeric, num_steps: int, image_size: tuple[int, int]
+    x: chex.Array,
+    t: chex.Numeric,
+    num_steps: int,
+    image_size: tuple[int, ...] | None = None,
 ) -> tuple[chex.Array, chex.Array]:
     """Returns x and t as arrays after the checks that every D(x, t) makes.
 
@@ -82,20 +85,28 @@ def check_call(
         t: step, integer [] or [B], in 0..num_steps; the range is checked where t is
             concrete, since a traced t has no value yet.
         num_steps: T.
-        image_size: (H, W) the degradation was made for.
+        image_size: (H, W) the degradation was made for, or None if it takes any.
 
     Raises:
         TypeError: x is not floating point, or t is not an integer.
         ValueError: x has another size, or t another shape or range than expected.
     """
     x, t = check_images(x), check_steps(t, num_steps, np.shape(x)[0])
-    if x.shape[1:3] != image_size:
+    if image_size is not None and x.shape[1:3] != image_size:
         raise ValueError(
             f"this degradation was made for images of {image_size[0]} x "
             f"{image_size[1]} pixels, got x of shape {x.shape} (NHWC); make it with "
             f"image_size={x.shape[1:3]} or resize the images"
         )
     return x, t
+
+
+def keep_clean(x: chex.Array, x_t: chex.Array, t: chex.Array) -> chex.Array:
+    """x_t in the dtype of x, and x itself, bit for bit, wherever t = 0.
+
+    Not even a product with one is x bit for bit: tiny numbers may be flushed to zero.
+    """
+    return jnp.where(per_example(t == 0, x), x, x_t.astype(x.dtype))
 
 
 def check_images(x: chex.Array) -> chex.Array:
@@ -142,18 +153,78 @@ def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def check_stds(stds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Returns a schedule of standard deviations as float64 [T] if each is positive."""
-    values = np.asarray(stds, np.float64)
-    if values.ndim != 1 or not values.size:
+def check_schedule(
+    name: str,
+    values: Sequence[float] | np.ndarray,
+    expected: str,
+    valid: Callable[[np.ndarray], np.ndarray],
+    *,
+    order: Literal["rising", "falling", "any"] = "any",
+) -> np.ndarray:
+    """Returns one number per step as float64 [T] after checking each of them.
+
+    Args:
+        name: what the error calls the schedule.
+        values: the schedule.
+        expected: what a valid value is, in words.
+        valid: maps the values to booleans, whether each is valid.
+        order: which way the values may go from one step to the next, if it matters;
+            they may always stay the same.
+
+    Raises:
+        ValueError: a value is not finite, not valid or out of order.
+    """
+    schedule = np.asarray(values, np.float64)
+    if schedule.ndim != 1 or not schedule.size:
         raise ValueError(
-            f"stds must list one value per step, got an array of shape {values.shape}; "
-            "colddiff_jax.schedules makes the usual ones"
+            f"{name} must list one value per step, got an array of shape "
+            f"{schedule.shape}; colddiff_jax.schedules makes the usual ones"
         )
-    wrong = ~(np.isfinite(values) & (values > 0))
+    wrong = ~(np.isfinite(schedule) & valid(schedule))
     if wrong.any():
         step = int(np.argmax(wrong))
         raise ValueError(
-            f"stds must be positive and finite, got stds[{step}] = {values[step]}"
+            f"{name} must be {expected} and finite, got {name}[{step}] = "
+            f"{schedule[step]}"
         )
-    return values
+    check_order(name, schedule, order)
+    return schedule
+
+
+def check_order(
+    name: str, values: np.ndarray, order: Literal["rising", "falling", "any"]
+) -> None:
+    """Raises a ValueError if values [T, ...] go the wrong way somewhere."""
+    changes = np.diff(values, axis=0) * {"rising": 1, "falling": -1, "any": 0}[order]
+    wrong = (changes < 0).reshape(len(changes), -1).any(axis=1)
+    if wrong.any():
+        step = int(np.argmax(wrong)) + 1
+        never = {"rising": "shrink", "falling": "grow"}[order]
+        raise ValueError(
+            f"{name} must never {never} from one step to the next, got {name}[{step}] "
+            f"= {values[step]} after {values[step - 1]}"
+        )
+
+
+def check_stds(stds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns a schedule of standard deviations as float64 [T] if each is positive."""
+    return check_schedule("stds", stds, "positive", lambda values: values > 0)
+
+
+def check_bound(drawn: chex.Array | None, x: chex.Array, what: str) -> chex.Array:
+    """Returns what `bind` drew, [B, ...] or [1, ...], if it fits images x [B, ...].
+
+    Raises:
+        ValueError: nothing was drawn yet, or for another batch size.
+    """
+    if drawn is None:
+        raise ValueError(
+            f"this degradation has {what} that is not drawn yet; call degrade = "
+            "degrade.bind(key, x.shape) first"
+        )
+    if len(drawn) not in (1, len(x)):
+        raise ValueError(
+            f"this degradation was bound to {len(drawn)} examples, got {len(x)}; bind "
+            "it again with the shape of these images"
+        )
+    return drawn

@@ -1,59 +1,28 @@
-"""Gaussian blur, any number of steps for the price of two matrix products."""
+"""Blur that keeps its place: repeated Gaussian kernels, and the heat equation."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
-import chex
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.degradations import base
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
-class GaussianBlur:
-    """Repeated Gaussian blur, D(x, t) = A_t x B_t^T on every channel.
-
-    Made by `gaussian_blur`.
-
-    Attributes:
-        operators: (A, B) for the rows and columns, float32 [T + 1, H, H] and
-            [T + 1, W, W]; (A,) alone for square images, whose two axes share a table.
-        num_steps: T.
-    """
-
-    operators: tuple[chex.Array, ...]
-    num_steps: int = dataclasses.field(metadata={"static": True})
-
-    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Returns self: a blur has nothing to draw."""
-        del key, shape
-        return self
-
-    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
-        rows, columns = self.operators[0], self.operators[-1]
-        image_size = (rows.shape[-1], columns.shape[-1])
-        x, t = base.check_call(x, t, self.num_steps, image_size)
-        # Algorithm 2 subtracts two nearly equal images: no bfloat16 or TF32 products.
-        product = _precise_einsum(
-            "...ij,...jwc->...iwc", rows[t], x.astype(jnp.float32)
-        )
-        x_t = _precise_einsum("...kw,...iwc->...ikc", columns[t], product)
-        return jnp.where(base.per_example(t == 0, x), x, x_t.astype(x.dtype))
+from colddiff_jax.degradations.separable import (
+    Separable,
+    cumulative,
+    distinct_sides,
+    make_separable,
+)
 
 
 def gaussian_blur(
     image_size: int | Sequence[int],
     stds: Sequence[float] | np.ndarray,
     *,
-    kernel_size: int,
+    kernel_size: int | Sequence[int],
     padding: Literal["circular", "reflect"] = "circular",
+    repeated: bool = True,
     to_mean: bool = False,
-) -> GaussianBlur:
+) -> Separable:
     """Makes a blur that grows by one Gaussian kernel a step.
 
         D(x, t) = G_t * ... * G_1 * x = A_t x A_t^T,    A_t = K_t ... K_1
@@ -66,8 +35,10 @@ def gaussian_blur(
     Args:
         image_size: side of the images in pixels, or (height, width).
         stds: standard deviations in pixels, one per step; T is their number.
-        kernel_size: odd number of taps of every kernel.
+        kernel_size: odd number of taps of every kernel, or one number per step.
         padding: "circular", or "reflect" (mirrored without repeating the edge pixel).
+        repeated: apply the kernels of all steps up to t; else that of step t alone,
+            D(x, t) = G_t * x.
         to_mean: replace step T by the mean of each channel, so that D(x, T) is exactly
             one flat colour (the starting point of unconditional generation).
 
@@ -86,51 +57,93 @@ def gaussian_blur(
     Reference:
         Bansal et al. (2022), section 4.1 and appendix. The official code convolves t
         times in float32 (`deblurring-diffusion-pytorch`); this is the same linear map.
-        Its `discrete` flag also rounds the training input to 8 bits, which `to_mean`
-        does not.
+        Its `discrete` flag does what `to_mean` does and also rounds the training input
+        to 8 bits, which is `quantize` here. `repeated=False` is its
+        `Individual_Incremental`, of which its training composes all kernels and its
+        sampler applies one.
     """
-    height, width = base.check_image_size(image_size)
+    image_size = base.check_image_size(image_size)
     stds = base.check_stds(stds)
-    if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(
-            f"kernel_size must be a positive odd integer, got {kernel_size!r}"
-        )
     if padding not in _NEIGHBOURS:
         raise ValueError(
             f"padding must be one of {sorted(_NEIGHBOURS)}, got {padding!r}"
         )
-    largest = 2 * min(height, width) + (1 if padding == "circular" else -1)
-    if kernel_size > largest:
-        raise ValueError(
-            f"kernel_size must be at most {largest} for {padding} padding of images of "
-            f"{height} x {width} pixels, got {kernel_size}"
+    sizes = _check_kernel_sizes(kernel_size, len(stds), image_size, padding)
+
+    def table(side: int) -> np.ndarray:
+        kernels = [
+            band_matrix(side, std, size, padding)
+            for std, size in zip(stds, sizes, strict=True)
+        ]
+        operators = (
+            cumulative(side, kernels)
+            if repeated
+            else np.stack([np.eye(side), *kernels])
         )
-    sides = (height,) if height == width else (height, width)
-    tables = tuple(_cumulative_operators(s, stds, kernel_size, padding) for s in sides)
-    if to_mean:
-        for table in tables:
-            table[-1] = 1.0 / table.shape[-1]
-    return GaussianBlur(
-        operators=tuple(jnp.asarray(table, jnp.float32) for table in tables),
-        num_steps=len(stds),
+        if to_mean:
+            operators[-1] = 1.0 / side
+        return operators
+
+    return make_separable([table(side) for side in distinct_sides(image_size)])
+
+
+def heat_blur(
+    image_size: int | Sequence[int], blur_sigmas: Sequence[float] | np.ndarray
+) -> Separable:
+    """Makes the blur of the heat equation with insulated edges.
+
+        D(x, t) = V exp(-Lambda sigma_t^2 / 2) V^T x
+        Lambda_nm = pi^2 (n^2 / H^2 + m^2 / W^2)
+
+    where V^T is the orthonormal two-dimensional discrete cosine transform (DCT-II).
+    Unlike in `gaussian_blur` the widths are absolute: sigma_t is the standard deviation
+    in pixels of all the blur up to step t.
+
+    Args:
+        image_size: side of the images in pixels, or (height, width).
+        blur_sigmas: total widths in pixels, one per step, never shrinking; T is their
+            number.
+
+    Returns:
+        A deterministic degradation with T = len(blur_sigmas).
+
+    Raises:
+        ValueError: a width that is not positive, or one that shrinks.
+
+    Example:
+        >>> sigmas = schedules.geometric(200, start=0.5, stop=24.0)
+        >>> heat_blur(32, sigmas).num_steps
+        200
+
+    Reference:
+        Rissanen, Heinonen, Solin (2022), "Generative modelling with inverse heat
+        dissipation", arXiv:2206.13397, section 3.1; its noise is left to training.
+    """
+    image_size = base.check_image_size(image_size)
+    sigmas = base.check_schedule(
+        "blur_sigmas", blur_sigmas, "positive", lambda v: v > 0, order="rising"
     )
 
+    def table(side: int) -> np.ndarray:
+        basis = dct_matrix(side)
+        frequencies = np.pi * np.arange(side) / side
+        gains = np.exp(-(frequencies**2) * sigmas[:, None] ** 2 / 2)
+        blurs = basis.T @ (gains[:, :, None] * basis)
+        return np.concatenate([np.eye(side)[None], blurs])
 
-def _precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
-    return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
-
-
-def _cumulative_operators(
-    side: int, stds: np.ndarray, kernel_size: int, padding: str
-) -> np.ndarray:
-    """A_0 = I, A_1, ..., A_T as float64 [T + 1, side, side]."""
-    operators = [np.eye(side)]
-    for std in stds:
-        operators.append(_band_matrix(side, std, kernel_size, padding) @ operators[-1])
-    return np.stack(operators)
+    return make_separable([table(side) for side in distinct_sides(image_size)])
 
 
-def _band_matrix(side: int, std: float, kernel_size: int, padding: str) -> np.ndarray:
+def dct_matrix(side: int) -> np.ndarray:
+    """The orthonormal DCT-II as float64 [side, side], frequencies along the rows."""
+    frequencies, pixels = np.arange(side)[:, None], np.arange(side)[None, :]
+    matrix = np.cos(np.pi * frequencies * (2 * pixels + 1) / (2 * side))
+    matrix *= np.sqrt(2 / side)
+    matrix[0] /= np.sqrt(2)
+    return matrix
+
+
+def band_matrix(side: int, std: float, kernel_size: int, padding: str) -> np.ndarray:
     """The matrix that convolves a signal of length `side` with one padded Gaussian."""
     offsets = np.arange(kernel_size) - kernel_size // 2
     taps = np.exp(-(offsets**2) / (2.0 * std**2))
@@ -151,3 +164,32 @@ _NEIGHBOURS = {
     "circular": lambda indices, side: indices % side,
     "reflect": _reflect,
 }
+
+
+def _check_kernel_sizes(
+    kernel_size: int | Sequence[int],
+    num_steps: int,
+    image_size: tuple[int, int],
+    padding: str,
+) -> list[int]:
+    """Returns one odd kernel size per step that the padding allows."""
+    sizes = np.asarray(kernel_size).tolist()
+    if not isinstance(sizes, list):
+        sizes = num_steps * [sizes]
+    if len(sizes) != num_steps:
+        raise ValueError(
+            f"kernel_size must be one number or one per step, {num_steps}; got "
+            f"{len(sizes)} of them"
+        )
+    largest = 2 * min(image_size) + (1 if padding == "circular" else -1)
+    for size in sizes:
+        if not isinstance(size, int) or size < 1 or size % 2 == 0:
+            raise ValueError(
+                f"kernel_size must be a positive odd integer, got {size!r}"
+            )
+        if size > largest:
+            raise ValueError(
+                f"kernel_size must be at most {largest} for {padding} padding of "
+                f"images of {image_size[0]} x {image_size[1]} pixels, got {size}"
+            )
+    return sizes

@@ -6,9 +6,9 @@ from typing import Self
 
 import chex
 import jax
-import jax.numpy as jnp
 
 from colddiff_jax.degradations import base
+from colddiff_jax.schedules import check_num_steps
 
 
 @jax.tree_util.register_dataclass
@@ -40,7 +40,7 @@ class FunctionDegradation:
                 f"the function must keep the shape of an image {x.shape[1:]}, it "
                 f"returned {x_t.shape[1:]}"
             )
-        return jnp.where(base.per_example(t == 0, x), x, x_t.astype(x.dtype))
+        return base.keep_clean(x, x_t, t)
 
 
 def from_function(
@@ -72,8 +72,7 @@ def from_function(
     Reference:
         Bansal et al. (2022), section 3: D may be any degradation with D(x, 0) = x.
     """
-    if not isinstance(num_steps, int) or num_steps < 1:
-        raise ValueError(f"num_steps must be a positive integer, got {num_steps!r}")
+    check_num_steps(num_steps)
     if not isinstance(fn, jax.tree_util.Partial):  # Wrapping twice would hide arrays.
         fn = jax.tree_util.Partial(fn)
     return FunctionDegradation(fn=fn, num_steps=num_steps)

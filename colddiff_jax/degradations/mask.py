@@ -17,7 +17,7 @@ from colddiff_jax.degradations import base
 class Mask:
     """A mask at a fixed place, D(x, t) = M_t x pixel by pixel.
 
-    Made by `gaussian_mask` with a fixed centre.
+    Made by `gaussian_mask` with a fixed centre, and by `rank_mask`.
 
     Attributes:
         masks: M, float32 [T + 1, H, W] in [0, 1], with M_0 = 1.
@@ -78,24 +78,16 @@ class RandomMask:
             ValueError: `bind` was not called, or was called for another batch size.
         """
         x, t = base.check_call(x, t, self.num_steps, self._image_size())
-        if self.windows is None:
-            raise ValueError(
-                "this mask has a random centre that is not drawn yet; call degrade = "
-                "degrade.bind(key, x.shape) first"
-            )
-        if len(self.windows) != len(x):
-            raise ValueError(
-                f"this mask was bound to {len(self.windows)} examples, got {len(x)}; "
-                "bind it again with the shape of these images"
-            )
+        windows = base.check_bound(self.windows, x, "a random centre")
         size = (1, *self._image_size())
 
         def window(t: chex.Array, corner: chex.Array) -> chex.Array:
             start = (t, corner[0], corner[1])
             return jax.lax.dynamic_slice(self.masks, start, size)[0]
 
-        t = jnp.broadcast_to(t, x.shape[:1]).astype(self.windows.dtype)
-        return _apply(jax.vmap(window)(t, self.windows), x, t)
+        t = jnp.broadcast_to(t, x.shape[:1]).astype(windows.dtype)
+        windows = jnp.broadcast_to(windows, (len(x), 2))
+        return _apply(jax.vmap(window)(t, windows), x, t)
 
     def _image_size(self) -> tuple[int, int]:
         return self.masks.shape[-2] // 2, self.masks.shape[-1] // 2
@@ -136,40 +128,42 @@ def gaussian_mask(
     Reference:
         Bansal et al. (2022), section 4.2; `defading_diffusion_gaussian` in the official
         code (`Incremental`, `Random_Incremental`), whose 8-bit rounding of the training
-        input (`discrete`) is left out here.
+        input (`discrete`) is `quantize` here.
     """
     height, width = base.check_image_size(image_size)
     stds = base.check_stds(stds)
     if center == "random":
-        masks = _cumulative_masks(
-            (2 * height, 2 * width), (height - 1, width - 1), stds
-        )
-        return RandomMask(masks=masks, windows=None, num_steps=len(stds))
+        masks = cumulative_masks((2 * height, 2 * width), (height - 1, width - 1), stds)
+        table = jnp.asarray(masks, jnp.float32)
+        return RandomMask(masks=table, windows=None, num_steps=len(stds))
     if center == "middle":
-        center = ((height + 1) // 2 - 1, (width + 1) // 2 - 1)
+        center = middle((height, width))
     if isinstance(center, str) or len(center) != 2:
         raise ValueError(
             f'center must be "middle", "random" or (row, column), got {center!r}'
         )
-    masks = _cumulative_masks((height, width), (center[0], center[1]), stds)
-    return Mask(masks=masks, num_steps=len(stds))
+    masks = cumulative_masks((height, width), (center[0], center[1]), stds)
+    return Mask(masks=jnp.asarray(masks, jnp.float32), num_steps=len(stds))
 
 
 def _apply(masks: chex.Array, x: chex.Array, t: chex.Array) -> chex.Array:
     """M x for masks [B, H, W], in float32 whatever the type of x."""
-    x_t = (masks[..., None] * x.astype(jnp.float32)).astype(x.dtype)
-    # Not even a product with one is x bit for bit: tiny numbers may be flushed to zero.
-    return jnp.where(base.per_example(t == 0, x), x, x_t)
+    return base.keep_clean(x, masks[..., None] * x.astype(jnp.float32), t)
 
 
-def _cumulative_masks(
+def middle(image_size: tuple[int, int]) -> tuple[int, int]:
+    """The pixel that the official code takes for the middle of an image."""
+    return (image_size[0] + 1) // 2 - 1, (image_size[1] + 1) // 2 - 1
+
+
+def cumulative_masks(
     size: tuple[int, int], center: tuple[float, float], stds: np.ndarray
-) -> chex.Array:
-    """M_0 = 1, M_1, ..., M_T as float32 [T + 1, H, W], multiplied up in float64."""
+) -> np.ndarray:
+    """M_0 = 1, M_1, ..., M_T as float64 [T + 1, H, W]."""
     rows = np.arange(size[0])[:, None] - center[0]
     columns = np.arange(size[1])[None, :] - center[1]
     squared_distance = rows**2 + columns**2
     masks = [np.ones(size)]
     for std in stds:
         masks.append(masks[-1] * -np.expm1(-squared_distance / (2.0 * std**2)))
-    return jnp.asarray(np.stack(masks), jnp.float32)
+    return np.stack(masks)

@@ -1,6 +1,7 @@
 """Turns a configuration into the objects of a run, and says what is wrong with it."""
 
 import dataclasses
+import functools
 import inspect
 import json
 import os
@@ -17,6 +18,7 @@ from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
 from colddiff_jax.training import parallel
+from colddiff_jax.training.fields import call, call_named, check_fields, choose, only
 from colddiff_jax.training.state import (
     EMA_DECAYS,
     EmaDecay,
@@ -28,13 +30,27 @@ from colddiff_jax.training.step import stream
 from colddiff_jax.writers import write_atomically
 
 DEGRADATIONS: dict[str, Callable] = {
+    "desaturate": degradations.desaturate,
+    "fade": degradations.fade,
+    "fade_to_color": degradations.fade_to_color,
     "gaussian_blur": degradations.gaussian_blur,
     "gaussian_mask": degradations.gaussian_mask,
+    "gaussian_noise": degradations.gaussian_noise,
+    "heat_blur": degradations.heat_blur,
+    "jpeg_like": degradations.jpeg_like,
+    "motion_blur": degradations.motion_blur,
+    "pixelate": degradations.pixelate,
+    "snow": degradations.snow,
 }
 SCHEDULES: dict[str, Callable] = {
     "constant": schedules.constant,
-    "linear": schedules.linear,
+    "cosine": schedules.cosine,
     "exponential": schedules.exponential,
+    "exponential_decay": schedules.exponential_decay,
+    "geometric": schedules.geometric,
+    "halving": schedules.halving,
+    "linear": schedules.linear,
+    "linear_decay": schedules.linear_decay,
 }
 MODELS: dict[str, Callable] = {
     "convnext": models.ConvNeXtUNet,
@@ -142,32 +158,28 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     config = _plain(config)
     sections = ["seed", "data", "degradation", "model", "optimizer", "ema", "training"]
     sections += ["evaluation", "logging"]
-    _check_fields("", config, sections, sections)
+    check_fields("", config, sections, sections)
     data = dict(config["data"])
-    source = _choose("data.source", SOURCES, data.pop("source", None))
+    source = choose("data.source", SOURCES, data.pop("source", None))
     of_any_source = {
         name for s in SOURCES.values() for name in inspect.signature(s).parameters
     }
     of_preprocessing = list(inspect.signature(Preprocessing).parameters)
-    _check_fields("data", data, [*of_any_source, *of_preprocessing], [])
-    preprocessing = _call("data", Preprocessing, _only(data, of_preprocessing))
-    degradation = dict(config["degradation"], image_size=preprocessing.image_size)
-    degradation["stds"] = _named(
-        "degradation.schedule", SCHEDULES, degradation.pop("schedule", {})
-    )
+    check_fields("data", data, [*of_any_source, *of_preprocessing], [])
+    preprocessing = call("data", Preprocessing, only(data, of_preprocessing))
     model = dict(config["model"])
     model["dtype"] = _dtype(model.get("dtype", "float32"))
     experiment = Experiment(
         seed=config["seed"],
         preprocessing=preprocessing,
-        degrade=_named("degradation", DEGRADATIONS, degradation),
-        model=_named("model", MODELS, model),
-        optimizer=_call("optimizer", make_optimizer, config["optimizer"]),
-        ema_decay=_named("ema", EMA_DECAYS, config["ema"]),
-        training=_call("training", TrainingOptions, config["training"]),
-        evaluation=_call("evaluation", EvaluationOptions, config["evaluation"]),
-        logging=_call("logging", LoggingOptions, config["logging"]),
-        splits=_call("data", source, _only(data, inspect.signature(source).parameters)),
+        degrade=_degradation(config["degradation"], preprocessing.image_size),
+        model=call_named("model", MODELS, model),
+        optimizer=call("optimizer", make_optimizer, config["optimizer"]),
+        ema_decay=call_named("ema", EMA_DECAYS, config["ema"]),
+        training=call("training", TrainingOptions, config["training"]),
+        evaluation=call("evaluation", EvaluationOptions, config["evaluation"]),
+        logging=call("logging", LoggingOptions, config["logging"]),
+        splits=call("data", source, only(data, inspect.signature(source).parameters)),
     )
     if not 1 <= experiment.evaluation.num_images <= len(experiment.splits.test):
         raise InputError(
@@ -231,55 +243,17 @@ def load_config(workdir: str) -> dict[str, Any]:
         return json.load(file)
 
 
-def _named(
-    section: str, choices: Mapping[str, Callable], fields: Mapping[str, Any]
-) -> Any:
-    """Calls the function that `fields["name"]` chooses with the other fields."""
-    fields = dict(fields)
-    function = _choose(f"{section}.name", choices, fields.pop("name", None))
-    return _call(section, function, fields)
-
-
-def _choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
-    if name not in choices:
-        raise InputError(f"{field} must be one of {sorted(choices)}, got {name!r}")
-    return choices[name]
-
-
-def _call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
-    """Calls a function with the fields of a section; complaints become InputErrors."""
-    parameters = dict(inspect.signature(function).parameters)
-    if isinstance(function, type) and issubclass(function, nn.Module):
-        for of_flax in ("parent", "name"):  # Flax adds these to every module.
-            del parameters[of_flax]
-    required = [
-        n for n, p in parameters.items() if p.default is inspect.Parameter.empty
-    ]
-    _check_fields(section, fields, list(parameters), required)
-    try:
-        return function(**fields)
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{section}: {error}") from error
-
-
-def _check_fields(
-    section: str, fields: Any, known: list[str], required: list[str]
-) -> None:
-    where = (
-        f"section {section!r} of the configuration" if section else "the configuration"
-    )
-    if not isinstance(fields, Mapping):
-        raise InputError(f"{where} must hold named fields, got {fields!r}")
-    for name in fields:
-        if name not in known:
-            raise InputError(
-                f"{where} has an unknown field {name!r}; known: {sorted(known)}"
-            )
-    for name in required:
-        if name not in fields:
-            raise InputError(f"{where} lacks the field {name!r}")
+def _degradation(fields: Any, image_size: int) -> Degradation:
+    """Makes the degradation; fields that hold named fields are schedules."""
+    sized = functools.partial(call_named, image_size=image_size)
+    if isinstance(fields, Mapping):
+        fields = {
+            name: sized(f"degradation.{name}", SCHEDULES, value)
+            if isinstance(value, Mapping)
+            else value
+            for name, value in fields.items()
+        }
+    return sized("degradation", DEGRADATIONS, fields)
 
 
 def _dtype(name: str) -> Any:
@@ -289,11 +263,7 @@ def _dtype(name: str) -> Any:
         capability = float(getattr(device, "compute_capability", 0) or 0)
         fast = device.platform == "tpu" or capability >= 8.0
         return jnp.bfloat16 if fast else jnp.float32
-    return _choose("model.dtype", DTYPES, name)
-
-
-def _only(fields: Mapping[str, Any], names: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name in names}
+    return choose("model.dtype", DTYPES, name)
 
 
 def _plain(value: Any) -> Any:

@@ -30,11 +30,11 @@ def change(path, value):
         ("data.sise", 1, "section 'data' .* unknown field 'sise'"),
         ("model.base_chanels", 8, "section 'model' .* unknown field 'base_chanels'"),
         ("degradation.sigma", 1, "section 'degradation' .* unknown field 'sigma'"),
-        ("degradation.schedule.stop", 1, "'degradation.schedule' .* field 'stop'"),
+        ("degradation.stds.stop", 1, "'degradation.stds' .* field 'stop'"),
         ("data.source", "web", "data.source must be one of .* got 'web'"),
         ("model.name", "resnet", "model.name must be one of .* got 'resnet'"),
         ("degradation.name", "fog", "degradation.name must be one of .* got 'fog'"),
-        ("degradation.schedule.name", "up", "schedule.name must be one of"),
+        ("degradation.stds.name", "up", "stds.name must be one of"),
         ("ema.name", "long", "ema.name must be one of"),
         ("model.dtype", "int8", "model.dtype must be one of"),
         (

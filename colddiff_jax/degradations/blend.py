@@ -1,0 +1,274 @@
+"""Blends with an endpoint: another image, noise, or one colour."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations import base
+from colddiff_jax.degradations.mask import cumulative_masks, middle
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Blend:
+    """A blend of the image with an endpoint z, D(x, t) = a_t x + b_t z.
+
+    Made by `animorph`, `gaussian_noise`, `fade_to_color` and `rank_mask`.
+
+    Attributes:
+        image_weights: a, float32 [T + 1] or, one per pixel, [T + 1, H, W]; a_0 = 1.
+        endpoint_weights: b, like a; b_0 = 0.
+        draw_endpoint: what `bind` calls with a key and the shape [H, W, C] of one image
+            to draw its endpoint, or None where the endpoint can only be given.
+        endpoint: z, float [B, H, W, C], or with axes of length one along which it is
+            the same ([B, 1, 1, C] for a colour); None until it is drawn or given.
+        one_color: whether endpoints are one colour per image.
+        num_steps: T.
+    """
+
+    image_weights: chex.Array
+    endpoint_weights: chex.Array
+    draw_endpoint: jax.tree_util.Partial | None
+    endpoint: chex.Array | None
+    one_color: bool = dataclasses.field(metadata={"static": True})
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Draws one endpoint per example; where it can only be given, returns self."""
+        if self.draw_endpoint is None:
+            return self
+        draw, keys = self.draw_endpoint, base.example_keys(key, shape[0])
+        return self.with_endpoint(
+            jax.vmap(lambda key: draw(key, tuple(shape[1:])))(keys)
+        )
+
+    def with_endpoint(self, z: chex.Array) -> Self:
+        """The same blend with the endpoint z, float [B, H, W, C] in [-1, 1].
+
+        Axes of length one are repeated: [B, 1, 1, C] is one colour per image, and
+        [1, H, W, C] the same endpoint for all.
+        """
+        return dataclasses.replace(self, endpoint=base.check_images(z))
+
+    def estimate_endpoint(
+        self, x_t: chex.Array, x0_hat: chex.Array, t: chex.Numeric
+    ) -> chex.Array:
+        """Solves x_t = a_t x0_hat + b_t z for the endpoint z.
+
+        For an endpoint of one colour this is the least-squares solution over all
+        pixels. Where b_t = 0, x_t says nothing of z, and the answer is 0.
+
+        Args:
+            x_t: degraded images, float [B, H, W, C].
+            x0_hat: predictions of the clean images, like x_t.
+            t: the step of x_t, integer [] or [B], in 0..T.
+
+        Returns:
+            z, float32 [B, H, W, C], or [B, 1, 1, C] for one colour.
+
+        Reference:
+            Song et al. (2021), DDIM, arXiv:2010.02502, equation 12; Bansal et al.
+            (2022), section 5 and the appendix ("estimated noise").
+        """
+        x_t, t = base.check_call(x_t, t, self.num_steps, self._image_size())
+        image_weight, endpoint_weight = self._weights(t, x_t)
+        rest = x_t.astype(jnp.float32) - image_weight * x0_hat.astype(jnp.float32)
+        if self.one_color:
+            weight = jnp.broadcast_to(endpoint_weight, (*x_t.shape[:-1], 1))
+            rest = (weight * rest).sum((1, 2), keepdims=True)
+            endpoint_weight = (weight**2).sum((1, 2), keepdims=True)
+        known = endpoint_weight > 0
+        return jnp.where(known, rest / jnp.where(known, endpoint_weight, 1.0), 0.0)
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+
+        Raises:
+            ValueError: there is no endpoint yet, or one of another shape.
+        """
+        x, t = base.check_call(x, t, self.num_steps, self._image_size())
+        z = self._check_endpoint(x)
+        image_weight, endpoint_weight = self._weights(t, x)
+        x_t = image_weight * x.astype(jnp.float32) + endpoint_weight * z
+        return base.keep_clean(x, x_t, t)
+
+    def _weights(self, t: chex.Array, x: chex.Array) -> tuple[chex.Array, chex.Array]:
+        """a_t and b_t, each ready to multiply images like x."""
+
+        def at(weights: chex.Array) -> chex.Array:
+            weights = weights[jnp.broadcast_to(t, x.shape[:1])]
+            return weights.reshape(weights.shape + (1,) * (x.ndim - weights.ndim))
+
+        return at(self.image_weights), at(self.endpoint_weights)
+
+    def _image_size(self) -> tuple[int, ...] | None:
+        return self.image_weights.shape[1:] or None
+
+    def _check_endpoint(self, x: chex.Array) -> chex.Array:
+        z = self.endpoint
+        if z is None and self.draw_endpoint is None:
+            raise ValueError(
+                "this blend has no endpoint yet; call degrade = "
+                "degrade.with_endpoint(z) with images z like x first"
+            )
+        z = base.check_bound(z, x, "an endpoint")
+        if any(
+            of_z not in (1, of_x) for of_z, of_x in zip(z.shape, x.shape, strict=True)
+        ):
+            raise ValueError(
+                f"the endpoint must have the shape of the images, {x.shape}, or axes "
+                f"of length one; got {z.shape}"
+            )
+        return z.astype(jnp.float32)
+
+
+def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
+    """Makes a degradation into another image, such as a face into an animal's.
+
+        D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z
+
+    Args:
+        alphas_cumprod: the share of the image in the variance, in [0, 1], one value per
+            step, never growing; T is their number. `schedules.cosine` makes the
+            published ones.
+
+    Returns:
+        A degradation with T = len(alphas_cumprod), for images of any size, that must be
+        given its endpoint by `with_endpoint` before it is called.
+
+    Raises:
+        ValueError: a value outside [0, 1], or one that grows.
+
+    Example:
+        >>> degrade = animorph(schedules.cosine(200)).with_endpoint(animals)
+        >>> x_t = degrade(people, t=100)
+
+    Reference:
+        Bansal et al. (2022), section 5.3; `demixing-diffusion-pytorch` in the official
+        code. D(x, T) keeps a_T x with a_T = 0.00025; generation starts from z itself.
+    """
+    return _variance_preserving(alphas_cumprod, draw_endpoint=None)
+
+
+def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
+    """Makes the degradation of ordinary diffusion models, the "hot" baseline.
+
+        D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z,   z ~ N(0, 1)
+
+    Args:
+        alphas_cumprod: as in `animorph`.
+
+    Returns:
+        A degradation with T = len(alphas_cumprod), for images of any size, that must be
+        bound before it is called; `bind` draws z once for all t.
+
+    Raises:
+        ValueError: a value outside [0, 1], or one that grows.
+
+    Example:
+        >>> degrade = gaussian_noise(schedules.cosine(200))
+        >>> x_T = degrade.bind(key, x.shape)(x, t=200)
+
+    Reference:
+        Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section 5;
+        `denoising-diffusion-pytorch` in the official code.
+    """
+    return _variance_preserving(
+        alphas_cumprod, draw_endpoint=jax.tree_util.Partial(jax.random.normal)
+    )
+
+
+def fade_to_color(
+    image_size: int | Sequence[int],
+    stds: Sequence[float] | np.ndarray,
+    *,
+    reverse: bool = True,
+    color_range: tuple[float, float] = (-0.5, 0.5),
+) -> Blend:
+    """Makes a degradation that ends in one random colour per image.
+
+        D(x, t) = a_t x + (1 - a_t) c,    c ~ U[color_range] per channel
+        M_n(u) = prod_{i <= n} (1 - exp(-|u - middle|^2 / (2 std_i^2)))
+        a_t = 1 - M_{T - t} if reverse else M_t
+
+    In reverse the colour eats the image from the border to the middle, and D(x, T) is
+    exactly the colour: the starting point of unconditional generation. Forward it grows
+    from the middle, as in `gaussian_mask`.
+
+    Args:
+        image_size: side of the images in pixels, or (height, width).
+        stds: standard deviations in pixels, one per step; T is their number. In reverse
+            step t uses the first T - t, so that the last one is not used.
+        reverse: from the border inwards.
+        color_range: bounds of the colours, in [-1, 1].
+
+    Returns:
+        A degradation with T = len(stds) that must be bound before it is called.
+
+    Raises:
+        ValueError: a standard deviation that is not positive, or a wrong colour range.
+
+    Example:
+        >>> stds = schedules.linear(750, start=0.05, increment=0.05)   # the published
+        >>> degrade = fade_to_color(128, stds)
+        >>> x_T = degrade.bind(key, x.shape)(x, t=750)
+
+    Reference:
+        Bansal et al. (2022), section 5.2; `defading-generation-diffusion-pytorch` in
+        the official code.
+    """
+    image_size = base.check_image_size(image_size)
+    stds = base.check_stds(stds)
+    masks = cumulative_masks(image_size, middle(image_size), stds)
+    image_weights = 1.0 - masks[::-1] if reverse else masks
+    return color_blend(image_weights, color_range)
+
+
+def color_blend(image_weights: np.ndarray, color_range: tuple[float, float]) -> Blend:
+    """A blend of a = image_weights, float64 [T + 1, H, W], with a random colour."""
+    low, high = (float(bound) for bound in color_range)
+    if not low <= high:
+        raise ValueError(f"color_range must be (low, high), got {color_range}")
+    image_weights = np.concatenate([np.ones_like(image_weights[:1]), image_weights[1:]])
+    return Blend(
+        image_weights=jnp.asarray(image_weights, jnp.float32),
+        endpoint_weights=jnp.asarray(1.0 - image_weights, jnp.float32),
+        draw_endpoint=jax.tree_util.Partial(_draw_color, jnp.array([low, high])),
+        endpoint=None,
+        one_color=True,
+        num_steps=len(image_weights) - 1,
+    )
+
+
+def _draw_color(
+    color_range: chex.Array, key: chex.PRNGKey, shape: tuple[int, ...]
+) -> chex.Array:
+    low, high = color_range
+    return jax.random.uniform(key, (1, 1, shape[-1]), minval=low, maxval=high)
+
+
+def _variance_preserving(
+    alphas_cumprod: Sequence[float] | np.ndarray,
+    draw_endpoint: jax.tree_util.Partial | None,
+) -> Blend:
+    values = base.check_schedule(
+        "alphas_cumprod",
+        alphas_cumprod,
+        "in [0, 1]",
+        lambda v: (v >= 0) & (v <= 1),
+        order="falling",
+    )
+    alphas = np.concatenate([[1.0], values])
+    return Blend(
+        image_weights=jnp.asarray(np.sqrt(alphas), jnp.float32),
+        endpoint_weights=jnp.asarray(np.sqrt(1.0 - alphas), jnp.float32),
+        draw_endpoint=draw_endpoint,
+        endpoint=None,
+        one_color=False,
+        num_steps=len(values),
+    )

@@ -1,0 +1,118 @@
+"""Losing colour, or everything, by a share at every step."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations import base
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """Images drawn towards grey, D(x, t) = k_t x + (1 - k_t) m(x).
+
+    Made by `desaturate`, where m is the mean over the channels, and `fade`, where it is
+    zero.
+
+    Attributes:
+        keep: k, float32 [T + 1] in [0, 1], with k_0 = 1.
+        to_channel_mean: whether m(x) is the mean over the channels, else zero.
+        num_steps: T.
+    """
+
+    keep: chex.Array
+    to_channel_mean: bool = dataclasses.field(metadata={"static": True})
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Returns self: there is nothing to draw."""
+        del key, shape
+        return self
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        x, t = base.check_call(x, t, self.num_steps)
+        keep = base.per_example(self.keep[t], x)
+        image = x.astype(jnp.float32)
+        x_t = keep * image
+        if self.to_channel_mean:
+            x_t += (1 - keep) * image.mean(axis=-1, keepdims=True)
+        return base.keep_clean(x, x_t, t)
+
+
+def desaturate(keep: Sequence[float] | np.ndarray) -> Shrinkage:
+    """Makes a degradation that mixes every pixel with the mean of its channels.
+
+        D(x, t) = k_t x + (1 - k_t) mean_c(x)
+
+    The mean is unweighted. Grey images, and those of one channel, stay as they are.
+
+    Args:
+        keep: k, the share of the colour that is left, in [0, 1], one value per step,
+            never growing; T is their number. `schedules.linear_decay` and
+            `schedules.exponential_decay` make the usual ones; total removal is a last
+            value of 0.
+
+    Returns:
+        A deterministic degradation with T = len(keep), for images of any size.
+
+    Raises:
+        ValueError: a value outside [0, 1], or one that grows.
+
+    Example:
+        >>> degrade = desaturate(schedules.linear_decay(20))   # the published one
+        >>> grey = degrade(x, t=20)
+
+    Reference:
+        Bansal et al. (2022), appendix (colorization); `decolor-diffusion` in the
+        official code, which mixes t times by 1 x 1 convolutions: `Linear` is
+        linear_decay, where `decolor_total_remove` changes nothing but rounding,
+        `Constant` is exponential_decay. Its conversion of the data to Lab is left out.
+    """
+    return _shrinkage(keep, to_channel_mean=True)
+
+
+def fade(keep: Sequence[float] | np.ndarray) -> Shrinkage:
+    """Makes a degradation that fades the whole image to mid-grey.
+
+        D(x, t) = k_t x
+
+    Args:
+        keep: k, the share of the image that is left, in [0, 1], one value per step,
+            never growing; T is their number.
+
+    Returns:
+        A deterministic degradation with T = len(keep), for images of any size.
+
+    Raises:
+        ValueError: a value outside [0, 1], or one that grows.
+
+    Example:
+        >>> degrade = fade(schedules.exponential_decay(50, factor=0.9))
+
+    Reference:
+        `defading_diffusion_naive` in the official code: `Constant` with factor f is
+        exponential_decay(T, factor=1 - f); `Incremental` multiplies 1 - f i over the
+        steps i, np.cumprod(np.maximum(1 - f * np.arange(1, T + 1), 0)) here, where an
+        image that has faded stays so: there the factors become negative for i > 1 / f.
+    """
+    return _shrinkage(keep, to_channel_mean=False)
+
+
+def _shrinkage(
+    keep: Sequence[float] | np.ndarray, *, to_channel_mean: bool
+) -> Shrinkage:
+    values = base.check_schedule(
+        "keep", keep, "in [0, 1]", lambda v: (v >= 0) & (v <= 1), order="falling"
+    )
+    return Shrinkage(
+        keep=jnp.asarray(np.concatenate([[1.0], values]), jnp.float32),
+        to_channel_mean=to_channel_mean,
+        num_steps=len(values),
+    )

@@ -1,0 +1,152 @@
+"""JPEG-like compression, differentiable."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations import base
+from colddiff_jax.degradations.blur import dct_matrix
+from colddiff_jax.degradations.separable import precise_einsum
+
+_BLOCK = 8
+
+# Tables K.1 and K.2 of the JPEG standard (ITU-T T.81).
+_LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+_CHROMINANCE = np.full((_BLOCK, _BLOCK), 99)
+_CHROMINANCE[:4, :4] = [
+    [17, 18, 24, 47],
+    [18, 21, 26, 66],
+    [24, 26, 56, 99],
+    [47, 66, 99, 99],
+]
+
+# RGB to luminance and two colour differences, as in JFIF, all centred at zero.
+_TO_YCBCR = np.array(
+    [
+        [0.299, 0.587, 0.114],
+        [-0.299 / 1.772, -0.587 / 1.772, 0.5],
+        [0.5, -0.587 / 1.402, -0.114 / 1.402],
+    ]
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class JpegLike:
+    """Soft quantisation of the DCT coefficients of 8 x 8 blocks. Made by `jpeg_like`.
+
+    Attributes:
+        quantizers: float32 [T + 1, 2, 8, 8], the widths of the bins of luminance and
+            chrominance in units of bytes.
+        num_steps: T.
+    """
+
+    quantizers: chex.Array
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Returns self: there is nothing to draw."""
+        del key, shape
+        return self
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        x, t = base.check_call(x, t, self.num_steps)
+        batch_size, height, width, channels = x.shape
+        # Three channels are colour; others are each compressed as a grey image.
+        planes = np.array([0, 1, 1]) if channels == 3 else np.zeros(channels, int)
+        to_planes = _TO_YCBCR if channels == 3 else np.eye(channels)
+        dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
+        image = precise_einsum(
+            "bhwc,dc->bhwd", 127.5 * x.astype(jnp.float32), jnp.float32(to_planes)
+        )
+        beyond = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
+        padded = jnp.pad(image, beyond, mode="edge")
+        blocks = padded.reshape(
+            batch_size,
+            padded.shape[1] // _BLOCK,
+            _BLOCK,
+            padded.shape[2] // _BLOCK,
+            _BLOCK,
+            channels,
+        )
+        coefficients = precise_einsum("ui,vj,bhiwjc->bhuwvc", dct, dct, blocks)
+        bins = self.quantizers[jnp.broadcast_to(t, x.shape[:1])][:, planes]
+        bins = bins.transpose(0, 2, 3, 1)[:, None, :, None]  # [B, 1, 8, 1, 8, C]
+        coefficients = bins * soft_round(coefficients / bins)
+        blocks = precise_einsum("ui,vj,bhuwvc->bhiwjc", dct, dct, coefficients)
+        image = blocks.reshape(padded.shape)[:, :height, :width]
+        from_planes = jnp.float32(np.linalg.inv(to_planes))
+        x_t = precise_einsum("bhwd,cd->bhwc", image, from_planes) / 127.5
+        return base.keep_clean(x, x_t, t)
+
+
+def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
+    """Makes a degradation that loses what JPEG compression loses.
+
+        D(x, t) = C^-1 Q_t r(C x / Q_t)
+        r(u) = s(s(u)),    s(u) = u - sin(2 pi u) / (2 pi)
+
+    where C takes RGB to luminance and colour differences and each 8 x 8 block of them
+    to its discrete cosine transform, and Q_t are the quantisation tables of the JPEG
+    standard scaled to quality_t. The rounding r is smooth: it agrees with round(u) at
+    whole and half numbers and has a gradient everywhere, zero only at whole ones.
+
+    Args:
+        qualities: the quality setting of JPEG programs, 1 to 100, one per step, never
+            growing; T is their number.
+
+    Returns:
+        A deterministic degradation with T = len(qualities), for images of any size; the
+        edge is repeated up to a multiple of 8. Images of another number of channels
+        than three are compressed channel by channel, as grey ones.
+
+    Raises:
+        ValueError: a quality outside 1..100, or one that grows.
+
+    Example:
+        >>> degrade = jpeg_like(schedules.linear(20, start=90, increment=-4.5))
+
+    Reference:
+        Not in the paper; asked for in the official repository (pull request 5). ITU-T
+        T.81, annex K; the scaling by quality is that of the Independent JPEG Group.
+        Colour is not subsampled, and pixels are not rounded to bytes.
+    """
+    values = base.check_schedule(
+        "qualities",
+        qualities,
+        "in 1..100",
+        lambda v: (v >= 1) & (v <= 100),
+        order="falling",
+    )
+    percent = np.where(values < 50, 5000 / values, 200 - 2 * values)
+    tables = np.stack([_LUMINANCE, _CHROMINANCE])
+    quantizers = np.floor((tables * percent[:, None, None, None] + 50) / 100)
+    quantizers = np.concatenate([np.ones((1, *tables.shape)), quantizers])
+    return JpegLike(
+        quantizers=jnp.asarray(np.clip(quantizers, 1, 255), jnp.float32),
+        num_steps=len(values),
+    )
+
+
+def soft_round(u: chex.Array) -> chex.Array:
+    """A smooth staircase, equal to round(u) at whole numbers and to u at halves."""
+    for _ in range(2):
+        u = u - jnp.sin(2 * jnp.pi * u) / (2 * jnp.pi)
+    return u

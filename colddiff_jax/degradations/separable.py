@@ -1,0 +1,72 @@
+"""Linear degradations that work on rows and columns apart, as two matrix products."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations import base
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Separable:
+    """A linear map of the rows and of the columns, D(x, t) = A_t x B_t^T per channel.
+
+    Made by `gaussian_blur`, `heat_blur` and `pixelate`.
+
+    Attributes:
+        operators: (A, B) for the rows and columns, float32 [T + 1, H, H] and
+            [T + 1, W, W]; (A,) alone for square images, whose two axes share a table.
+        num_steps: T.
+    """
+
+    operators: tuple[chex.Array, ...]
+    num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Returns self: there is nothing to draw."""
+        del key, shape
+        return self
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        rows, columns = self.operators[0], self.operators[-1]
+        image_size = (rows.shape[-1], columns.shape[-1])
+        x, t = base.check_call(x, t, self.num_steps, image_size)
+        product = precise_einsum("...ij,...jwc->...iwc", rows[t], x.astype(jnp.float32))
+        x_t = precise_einsum("...kw,...iwc->...ikc", columns[t], product)
+        return base.keep_clean(x, x_t, t)
+
+
+def precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
+    """An einsum without bfloat16 or TF32 products.
+
+    Algorithm 2 subtracts two nearly equal images: nothing may be lost to rounding.
+    """
+    return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
+
+
+def make_separable(tables: Sequence[np.ndarray]) -> Separable:
+    """Makes a degradation of A, or of A and B, as float64 [T + 1, S, S], A_0 = I."""
+    return Separable(
+        operators=tuple(jnp.asarray(table, jnp.float32) for table in tables),
+        num_steps=len(tables[0]) - 1,
+    )
+
+
+def distinct_sides(image_size: tuple[int, int]) -> tuple[int, ...]:
+    """(H, W), or (H,) for square images, whose axes share a table."""
+    return image_size[:1] if image_size[0] == image_size[1] else image_size
+
+
+def cumulative(side: int, steps: Iterable[np.ndarray]) -> np.ndarray:
+    """I, K_1, K_2 K_1, ... as float64 [T + 1, side, side] from the K_i of each step."""
+    operators = [np.eye(side)]
+    for step in steps:
+        operators.append(step @ operators[-1])
+    return np.stack(operators)
