@@ -65,6 +65,46 @@ def test_the_recorded_mask_trajectory_is_matched(golden):
     np.testing.assert_allclose(result.x_0, golden[f"{prefix}_x0"], atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("algorithm", SAMPLERS)
+@pytest.mark.parametrize(("size", "num_steps"), [(32, 3), (64, 4)])
+def test_recorded_pixelation_trajectories_are_matched(
+    golden, algorithm, size, num_steps
+):
+    prefix = f"resolution/Incremental_factor_2/T{num_steps}_r{size}"
+    sizes = cd.schedules.halving(size, num_steps=num_steps)
+    degrade = cd.pixelate(size, sizes)
+    x_T = golden[f"{prefix}/x_t"][-1]
+    result = SAMPLERS[algorithm](toy_restorer(num_steps), degrade, x_T)
+    np.testing.assert_allclose(
+        result.x_0, golden[f"{prefix}/{algorithm}_x0"], atol=2e-5, rtol=0
+    )
+
+
+def test_recorded_animorphosis_trajectories_are_matched(golden):
+    others = golden["others32"].astype(np.float32) / 255 * 2 - 1
+    degrade = cd.animorph(cd.schedules.cosine(200)).with_endpoint(others)
+    fixed = cd.sample_alg2(toy_restorer(200), degrade, others)
+    np.testing.assert_allclose(
+        fixed.x_0, golden["animorph/T200_r32/fixed_x0_from_other"], atol=2e-5, rtol=0
+    )
+    x_T = golden["animorph/T200_r32/x_t"][-1]
+    assert int(golden["animorph/T200_r32/t"][-1]) == 200
+    for sampler in SAMPLERS.values():
+        unknown = cd.animorph(cd.schedules.cosine(200))
+        result = sampler(toy_restorer(200), unknown, x_T, endpoint="estimated")
+        np.testing.assert_allclose(
+            result.x_0, golden["animorph/T200_r32/estimated_x0"], atol=2e-5, rtol=0
+        )
+
+
+def test_an_estimated_endpoint_needs_a_blend(sampler, photos):
+    mask = cd.gaussian_mask(32, [3.0])
+    with pytest.raises(TypeError, match=r"needs a blend .* got Mask"):
+        sampler(lambda x_t, t: x_t, mask, photos, endpoint="estimated")
+    with pytest.raises(ValueError, match='endpoint must be "fixed" or "estimated"'):
+        sampler(lambda x_t, t: x_t, mask, photos, endpoint="free")
+
+
 @pytest.mark.parametrize("timesteps", [None, [8, 5, 1, 0], [8, 0]])
 def test_a_perfect_restorer_returns_the_clean_image(
     sampler, degrade, photos, timesteps

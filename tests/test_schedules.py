@@ -16,6 +16,45 @@ def test_published_schedules_have_their_published_ends():
     np.testing.assert_array_equal(schedules.constant(20, value=7.0), np.full(20, 7.0))
 
 
+def test_cosine_is_the_recorded_schedule_of_the_official_code(golden):
+    recorded = golden["blend_cosine/T200/alphas_cumprod"]
+    np.testing.assert_allclose(schedules.cosine(200), recorded, atol=1e-6)
+    # The last beta is clipped; without that the image would be gone altogether.
+    np.testing.assert_allclose(schedules.cosine(200)[-1], 6.07e-8, rtol=1e-3)
+    np.testing.assert_allclose(schedules.cosine(50)[-1], 9.7e-7, rtol=1e-2)
+
+
+def test_cosine_is_the_square_of_a_cosine_but_for_its_last_value():
+    def f(share):
+        return np.cos((share + 0.008) / 1.008 * np.pi / 2) ** 2
+
+    expected = f(np.arange(1, 31) / 31) / f(0)
+    np.testing.assert_allclose(schedules.cosine(31)[:-1], expected, rtol=1e-9)
+    np.testing.assert_allclose(schedules.cosine(31)[-1], expected[-1] / 1000)
+
+
+def test_shares_sizes_and_ratios():
+    np.testing.assert_allclose(schedules.linear_decay(4), [0.75, 0.5, 0.25, 0])
+    np.testing.assert_allclose(
+        schedules.exponential_decay(3, factor=0.5), [0.5, 0.25, 0.125]
+    )
+    assert schedules.exponential_decay(3, factor=0.5, to_zero=True)[-1] == 0
+    assert schedules.halving(32, num_steps=3) == [16, 8, 4]
+    assert schedules.halving(21, num_steps=4) == [10, 5, 2, 1]
+    np.testing.assert_allclose(
+        schedules.geometric(3, start=0.5, stop=8.0), [0.5, 2.0, 8.0]
+    )
+
+
+def test_wrong_sizes_and_ratios_are_named():
+    with pytest.raises(ValueError, match="side 32 can be halved 5 times, got num_st"):
+        schedules.halving(32, num_steps=6)
+    with pytest.raises(
+        ValueError, match="start and stop must be positive, got start=0"
+    ):
+        schedules.geometric(3, start=0, stop=1.0)
+
+
 @pytest.mark.parametrize("num_steps", [0, -3, 2.0, "20"])
 def test_a_bad_number_of_steps_is_named(num_steps):
     with pytest.raises(ValueError, match="num_steps must be a positive integer, got"):

@@ -196,7 +196,7 @@ def check_order(
 ) -> None:
     """Raises a ValueError if values [T, ...] go the wrong way somewhere."""
     changes = np.diff(values, axis=0) * {"rising": 1, "falling": -1, "any": 0}[order]
-    wrong = (changes < 0).reshape(len(changes), -1).any(axis=1)
+    wrong = (changes < 0).any(axis=tuple(range(1, changes.ndim)))
     if wrong.any():
         step = int(np.argmax(wrong)) + 1
         never = {"rising": "shrink", "falling": "grow"}[order]

@@ -101,7 +101,7 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
     """Makes a degradation that loses what JPEG compression loses.
 
         D(x, t) = C^-1 Q_t r(C x / Q_t)
-        r(u) = s(s(u)),    s(u) = u - sin(2 pi u) / (2 pi)
+        r(u) = s(s(s(u))),    s(u) = u - sin(2 pi u) / (2 pi)
 
     where C takes RGB to luminance and colour differences and each 8 x 8 block of them
     to its discrete cosine transform, and Q_t are the quantisation tables of the JPEG
@@ -135,7 +135,7 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
         lambda v: (v >= 1) & (v <= 100),
         order="falling",
     )
-    percent = np.where(values < 50, 5000 / values, 200 - 2 * values)
+    percent = np.where(values < 50, np.floor(5000 / values), 200 - 2 * values)
     tables = np.stack([_LUMINANCE, _CHROMINANCE])
     quantizers = np.floor((tables * percent[:, None, None, None] + 50) / 100)
     quantizers = np.concatenate([np.ones((1, *tables.shape)), quantizers])
@@ -147,6 +147,6 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
 
 def soft_round(u: chex.Array) -> chex.Array:
     """A smooth staircase, equal to round(u) at whole numbers and to u at halves."""
-    for _ in range(2):
+    for _ in range(3):
         u = u - jnp.sin(2 * jnp.pi * u) / (2 * jnp.pi)
     return u

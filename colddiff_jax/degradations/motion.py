@@ -123,6 +123,8 @@ def motion_blur(
     """
     height, width = base.check_image_size(image_size)
     shorter = min(height, width)
+    if shorter < 2:
+        raise ValueError(f"images must have at least 2 x 2 pixels, got {image_size!r}")
     values = base.check_schedule(
         "lengths",
         lengths,
@@ -138,7 +140,7 @@ def motion_blur(
         raise ValueError(
             f'angle must be "random" or a number of degrees, got {angle!r}'
         )
-    num_points = 2 * int(np.ceil(values[-1])) + 1
+    num_points = 2 * shorter + 1  # For any length, so that a new one keeps the shape.
     points = (np.arange(num_points) + 0.5) / num_points - 0.5
     # A line of length L reaches L / 2 pixels and its last bilinear neighbour one more.
     reach = min(int(values[-1] / 2) + 1, shorter - 1)

@@ -1,13 +1,14 @@
-"""gaussian_blur against the official code, SciPy and step-by-step application."""
+"""gaussian_blur and heat_blur against the official code, SciPy and single steps."""
 
 import hypothesis
 import hypothesis.strategies as st
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.ndimage
 
-from colddiff_jax import gaussian_blur
+from colddiff_jax import gaussian_blur, heat_blur, schedules
 from tests.recorded import BLURS
 
 
@@ -43,18 +44,25 @@ def _blur_step(x: np.ndarray, std: float, size: int, padding: str) -> np.ndarray
     st.integers(4, 13),
     st.integers(4, 13),
     st.integers(1, 4),
-    st.lists(st.floats(0.2, 9.0), min_size=1, max_size=5),
-    st.sampled_from([1, 3, 5, 7]),
+    st.lists(
+        st.tuples(st.floats(0.2, 9.0), st.sampled_from([1, 3, 5, 7])),
+        min_size=1,
+        max_size=5,
+    ),
     st.sampled_from(["circular", "reflect"]),
+    st.booleans(),
 )
 def test_closed_form_equals_step_by_step_application(
-    height, width, channels, stds, size, padding
+    height, width, channels, kernels, padding, repeated
 ):
     x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
-    degrade = gaussian_blur((height, width), stds, kernel_size=size, padding=padding)
+    stds, sizes = zip(*kernels, strict=True)
+    degrade = gaussian_blur(
+        (height, width), stds, kernel_size=sizes, padding=padding, repeated=repeated
+    )
     expected = x[0]
-    for t, std in enumerate(stds, start=1):
-        expected = _blur_step(expected, std, size, padding)
+    for t, (std, size) in enumerate(kernels, start=1):
+        expected = _blur_step(expected if repeated else x[0], std, size, padding)
         x_t = degrade(x.astype(np.float32), t)[0]
         np.testing.assert_allclose(x_t, expected, atol=2e-6, rtol=0)
 
@@ -85,6 +93,34 @@ def test_to_mean_ends_in_one_flat_colour(photos):
     np.testing.assert_allclose(x_T, np.broadcast_to(mean, photos.shape), atol=1e-6)
 
 
+@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+@hypothesis.given(
+    st.integers(1, 13),
+    st.integers(1, 13),
+    st.integers(1, 4),
+    st.lists(st.floats(0.1, 20.0), min_size=1, max_size=4).map(sorted),
+)
+def test_heat_blur_damps_the_cosine_transform(height, width, channels, sigmas):
+    x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
+    degrade = heat_blur((height, width), sigmas)
+    rows = np.pi * np.arange(height)[:, None, None] / height
+    columns = np.pi * np.arange(width)[None, :, None] / width
+    for t, sigma in enumerate(sigmas, start=1):
+        spectrum = scipy.fft.dctn(x[0], axes=(0, 1), norm="ortho")
+        spectrum *= np.exp(-(rows**2 + columns**2) * sigma**2 / 2)
+        expected = scipy.fft.idctn(spectrum, axes=(0, 1), norm="ortho")
+        x_t = degrade(x.astype(np.float32), t)[0]
+        np.testing.assert_allclose(x_t, expected, atol=2e-6, rtol=0)
+
+
+def test_heat_blur_is_a_gaussian_blur_away_from_the_edges():
+    x = np.zeros((1, 65, 65, 1), np.float32)
+    x[0, 32, 32] = 1
+    x_t = heat_blur(65, [3.0])(x, 1)[0, ..., 0]
+    expected = scipy.ndimage.gaussian_filter(x[0, ..., 0], 3.0, truncate=8)
+    np.testing.assert_allclose(x_t, expected, atol=1e-6)
+
+
 def test_square_images_share_one_table_of_t_s_s_floats():
     degrade = gaussian_blur(32, 20 * [7.0], kernel_size=11)
     assert [a.shape for a in degrade.operators] == [(21, 32, 32)]
@@ -93,6 +129,9 @@ def test_square_images_share_one_table_of_t_s_s_floats():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"kernel_size": [3, 3]}, "kernel_size must be one number or one per step, 1;"),
+        ({"kernel_size": [4]}, "kernel_size must be a positive odd integer, got 4"),
+        ({"kernel_size": 3.0}, "kernel_size must be a positive odd integer, got 3.0"),
         ({"kernel_size": 4}, "kernel_size must be a positive odd integer, got 4"),
         ({"kernel_size": 19}, "kernel_size must be at most 17 .* got 19"),
         ({"padding": "zero"}, "padding must be one of .* got 'zero'"),
@@ -108,3 +147,10 @@ def test_bad_arguments_are_named(arguments, message):
     arguments = {"image_size": 8, "stds": [1.0], "kernel_size": 3} | arguments
     with pytest.raises(ValueError, match=message):
         gaussian_blur(**arguments)
+
+
+def test_bad_widths_of_the_heat_blur_are_named():
+    with pytest.raises(ValueError, match=r"blur_sigmas must be positive .* = 0.0"):
+        heat_blur(8, [0.0])
+    with pytest.raises(ValueError, match="blur_sigmas must never shrink"):
+        heat_blur(8, schedules.geometric(3, start=4.0, stop=1.0))

@@ -205,10 +205,29 @@ def test_a_fresh_object_new_keys_and_new_steps_compile_nothing(make, photos):
         counted(degrade, photos + seed, jnp.int32(seed + 1))
 
 
-def test_new_values_of_a_schedule_compile_nothing(photos):
+NEW_VALUES = {
+    "animorph": lambda v: cd.animorph(T * [v]).with_endpoint(v * partners()),
+    "desaturate": lambda v: cd.desaturate(T * [v]),
+    "fade_to_color": lambda v: cd.fade_to_color(32, T * [v], color_range=(-v, v)),
+    "gaussian_blur": lambda v: cd.gaussian_blur(32, T * [v], kernel_size=int(4 * v) + 1),
+    "gaussian_mask": lambda v: cd.gaussian_mask(32, T * [v], center=(3, int(6 * v))),
+    "gaussian_mask:random": lambda v: cd.gaussian_mask(32, T * [v], center="random"),
+    "gaussian_noise": lambda v: cd.gaussian_noise(T * [v]),
+    "heat_blur": lambda v: cd.heat_blur(32, T * [v]),
+    "jpeg_like": lambda v: cd.jpeg_like(T * [100 * v]),
+    "motion_blur": lambda v: cd.motion_blur(32, T * [16 * v]),
+    "pixelate": lambda v: cd.pixelate(32, T * [int(32 * v)]),
+    "rank_mask": lambda v: cd.rank_mask(cd.spiral_ranks(32), T * [100 * v]),
+    "snow": lambda v: cd.snow(32, T, level=int(4 * v)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEW_VALUES)
+def test_new_values_compile_nothing(name, photos):
     counted = jax.jit(chex.assert_max_traces(lambda d, x, t: d(x, t), n=1))
-    for value in (1.0, 2.0):
-        counted(cd.gaussian_blur(32, T * [value], kernel_size=5), photos, 3)
+    for seed, value in enumerate((0.5, 1.0)):
+        degrade = NEW_VALUES[name](value).bind(jax.random.key(seed), photos.shape)
+        counted(degrade, photos, 3)
 
 
 def test_binding_works_inside_jit_with_one_key_per_example(make, photos):

@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from colddiff_jax import InputError
@@ -59,6 +61,46 @@ def test_bad_fields_are_named(path, value, message):
         config["data"]["resize_to"] = 18
     with pytest.raises(InputError, match=message):
         experiment.build_experiment(config)
+
+
+SECTIONS = {
+    "desaturate": {"keep": {"name": "linear_decay", "num_steps": 4}},
+    "fade": {"keep": {"name": "exponential_decay", "num_steps": 4, "factor": 0.5}},
+    "fade_to_color": {"stds": (1.0, 2.0, 3.0, 4.0), "color_range": (-0.1, 0.1)},
+    "gaussian_blur": {"stds": (1.0, 2.0, 3.0, 4.0), "kernel_size": 5},
+    "gaussian_mask": {
+        "stds": {"name": "linear", "num_steps": 4, "start": 1.0, "increment": 1.0},
+        "center": "random",
+    },
+    "gaussian_noise": {"alphas_cumprod": {"name": "cosine", "num_steps": 4}},
+    "heat_blur": {
+        "blur_sigmas": {"name": "geometric", "num_steps": 4, "start": 1, "stop": 9}
+    },
+    "jpeg_like": {"qualities": (80, 60, 40, 20)},
+    "motion_blur": {"lengths": (1.0, 2.0, 3.0, 4.0), "angle": "random"},
+    "pixelate": {"sizes": {"name": "halving", "num_steps": 4}, "method": "area"},
+    "snow": {"num_steps": 4, "level": 4},
+}
+
+
+def test_every_degradation_that_a_configuration_can_name_is_tried_here():
+    assert SECTIONS.keys() == experiment.DEGRADATIONS.keys()
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_degradation_can_be_configured_and_trained_on(name):
+    config = smoke()
+    config["degradation"] = {"name": name, **SECTIONS[name]}
+    built = experiment.build_experiment(config)
+    assert built.degrade.num_steps == 4
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jnp.zeros((2, *built.image_shape))
+
+    @jax.jit
+    def degraded(degrade, keys, x):  # As the training step does.
+        return degrade.bind(keys, x.shape)(x, jnp.array([1, 4]))
+
+    assert jnp.isfinite(degraded(built.degrade, keys, x)).all()
 
 
 def test_missing_fields_are_named():

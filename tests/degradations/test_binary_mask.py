@@ -1,0 +1,69 @@
+"""rank_mask and the spiral of the official code."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import numpy as np
+import pytest
+
+from colddiff_jax import rank_mask, spiral_ranks
+
+
+def test_the_spiral_is_that_of_the_official_code():
+    expected = [[12, 13, 14, 15], [11, 2, 3, 4], [10, 1, 0, 5], [9, 8, 7, 6]]
+    np.testing.assert_array_equal(spiral_ranks(4), expected)
+
+
+@hypothesis.settings(deadline=None, max_examples=30, derandomize=True)
+@hypothesis.given(st.integers(1, 12), st.integers(1, 12))
+def test_the_spiral_is_one_connected_walk_over_all_pixels(height, width):
+    ranks = spiral_ranks((height, width))
+    assert sorted(ranks.ravel()) == list(range(height * width))
+    places = np.argwhere(ranks >= 0)[np.argsort(ranks.ravel())]
+    assert (np.abs(np.diff(places, axis=0)).sum(axis=1) == 1).all()
+    assert tuple(places[-1]) == (0, width - 1)
+
+
+@hypothesis.settings(deadline=None, max_examples=30, derandomize=True)
+@hypothesis.given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 3),
+    st.lists(st.integers(0, 90), min_size=1, max_size=5).map(sorted),
+)
+def test_every_step_takes_the_counted_pixels_of_lowest_rank(
+    height, width, channels, counts
+):
+    rng = np.random.default_rng(0)
+    ranks = rng.permutation(height * width).reshape(height, width)
+    x = rng.uniform(0.1, 1, (1, height, width, channels)).astype(np.float32)
+    degrade = rank_mask(ranks, counts)
+    expected = x
+    for t, count in enumerate(counts, start=1):
+        # Step by step: each mask multiplies what the one before has left.
+        expected = expected * (ranks >= count)[None, :, :, None]
+        np.testing.assert_array_equal(degrade(x, t), expected)
+
+
+def test_a_colour_fills_the_holes(photos):
+    degrade = rank_mask(spiral_ranks(32), [100, 500], color_range=(0.0, 1.0))
+    bound = degrade.bind(jax.random.key(0), photos.shape)
+    colours = np.asarray(bound.endpoint)
+    assert colours.shape == (4, 1, 1, 3) and len(np.unique(colours)) == 12
+    assert (colours >= 0).all() and (colours <= 1).all()
+    gone = (spiral_ranks(32) < 500)[None, :, :, None]
+    np.testing.assert_array_equal(bound(photos, 2), np.where(gone, colours, photos))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "counts", "message"),
+    [
+        (np.arange(4), [1], r"ranks must be one finite number per pixel, .* \(4,\)"),
+        ([[0, np.nan]], [1], "ranks must be one finite number per pixel"),
+        ([[0, 1]], [2, 1], r"counts must never shrink .* counts\[1\] = 1.0 after 2.0"),
+        ([[0, 1]], [], "counts must list one value per step"),
+    ],
+)
+def test_bad_arguments_are_named(ranks, counts, message):
+    with pytest.raises(ValueError, match=message):
+        rank_mask(np.asarray(ranks), counts)

@@ -1,0 +1,132 @@
+"""snow against the official code and its definition in SciPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from colddiff_jax import snow
+
+RECORDED = {
+    "snow/level3/T200_fixb1_r32": {"level": 3, "brighten": False},
+    "snow/level4/T200_fixb0_r32": {"level": 4, "brighten": True},
+}
+# mean, std, zoom, threshold, kernel size, motion std, brightness: first and last.
+LEVELS = {
+    1: (0.1, 0.3, 3, (0.7, 0.3), 5, (0.5, 5.0), (0.95, 0.7)),
+    2: (0.55, 0.3, 2.5, (1.15, 0.7), 11, (0.05, 12), (0.95, 0.55)),
+    3: (0.55, 0.3, 2.5, (1.15, 0.7), 11, (0.05, 16), (0.95, 0.4)),
+    4: (0.55, 0.3, 2.5, (1.15, 0.55), 11, (0.05, 20), (0.95, 0.3)),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_every_recorded_step_of_the_official_code_is_matched(golden, photos, name):
+    field = golden[f"{name}/noise_normal"]
+    degrade = snow(32, 200, **RECORDED[name])
+    degrade = degrade.with_field(field, bool(golden[f"{name}/vertical"][0]))
+    np.testing.assert_allclose(
+        degrade.flakes[0], golden[f"{name}/zoomed_base"], atol=2e-6
+    )
+    for t, recorded in zip(golden[f"{name}/t"], golden[f"{name}/x_t"], strict=True):
+        np.testing.assert_allclose(degrade(photos, int(t)), recorded, atol=2e-5, rtol=0)
+
+
+def definition(x, field, vertical, t, num_steps, level, brighten):
+    """One image [H, W, C] in float64."""
+    _, _, zoom, threshold, size, motion, brightness = LEVELS[level]
+    parts = []
+    for axis, side in enumerate(field.shape):
+        crop = int(np.ceil(side / zoom))
+        start = (side - crop) // 2
+        field = np.take(field, np.arange(start, start + crop), axis)
+    flakes = scipy.ndimage.zoom(field, zoom, order=1)
+    for axis, side in enumerate(x.shape[:2]):
+        trim = (flakes.shape[axis] - side) // 2
+        flakes = np.take(flakes, np.arange(trim, trim + side), axis)
+    at = np.linspace(0, 1, num_steps)[t - 1]
+    cut, std, left = (a + (b - a) * at for a, b in (threshold, motion, brightness))
+    flakes = np.clip(np.where(flakes < cut, 0, flakes), 0, 1)
+    taps = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * std**2))
+    layer = scipy.ndimage.correlate1d(
+        flakes, taps / taps.sum(), axis=0 if vertical else 1, mode="constant"
+    )
+    image = (x + 1) / 2
+    if brighten:
+        luma = (image @ [0.299, 0.587, 0.114])[..., None]
+        image = left * image + (1 - left) * np.maximum(image, 1.5 * luma + 0.5)
+    parts = image + (layer + np.rot90(layer, 2))[..., None]
+    return 2 * np.clip(parts, 0, 1) - 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("brighten", [False, True])
+@pytest.mark.parametrize(
+    "image_size", [(32, 32), (33, 33), (17, 29), (64, 48), (7, 31)]
+)
+def test_all_levels_and_sizes_follow_the_definition(level, brighten, image_size):
+    rng = np.random.default_rng(level)
+    x = rng.uniform(-1, 1, (2, *image_size, 3)).astype(np.float32)
+    # As float32, so that both sides cut the flakes at the same place.
+    fields = rng.normal(*LEVELS[level][:2], (2, *image_size)).astype(np.float32)
+    degrade = snow(image_size, 9, level=level, brighten=brighten)
+    degrade = degrade.with_field(fields, jnp.array([False, True]))
+    for t in range(1, 10):
+        expected = [
+            definition(x[i], fields[i], bool(i), t, 9, level, brighten)
+            for i in range(2)
+        ]
+        np.testing.assert_allclose(degrade(x, t), expected, atol=2e-5)
+
+
+def test_fields_and_directions_are_drawn_as_published():
+    degrade = snow(24, 5, level=1).bind(jax.random.key(0), (3000, 24, 24, 3))
+    assert 0.46 < np.asarray(degrade.vertical).mean() < 0.54
+    # Enlarging three times keeps only some of the samples as they were drawn.
+    corners = np.asarray(degrade.flakes)[:, ::23, ::23]
+    np.testing.assert_allclose(corners.mean(), 0.1, atol=0.01)
+    np.testing.assert_allclose(corners.std(), 0.3, atol=0.01)
+    np.testing.assert_allclose(
+        np.corrcoef(corners.reshape(-1, 4).T), np.eye(4), atol=0.06
+    )
+
+
+def test_snow_only_grows(photos):
+    degrade = snow(32, 20, level=4).bind(jax.random.key(0), photos.shape)
+    dark = jnp.full((4, 32, 32, 1), -1.0)
+    covered = [np.asarray(degrade(dark, t) > -1).mean() for t in range(21)]
+    assert covered[0] == 0 and covered[-1] > 0.5
+    seen = np.zeros((4, 32, 32, 1), bool)
+    for t in range(1, 21):
+        now = np.asarray(degrade(dark, t) > -1)
+        assert now[seen].mean() > 0.999 if seen.any() else True
+        seen = now
+
+
+def test_a_field_given_by_hand_serves_all_examples_or_one_each(photos):
+    fields = np.random.default_rng(0).normal(0.55, 0.3, (4, 32, 32))
+    fields = fields.astype(np.float32)
+    one = snow(32, 5).with_field(fields[0], False)
+    assert one(photos, 3).shape == photos.shape
+    each = snow(32, 5).with_field(fields, jnp.array([False, True, True, False]))
+    np.testing.assert_allclose(one(photos, 3)[0], each(photos, 3)[0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"\(32, 32\), got \(16, 32\)"):
+        snow(32, 5).with_field(fields[0, :16], False)
+    with pytest.raises(ValueError, match="bound to 4 examples, got 2"):
+        each(photos[:2], 3)
+
+
+def test_one_step_is_the_lightest_snow(photos):
+    degrade = snow(32, 1).bind(jax.random.key(0), photos.shape)
+    longer = snow(32, 7).bind(jax.random.key(0), photos.shape)
+    np.testing.assert_allclose(degrade(photos, 1), longer(photos, 1), atol=1e-6)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"level must be one of \[1, 2, 3, 4\], got 5"):
+        snow(32, 5, level=5)
+    with pytest.raises(ValueError, match="num_steps must be a positive integer, got 0"):
+        snow(32, 0)
+    with pytest.raises(ValueError, match="image_size must be a positive integer"):
+        snow(-3, 5)
