@@ -1,12 +1,16 @@
-"""The cost of D(x, t) does not depend on t.
+"""The cost of D(x, t): the same at every t, and far below that of t single steps.
 
     python benchmarks/degradation_cost.py
 
-Batch 32 at 128 x 128 x 3, T = 200: D at t = 1, T / 2, T and at random t per example;
-beside the blur, its definition step by step, t convolutions of every channel.
+Batch 32 at 128 x 128 x 3. Of every degradation: milliseconds at t = 1, T / 2, T and at
+random t per example; the bytes of its tables, and of what the compiled call allocates
+beside its result, in copies of the batch. Where the paper or its code define D(x, t) by
+repeated steps, beside it T of these steps in JAX, also compiled as one program.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,74 +18,222 @@ import numpy as np
 import timing
 
 import colddiff_jax as cd
+from colddiff_jax import schedules
+from colddiff_jax.degradations.mask import cumulative_masks, middle
 
 T, SIZE, BATCH, KERNEL = 200, 128, 32, 15
+SHAPE = (BATCH, SIZE, SIZE, 3)
 
 
-@functools.partial(jax.jit, static_argnames="num_steps")
-def blur_step_by_step(x: jax.Array, taps: jax.Array, *, num_steps: int) -> jax.Array:
-    """num_steps separable convolutions with reflected edges, by shifted sums."""
-    margin = KERNEL // 2
+class Case(NamedTuple):
+    """A degradation, and its steps if it is defined by them.
 
-    def step(x: jax.Array, taps: jax.Array) -> tuple[jax.Array, None]:
-        for axis in (1, 2):
-            width = [(margin, margin) if a == axis else (0, 0) for a in range(4)]
-            padded = jnp.pad(x, width, mode="reflect")
-            shifted = (
-                jax.lax.slice_in_dim(padded, i, i + SIZE, axis=axis)
-                for i in range(KERNEL)
-            )
-            x = sum(tap * image for tap, image in zip(taps, shifted, strict=True))
-        return x, None
+    `step(x, table)` makes one step; `tables` holds one table per step.
+    """
 
-    return jax.lax.scan(step, x, taps[:num_steps])[0]
+    degrade: cd.Degradation
+    step: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    tables: Any = None
+
+
+def convolve_grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One blur as a grouped convolution, reflected edges, kernel [K, K]."""
+    margin = (KERNEL // 2, KERNEL // 2)
+    padded = jnp.pad(x, ((0, 0), margin, margin, (0, 0)), mode="reflect")
+    return jax.lax.conv_general_dilated(
+        padded,
+        jnp.tile(kernel[:, :, None, None], (1, 1, 1, x.shape[-1])),
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+def convolve_planes(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same with every channel an image of its own: fast on a CPU."""
+    planes = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)
+    blurred = convolve_grouped(planes, kernel)
+    return jnp.moveaxis(blurred.reshape(len(x), -1, *x.shape[1:3]), 1, -1)
+
+
+def convolve_axes(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same as two one-dimensional sums of shifted images."""
+    taps = kernel.sum(axis=0)
+    for axis in (1, 2):
+        margin = [(0, 0)] * 4
+        margin[axis] = (KERNEL // 2, KERNEL // 2)
+        padded = jnp.pad(x, margin, mode="reflect")
+        x = sum(
+            taps[i] * jax.lax.slice_in_dim(padded, i, i + SIZE, axis=axis)
+            for i in range(KERNEL)
+        )
+    return x
+
+
+def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
+    """One step of a mask or a fade."""
+    return x * factor
+
+
+def mix_channels(x: jax.Array, factor: jax.Array) -> jax.Array:
+    """One step of losing colour."""
+    return factor * x + (1 - factor) * x.mean(axis=-1, keepdims=True)
+
+
+def resize(x: jax.Array, operator: jax.Array) -> jax.Array:
+    """One step of pixelation, [S, S] along both axes."""
+    x = jnp.einsum("ij,bjwc->biwc", operator, x, precision="highest")
+    return jnp.einsum("kw,biwc->bikc", operator, x, precision="highest")
+
+
+def cases() -> dict[str, Case]:
+    """Every degradation, bound to the batch."""
+    key = jax.random.key(0)
+    stds = schedules.exponential(T, rate=0.01)
+    mask_stds = schedules.linear(T, start=0.1, increment=0.1)
+    offsets = np.arange(KERNEL) - KERNEL // 2
+    taps = np.exp(-(offsets**2) / (2 * stds[:, None] ** 2))
+    taps /= taps.sum(axis=1, keepdims=True)
+    masks = np.stack(
+        [
+            cumulative_masks((SIZE, SIZE), middle((SIZE, SIZE)), [s])[1]
+            for s in mask_stds
+        ]
+    )
+    ranks, counts = cd.spiral_ranks(SIZE), np.linspace(1, SIZE * SIZE, T).round()
+    sizes = list(range(SIZE, SIZE - 120, -1))
+    # One step to side s is the first step of the chain that begins there.
+    resizes = [cd.pixelate(SIZE, [s], method="area").operators[0][0] for s in sizes]
+    keep = 0.99 ** np.arange(1, T + 1)
+    others = jax.random.uniform(jax.random.key(1), SHAPE, minval=-1)
+    blur = cd.gaussian_blur(SIZE, stds, kernel_size=KERNEL, padding="reflect")
+    colour = cd.fade_to_color(SIZE, mask_stds).bind(key, SHAPE)
+    random_mask = cd.gaussian_mask(SIZE, mask_stds, center="random").bind(key, SHAPE)
+    motion = cd.motion_blur(SIZE, np.linspace(1, 32, T)).bind(key, SHAPE)
+    composition = cd.compose(blur, cd.desaturate(keep), random_mask)
+    return {
+        "gaussian_blur": Case(blur, convolve_planes, taps[:, :, None] * taps[:, None]),
+        "heat_blur": Case(
+            cd.heat_blur(SIZE, schedules.geometric(T, start=0.5, stop=32.0))
+        ),
+        "motion_blur": Case(motion),
+        "pixelate (area, T = 120)": Case(
+            cd.pixelate(SIZE, sizes, method="area"), resize, np.stack(resizes)
+        ),
+        "gaussian_mask": Case(
+            cd.gaussian_mask(SIZE, mask_stds), multiply, masks[:, None, :, :, None]
+        ),
+        "gaussian_mask (random)": Case(random_mask),
+        "rank_mask": Case(
+            cd.rank_mask(ranks, counts),
+            multiply,
+            (ranks >= counts[:, None, None])[:, None, :, :, None],
+        ),
+        "fade": Case(cd.fade(keep), multiply, np.full((T, 1, 1, 1, 1), 0.99)),
+        "desaturate": Case(
+            cd.desaturate(keep), mix_channels, np.full((T, 1, 1, 1, 1), 0.99)
+        ),
+        "snow": Case(cd.snow(SIZE, T).bind(key, SHAPE)),
+        "fade_to_color": Case(colour),
+        "animorph": Case(cd.animorph(schedules.cosine(T)).with_endpoint(others)),
+        "gaussian_noise": Case(
+            cd.gaussian_noise(schedules.cosine(T)).bind(key, SHAPE)
+        ),
+        "jpeg_like": Case(cd.jpeg_like(np.linspace(90, 5, T))),
+        "quantize (gaussian_mask)": Case(
+            cd.quantize(cd.gaussian_mask(SIZE, mask_stds))
+        ),
+        "compose (blur, grey, mask)": Case(composition.bind(key, SHAPE)),
+    }  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def step_by_step(step: Callable, x: jax.Array, tables: jax.Array) -> jax.Array:
+    """All steps, one after the other."""
+    return jax.lax.scan(lambda x, table: (step(x, table), None), x, tables)[0]
+
+
+apply = jax.jit(lambda degrade, x, t: degrade(x, t))
+
+
+def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any]:
+    """The row of one degradation."""
+    degrade, num_steps = case.degrade, case.degrade.num_steps
+    steps = {
+        "1": 1,
+        "T/2": num_steps // 2,
+        "T": num_steps,
+        "random": rng.integers(1, num_steps + 1, BATCH),
+    }
+    seconds = timing.compare(
+        {
+            label: functools.partial(apply, degrade, x, jnp.asarray(t, jnp.int32))
+            for label, t in steps.items()
+        },
+        rounds=21,
+    )
+    program = apply.lower(degrade, x, jnp.asarray(steps["random"], jnp.int32))
+    memory = program.compile().memory_analysis()
+    row = {
+        "milliseconds": {label: round(1e3 * s, 2) for label, s in seconds.items()},
+        "T over 1": round(seconds["T"] / seconds["1"], 3),
+        "tables and draws, MB": round(
+            sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) / 1e6, 2
+        ),
+        "allocated, copies of the batch": round(
+            memory.temp_size_in_bytes / x.nbytes, 2
+        ),
+    }
+    if case.step is not None:
+        tables = jnp.asarray(case.tables, jnp.float32)
+        slow = functools.partial(step_by_step, case.step, x, tables)
+        np.testing.assert_allclose(degrade(x, num_steps), slow(), atol=5e-5)
+        fast = functools.partial(apply, degrade, x, jnp.asarray(steps["random"]))
+        ratio = timing.compare({"slow": slow, "fast": fast}, rounds=3)
+        row["T single steps, milliseconds"] = round(1e3 * ratio["slow"], 1)
+        row["T single steps over random t"] = round(ratio["slow"] / ratio["fast"], 1)
+    return row
+
+
+def compare_convolutions(case: Case, x: jax.Array) -> dict[str, float]:
+    """The blur at random t against its steps by three ways to convolve."""
+    tables = jnp.asarray(case.tables, jnp.float32)
+    t = jnp.asarray(np.random.default_rng(0).integers(1, T + 1, BATCH))
+    ways = {
+        "grouped convolution": convolve_grouped,
+        "one convolution per channel": convolve_planes,
+        "sums of shifted images along each axis": convolve_axes,
+    }
+    calls = {
+        name: functools.partial(step_by_step, way, x, tables)
+        for name, way in ways.items()
+    }
+    seconds = timing.compare(
+        calls | {"closed form": lambda: apply(case.degrade, x, t)}, rounds=1
+    )
+    closed = timing.compare({"": lambda: apply(case.degrade, x, t)}, rounds=21)[""]
+    return {name: round(seconds[name] / closed, 1) for name in ways}
 
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.uniform(-1, 1, (BATCH, SIZE, SIZE, 3)), jnp.float32)
-    stds = cd.schedules.exponential(T, rate=0.01)
-    masks = cd.schedules.linear(T, start=0.1, increment=0.1)
-    degradations = {
-        "gaussian_blur": cd.gaussian_blur(
-            SIZE, stds, kernel_size=KERNEL, padding="reflect"
-        ),
-        "gaussian_mask": cd.gaussian_mask(SIZE, masks),
-        "gaussian_mask, random centre": cd.gaussian_mask(
-            SIZE, masks, center="random"
-        ).bind(jax.random.key(0), x.shape),
-    }
-    steps = {"1": 1, "T/2": T // 2, "T": T, "random": rng.integers(1, T + 1, BATCH)}
-    apply = jax.jit(lambda degrade, x, t: degrade(x, t))
-    results: dict[str, dict] = {}
-    for name, degrade in degradations.items():
-        calls = {
-            label: functools.partial(apply, degrade, x, jnp.asarray(t, jnp.int32))
-            for label, t in steps.items()
-        }
-        seconds = timing.compare(calls, rounds=31)
-        results[name] = {
-            "milliseconds": {label: round(1e3 * s, 2) for label, s in seconds.items()},
-            "T over 1": round(seconds["T"] / seconds["1"], 3),
-        }
-    offsets = np.arange(KERNEL) - KERNEL // 2
-    taps = np.exp(-(offsets**2) / (2 * stds[:, None] ** 2))
-    taps = jnp.asarray(taps / taps.sum(1, keepdims=True), jnp.float32)
-    blur = degradations["gaussian_blur"]
-    np.testing.assert_allclose(
-        blur(x, T), blur_step_by_step(x, taps, num_steps=T), atol=2e-5
-    )
-    seconds = timing.compare(
-        {
-            "closed form": lambda: apply(blur, x, jnp.int32(T)),
-            "step by step": lambda: blur_step_by_step(x, taps, num_steps=T),
-        },
-        rounds=3,
-    )
-    ratio = seconds["step by step"] / seconds["closed form"]
-    results["gaussian_blur"]["T steps in JAX over closed form"] = round(ratio, 1)
+    x = jnp.asarray(rng.uniform(-1, 1, SHAPE), jnp.float32)
+    rows = {}
+    for name, case in cases().items():
+        rows[name] = measure(case, x, rng)
+        print(name, rows[name], flush=True)
+    blur = cases()["gaussian_blur"]
     timing.write(
-        "degradation_cost", {"batch": [BATCH, SIZE, SIZE, 3], "T": T, **results}
+        "degradation_cost",
+        {
+            "batch": list(SHAPE),
+            "T": T,
+            "degradations": rows,
+            "200 convolutions over gaussian_blur at random t": compare_convolutions(
+                blur, x
+            ),
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """Pictures to look at: labelled grids, strips and animations."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,15 +11,17 @@ from colddiff_jax.writers import write_atomically
 
 _GAP = 2
 _MARGIN = 8
+_HEAD = 20  # Height of the labels over the columns.
 _CELL = 64  # Small images are enlarged to about this many pixels.
 
 
-def grid(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+def grid(rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = ()) -> np.ndarray:
     """Draws one labelled row of images per entry.
 
     Args:
         rows: label to images, float [N, H, W, C] in [-1, 1] with C of 1 or 3; the same
             H, W, C in all rows.
+        columns: labels over the columns, if any.
 
     Returns:
         uint8 [height, width, 3], small images enlarged by repeating pixels.
@@ -33,25 +35,47 @@ def grid(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     cell_height, cell_width = height * zoom + _GAP, width * zoom + _GAP
     font = ImageFont.load_default(size=13)
     label_width = max(int(font.getlength(label)) for label in rows) + 2 * _MARGIN
-    columns = max(len(images) for images in rows.values())
-    size = (label_width + columns * cell_width, len(rows) * cell_height)
+    head = _HEAD if columns else 0
+    longest = max(len(images) for images in rows.values())
+    size = (label_width + longest * cell_width, head + len(rows) * cell_height)
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
+    for column, label in enumerate(columns):
+        place = (label_width + column * cell_width + width * zoom // 2, head // 2)
+        draw.text(place, label, fill="black", font=font, anchor="mm")
     for row, (label, images) in enumerate(rows.items()):
-        middle = row * cell_height + cell_height // 2
-        draw.text((_MARGIN, middle), label, fill="black", font=font, anchor="lm")
+        top = head + row * cell_height
+        place = (_MARGIN, top + cell_height // 2)
+        draw.text(place, label, fill="black", font=font, anchor="lm")
         for column, pixels in enumerate(_rgb(images)):
             image = Image.fromarray(pixels).resize(
                 (width * zoom, height * zoom), Image.Resampling.NEAREST
             )
-            canvas.paste(image, (label_width + column * cell_width, row * cell_height))
+            canvas.paste(image, (label_width + column * cell_width, top))
     return np.asarray(canvas)
+
+
+def strip(images: np.ndarray) -> np.ndarray:
+    """Draws images, float [N, H, W, C] in [-1, 1], in one row; uint8 [H, width, 3]."""
+    return beside(list(_rgb(images)))
+
+
+def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Puts uint8 pictures [H, W, 3] in a row, their tops aligned, on white."""
+    height = max(picture.shape[0] for picture in pictures)
+    width = sum(picture.shape[1] for picture in pictures) + _GAP * (len(pictures) - 1)
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    left = 0
+    for picture in pictures:
+        canvas[: picture.shape[0], left : left + picture.shape[1]] = picture
+        left += picture.shape[1] + _GAP
+    return canvas
 
 
 def save_png(path: str, pixels: np.ndarray) -> None:
     """Writes a uint8 picture [H, W, 3] as PNG, whole or not at all."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     write_atomically(path, buffer.getvalue())
 
 

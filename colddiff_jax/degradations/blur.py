@@ -75,11 +75,7 @@ def gaussian_blur(
             band_matrix(side, std, size, padding)
             for std, size in zip(stds, sizes, strict=True)
         ]
-        operators = (
-            cumulative(side, kernels)
-            if repeated
-            else np.stack([np.eye(side), *kernels])
-        )
+        operators = cumulative(side, kernels) if repeated else np.stack(kernels)
         if to_mean:
             operators[-1] = 1.0 / side
         return operators
@@ -128,8 +124,7 @@ def heat_blur(
         basis = dct_matrix(side)
         frequencies = np.pi * np.arange(side) / side
         gains = np.exp(-(frequencies**2) * sigmas[:, None] ** 2 / 2)
-        blurs = basis.T @ (gains[:, :, None] * basis)
-        return np.concatenate([np.eye(side)[None], blurs])
+        return basis.T @ (gains[:, :, None] * basis)
 
     return make_separable([table(side) for side in distinct_sides(image_size)])
 

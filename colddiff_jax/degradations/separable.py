@@ -20,8 +20,8 @@ class Separable:
     Made by `gaussian_blur`, `heat_blur` and `pixelate`.
 
     Attributes:
-        operators: (A, B) for the rows and columns, float32 [T + 1, H, H] and
-            [T + 1, W, W]; (A,) alone for square images, whose two axes share a table.
+        operators: (A, B) for the rows and columns, float32 [T, H, H] and [T, W, W],
+            beginning with step 1; (A,) alone for square images, whose axes share it.
         num_steps: T.
     """
 
@@ -38,8 +38,10 @@ class Separable:
         rows, columns = self.operators[0], self.operators[-1]
         image_size = (rows.shape[-1], columns.shape[-1])
         x, t = base.check_call(x, t, self.num_steps, image_size)
-        product = precise_einsum("...ij,...jwc->...iwc", rows[t], x.astype(jnp.float32))
-        x_t = precise_einsum("...kw,...iwc->...ikc", columns[t], product)
+        entry = jnp.maximum(t, 1) - 1
+        image = x.astype(jnp.float32)
+        product = precise_einsum("...ij,...jwc->...iwc", rows[entry], image)
+        x_t = precise_einsum("...kw,...iwc->...ikc", columns[entry], product)
         return base.keep_clean(x, x_t, t)
 
 
@@ -52,10 +54,10 @@ def precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
 
 
 def make_separable(tables: Sequence[np.ndarray]) -> Separable:
-    """Makes a degradation of A, or of A and B, as float64 [T + 1, S, S], A_0 = I."""
+    """Makes a degradation of A, or of A and B, as float64 [T, S, S]."""
     return Separable(
         operators=tuple(jnp.asarray(table, jnp.float32) for table in tables),
-        num_steps=len(tables[0]) - 1,
+        num_steps=len(tables[0]),
     )
 
 
@@ -65,8 +67,9 @@ def distinct_sides(image_size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def cumulative(side: int, steps: Iterable[np.ndarray]) -> np.ndarray:
-    """I, K_1, K_2 K_1, ... as float64 [T + 1, side, side] from the K_i of each step."""
-    operators = [np.eye(side)]
+    """K_1, K_2 K_1, ... as float64 [T, side, side] from the K_i of each step."""
+    operators, operator = [], np.eye(side)
     for step in steps:
-        operators.append(step @ operators[-1])
+        operator = step @ operator
+        operators.append(operator)
     return np.stack(operators)
