@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 import colddiff_jax as cd
 from colddiff_jax import figures, programs, schedules
@@ -24,7 +24,9 @@ from colddiff_jax.errors import InputError
 
 _OUT = flags.DEFINE_string("out", "gallery", "folder to write to")
 _IMAGE = flags.DEFINE_string("image", "", "photograph to degrade")
-_SIZE = flags.DEFINE_integer("size", 96, "side of the pictures", lower_bound=32)
+_SIZE = flags.DEFINE_integer(
+    "size", 96, "side of the pictures", lower_bound=32, upper_bound=256
+)
 
 _COLUMNS = ("t = 0", "T / 4", "T / 2", "3 T / 4", "T")
 
@@ -105,12 +107,13 @@ def load_photograph(path: str, size: int, *, sample: str = "flower.jpg") -> jax.
     """
     try:
         if path:
-            image = Image.open(path).convert("RGB")
+            with Image.open(path) as file:
+                image = ImageOps.exif_transpose(file).convert("RGB")
         else:
             from sklearn.datasets import load_sample_image
 
             image = Image.fromarray(load_sample_image(sample))
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise InputError(
             f"--image={path} cannot be read as an image: {error}"
         ) from error

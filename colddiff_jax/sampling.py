@@ -71,8 +71,8 @@ def sample_alg2(
             Fewer of them are coarser and cheaper: each but the last costs one network
             call.
         endpoint: of a blend, what it blends with: "fixed" holds the endpoint that
-            `degrade` has, "estimated" solves for it at every step, which makes both
-            algorithms deterministic DDIM.
+            `degrade` has, "estimated" solves for it at every step. Where the endpoint
+            is an image or noise, that makes both algorithms deterministic DDIM.
         return_trajectory: also return every x_t.
 
     Returns:

@@ -17,44 +17,130 @@ lists those of the paper and its code (standard deviations in pixels).
 Reference:
     Bansal et al. (2022), arXiv:2208.09392, appendix, and the commands of the official
     code. Its routines count steps from 0: `Incremental` is linear(T, start=std,
-    increment=std). Of two routines that none of its programs can choose,
-    `Linear_Accum_Std` is np.sqrt(np.diff(np.linspace(0.01, 1, T) ** 2, prepend=0)).
+    increment=std). Two routines that none of its programs can choose are, with kernels
+    of 2 int(2 std) + 3 taps,
+
+        Linear_Accum_Std   np.sqrt(np.diff(np.linspace(0.01, 1, T) ** 2, prepend=0))
+        Linear_Dec_Std     s / np.linalg.norm(s) for s = np.linspace(1, 0.01, T)
 """
+
+import operator
+from typing import Any
 
 import numpy as np
 
 
 def constant(num_steps: int, *, value: float) -> np.ndarray:
-    """The same value at every step, s_i = value."""
+    """Makes a schedule of the same value at every step, s_i = value.
+
+    Args:
+        num_steps: T.
+        value: in the unit of what it is for.
+
+    Returns:
+        float64 [T].
+
+    Raises:
+        ValueError: num_steps is not a positive integer.
+
+    Example:
+        >>> constant(3, value=7.0)
+        array([7., 7., 7.])
+    """
     return np.full(check_num_steps(num_steps), value, np.float64)
 
 
 def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
-    """Growth by a constant increment, s_i = start + (i - 1) increment."""
+    """Makes a schedule of constant increments, s_i = start + (i - 1) increment.
+
+    Args:
+        num_steps: T.
+        start: the first value.
+        increment: what each step adds.
+
+    Returns:
+        float64 [T].
+
+    Raises:
+        ValueError: num_steps is not a positive integer.
+
+    Example:
+        >>> linear(3, start=1.0, increment=0.5)
+        array([1. , 1.5, 2. ])
+    """
     return start + increment * np.arange(check_num_steps(num_steps), dtype=np.float64)
 
 
 def exponential(num_steps: int, *, rate: float) -> np.ndarray:
-    """Exponential growth from one, s_i = exp((i - 1) rate)."""
+    """Makes a schedule that grows exponentially from one, s_i = exp((i - 1) rate).
+
+    Args:
+        num_steps: T.
+        rate: of growth per step.
+
+    Returns:
+        float64 [T].
+
+    Raises:
+        ValueError: num_steps is not a positive integer.
+
+    Example:
+        >>> exponential(3, rate=0.01).round(3)
+        array([1.   , 1.01 , 1.02 ])
+    """
     return np.exp(rate * np.arange(check_num_steps(num_steps), dtype=np.float64))
 
 
 def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
-    """Constant ratios from start to stop, s_i = start (stop / start)^((i-1) / (T-1)).
+    """Makes a schedule of constant ratios between two ends.
 
-    The blur of Inverse Heat Dissipation: start=0.5, stop=24 for CIFAR-10 with T = 200.
+        s_i = start (stop / start)^((i - 1) / (T - 1))
+
+    Args:
+        num_steps: T.
+        start: the first value, positive.
+        stop: the last value, positive.
+
+    Returns:
+        float64 [T].
+
+    Raises:
+        ValueError: num_steps is not a positive integer, or an end is not positive.
+
+    Example:
+        >>> geometric(3, start=0.5, stop=8.0)
+        array([0.5, 2. , 8. ])
+
+    Reference:
+        Rissanen et al. (2022), arXiv:2206.13397: the blur of Inverse Heat Dissipation
+        goes from 0.5 to 24 pixels for CIFAR-10 with T = 200.
     """
-    if not (start > 0 and stop > 0):
+    if not (0 < start < np.inf and 0 < stop < np.inf):
         raise ValueError(
-            f"start and stop must be positive, got start={start}, stop={stop}"
+            f"start and stop must be positive and finite, got start={start}, "
+            f"stop={stop}"
         )
     return np.geomspace(start, stop, check_num_steps(num_steps))
 
 
 def linear_decay(num_steps: int) -> np.ndarray:
-    """A share that shrinks evenly to nothing, s_i = 1 - i / T.
+    """Makes a share that shrinks evenly to nothing, s_i = 1 - i / T.
 
-    The official `Linear` decolorization.
+    Args:
+        num_steps: T.
+
+    Returns:
+        float64 [T], in [0, 1).
+
+    Raises:
+        ValueError: num_steps is not a positive integer.
+
+    Example:
+        >>> linear_decay(4)
+        array([0.75, 0.5 , 0.25, 0.  ])
+
+    Reference:
+        `Linear` of `decolor-diffusion` in the official code.
     """
     return 1.0 - np.arange(1, check_num_steps(num_steps) + 1) / num_steps
 
@@ -62,11 +148,29 @@ def linear_decay(num_steps: int) -> np.ndarray:
 def exponential_decay(
     num_steps: int, *, factor: float, to_zero: bool = False
 ) -> np.ndarray:
-    """A share that shrinks by a factor a step, s_i = factor^i.
+    """Makes a share that shrinks by a factor a step, s_i = factor^i.
 
-    The official `Constant` decolorization and fading; `to_zero` makes the last value 0,
-    as its `decolor_total_remove` does.
+    Args:
+        num_steps: T.
+        factor: what is left of the share at each step, in [0, 1].
+        to_zero: make the last value 0.
+
+    Returns:
+        float64 [T], in [0, 1].
+
+    Raises:
+        ValueError: num_steps is not a positive integer, or factor lies outside [0, 1].
+
+    Example:
+        >>> exponential_decay(3, factor=0.5)
+        array([0.5  , 0.25 , 0.125])
+
+    Reference:
+        `Constant` of `decolor-diffusion` in the official code, with
+        `decolor_total_remove` as `to_zero`.
     """
+    if not 0 <= factor <= 1:
+        raise ValueError(f"factor must lie in [0, 1], got {factor}")
     shares = factor ** np.arange(1, check_num_steps(num_steps) + 1, dtype=np.float64)
     if to_zero:
         shares[-1] = 0.0
@@ -74,21 +178,38 @@ def exponential_decay(
 
 
 def halving(image_size: int, *, num_steps: int) -> list[int]:
-    """Sides in pixels, each half of the one before, s_i = image_size // 2^i.
+    """Makes sides in pixels, each half of the one before, s_i = image_size // 2^i.
 
-    The official `Incremental_factor_2` pixelation.
+    Args:
+        image_size: side of the images.
+        num_steps: T.
+
+    Returns:
+        T integers.
+
+    Raises:
+        ValueError: an argument is not a positive integer, or the images cannot be
+            halved so often.
+
+    Example:
+        >>> halving(32, num_steps=3)
+        [16, 8, 4]
+
+    Reference:
+        `Incremental_factor_2` of `resolution-diffusion-pytorch` in the official code.
     """
-    sizes = [image_size // 2**i for i in range(1, check_num_steps(num_steps) + 1)]
+    side = _check_positive("image_size", image_size)
+    sizes = [side // 2**i for i in range(1, check_num_steps(num_steps) + 1)]
     if sizes[-1] < 1:
         raise ValueError(
-            f"images of side {image_size} can be halved {image_size.bit_length() - 1} "
-            f"times, got num_steps={num_steps}"
+            f"images of side {side} can be halved {side.bit_length() - 1} times, got "
+            f"num_steps={num_steps}"
         )
     return sizes
 
 
 def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
-    """The cosine schedule of diffusion models, the share of the image's variance left.
+    """Makes the cosine schedule of diffusion models, the image's share of the variance.
 
         s_i = prod_{j <= i} (1 - beta_j),  beta_j = min(1 - f(j) / f(j - 1), 0.999)
         f(j) = cos^2(((j / T) + offset) / (1 + offset) pi / 2)
@@ -96,10 +217,26 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
     All but the last are f(i) / f(0); there f(T) = 0, and the clipped beta leaves a
     thousandth of the value before.
 
+    Args:
+        num_steps: T.
+        offset: keeps the first steps from being too small, not negative.
+
+    Returns:
+        float64 [T], in (0, 1).
+
+    Raises:
+        ValueError: num_steps is not a positive integer, or offset is negative.
+
+    Example:
+        >>> cosine(200)[-1]
+        6.07...e-08
+
     Reference:
         Nichol and Dhariwal (2021), arXiv:2102.09672, section 3.2; the official code of
         Cold Diffusion uses it for animorphosis and for noise, in float32.
     """
+    if not 0 <= offset < np.inf:
+        raise ValueError(f"offset must be a finite number from 0, got {offset}")
     steps = np.arange(check_num_steps(num_steps) + 1) / num_steps
     f = np.cos((steps + offset) / (1 + offset) * np.pi / 2) ** 2
     return np.cumprod(1 - np.clip(1 - f[1:] / f[:-1], 0, 0.999))
@@ -107,6 +244,14 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
 
 def check_num_steps(num_steps: int) -> int:
     """Returns num_steps if it is a positive integer, else raises a ValueError."""
-    if not isinstance(num_steps, int) or num_steps < 1:
-        raise ValueError(f"num_steps must be a positive integer, got {num_steps!r}")
-    return num_steps
+    return _check_positive("num_steps", num_steps)
+
+
+def _check_positive(name: str, value: Any) -> int:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return number

@@ -49,13 +49,21 @@ def test_shares_sizes_and_ratios():
 def test_wrong_sizes_and_ratios_are_named():
     with pytest.raises(ValueError, match="side 32 can be halved 5 times, got num_st"):
         schedules.halving(32, num_steps=6)
+    for size in ("32", (32, 32), 32.0, -5):
+        with pytest.raises(ValueError, match="image_size must be a positive integer"):
+            schedules.halving(size, num_steps=1)
+    for offset in (-1.0, np.nan):
+        with pytest.raises(ValueError, match="offset must be a finite number from 0"):
+            schedules.cosine(5, offset=offset)
+    with pytest.raises(ValueError, match=r"factor must lie in \[0, 1\], got 1.1"):
+        schedules.exponential_decay(5, factor=1.1)
     with pytest.raises(
-        ValueError, match="start and stop must be positive, got start=0"
+        ValueError, match="start and stop must be positive and finite, got start=0"
     ):
         schedules.geometric(3, start=0, stop=1.0)
 
 
-@pytest.mark.parametrize("num_steps", [0, -3, 2.0, "20"])
+@pytest.mark.parametrize("num_steps", [0, -3, 2.0, "20", True])
 def test_a_bad_number_of_steps_is_named(num_steps):
     with pytest.raises(ValueError, match="num_steps must be a positive integer, got"):
         schedules.constant(num_steps, value=1.0)

@@ -1,7 +1,7 @@
 """Degradations: pure functions of (x, t), made by the factories below."""
 
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.degradations.binary_mask import rank_mask, spiral_ranks
+from colddiff_jax.degradations.binary_mask import RankMask, rank_mask, spiral_ranks
 from colddiff_jax.degradations.blend import (
     Blend,
     animorph,
@@ -34,6 +34,7 @@ __all__ = [
     "MotionBlur",
     "Quantized",
     "RandomMask",
+    "RankMask",
     "Separable",
     "Shrinkage",
     "Snow",

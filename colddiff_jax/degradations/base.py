@@ -5,7 +5,7 @@ them; the step t is int32 in 0..T, a scalar or one per example; D(x, 0) is x bit
 and D(x, T) is the most degraded image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, Self, runtime_checkable
 
 import chex
@@ -57,6 +57,9 @@ class Degradation(Protocol):
 
 def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
     """Returns one key per example, [B]: `key` itself if it is that, or its split."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise TypeError(f"key must be a jax.random.key(seed), got {key!r}")
     if key.ndim == 0:
         return jax.random.split(key, batch_size)
     if key.shape != (batch_size,):
@@ -126,14 +129,17 @@ def check_images(x: chex.Array) -> chex.Array:
 
 
 def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:
-    """Returns t as an array if it is an integer [] or [B] within 0..num_steps."""
+    """Returns t as int32 if it is an integer [] or [B] within 0..num_steps."""
     if not isinstance(t, jax.core.Tracer):
         concrete = np.asarray(t)
+        if not np.issubdtype(concrete.dtype, np.integer):
+            raise TypeError(f"t must be an integer, got {t!r} of {concrete.dtype}")
         if concrete.size and not (0 <= concrete.min() <= concrete.max() <= num_steps):
             raise ValueError(f"t must lie in 0..{num_steps}, got {concrete}")
     t = jnp.asarray(t)
     if not jnp.issubdtype(t.dtype, jnp.integer):
         raise TypeError(f"t must be an integer, got dtype {t.dtype}")
+    t = t.astype(jnp.int32)
     if t.shape not in ((), (batch_size,)):
         raise ValueError(
             f"t must be a scalar or have one value per example, shape ({batch_size},); "
@@ -144,13 +150,26 @@ def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:
 
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     """Returns (height, width) from a side or a pair of sides."""
-    sides = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+    sides = np.asarray(image_size)
+    if sides.ndim == 0:
+        sides = np.stack([sides, sides])
+    if (
+        sides.shape != (2,)
+        or not np.issubdtype(sides.dtype, np.integer)
+        or not (sides > 0).all()
+    ):
         raise ValueError(
             "image_size must be a positive integer or (height, width), got "
             f"{image_size!r}"
         )
-    return sides[0], sides[1]
+    return int(sides[0]), int(sides[1])
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raises a ValueError that lists the choices unless value is one of them."""
+    choices = list(choices)
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
 def check_schedule(
@@ -174,11 +193,14 @@ def check_schedule(
     Raises:
         ValueError: a value is not finite, not valid or out of order.
     """
-    schedule = np.asarray(values, np.float64)
+    try:
+        schedule = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        schedule = np.empty(())
     if schedule.ndim != 1 or not schedule.size:
         raise ValueError(
-            f"{name} must list one value per step, got an array of shape "
-            f"{schedule.shape}; colddiff_jax.schedules makes the usual ones"
+            f"{name} must list one number per step, got {values!r}; "
+            "colddiff_jax.schedules makes the usual ones"
         )
     wrong = ~(np.isfinite(schedule) & valid(schedule))
     if wrong.any():

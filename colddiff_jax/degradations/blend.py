@@ -18,7 +18,7 @@ from colddiff_jax.degradations.mask import cumulative_masks, middle
 class Blend:
     """A blend of the image with an endpoint z, D(x, t) = a_t x + b_t z.
 
-    Made by `animorph`, `gaussian_noise`, `fade_to_color` and `rank_mask`.
+    Made by `animorph`, `gaussian_noise` and `fade_to_color`.
 
     Attributes:
         image_weights: a, float32 [T + 1] or, one per pixel, [T + 1, H, W]; a_0 = 1.
@@ -39,7 +39,10 @@ class Blend:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one endpoint per example; where it can only be given, returns self."""
+        """Draws one endpoint per example, in place of one that was given.
+
+        Where endpoints can only be given, returns self.
+        """
         if self.draw_endpoint is None:
             return self
         draw, keys = self.draw_endpoint, base.example_keys(key, shape[0])
@@ -52,8 +55,19 @@ class Blend:
 
         Axes of length one are repeated: [B, 1, 1, C] is one colour per image, and
         [1, H, W, C] the same endpoint for all.
+
+        Raises:
+            TypeError: z is not floating point.
+            ValueError: z is no batch of images, or not one colour per image where the
+                blend is with a colour.
         """
-        return dataclasses.replace(self, endpoint=base.check_images(z))
+        z = base.check_images(z)
+        if self.one_color and z.shape[1:3] != (1, 1):
+            raise ValueError(
+                "the endpoint of this blend is one colour per image, of shape "
+                f"[B, 1, 1, C]; got {z.shape}"
+            )
+        return dataclasses.replace(self, endpoint=z)
 
     def estimate_endpoint(
         self, x_t: chex.Array, x0_hat: chex.Array, t: chex.Numeric
@@ -71,11 +85,20 @@ class Blend:
         Returns:
             z, float32 [B, H, W, C], or [B, 1, 1, C] for one colour.
 
+        Raises:
+            TypeError: images that are not floating point.
+            ValueError: images of different shapes.
+
         Reference:
             Song et al. (2021), DDIM, arXiv:2010.02502, equation 12; Bansal et al.
-            (2022), section 5 and the appendix ("estimated noise").
+            (2022), section 5.1 ("estimated noise").
         """
         x_t, t = base.check_call(x_t, t, self.num_steps, self._image_size())
+        x0_hat = base.check_images(x0_hat)
+        if x0_hat.shape != x_t.shape:
+            raise ValueError(
+                f"x0_hat must have the shape of x_t, {x_t.shape}, got {x0_hat.shape}"
+            )
         image_weight, endpoint_weight = self._weights(t, x_t)
         rest = x_t.astype(jnp.float32) - image_weight * x0_hat.astype(jnp.float32)
         if self.one_color:
@@ -175,8 +198,8 @@ def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
         >>> x_T = degrade.bind(key, x.shape)(x, t=200)
 
     Reference:
-        Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section 5;
-        `denoising-diffusion-pytorch` in the official code.
+        Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section
+        5.1; `denoising-diffusion-pytorch` in the official code.
     """
     return _variance_preserving(
         alphas_cumprod, draw_endpoint=jax.tree_util.Partial(jax.random.normal)
@@ -194,7 +217,7 @@ def fade_to_color(
 
         D(x, t) = a_t x + (1 - a_t) c,    c ~ U[color_range] per channel
         M_n(u) = prod_{i <= n} (1 - exp(-|u - middle|^2 / (2 std_i^2)))
-        a_t = 1 - M_{T - t} if reverse else M_t
+        a_t = 1 - M_{T - t} if reverse else M_t, for t > 0
 
     In reverse the colour eats the image from the border to the middle, and D(x, T) is
     exactly the colour: the starting point of unconditional generation. Forward it grows
@@ -205,7 +228,7 @@ def fade_to_color(
         stds: standard deviations in pixels, one per step; T is their number. In reverse
             step t uses the first T - t, so that the last one is not used.
         reverse: from the border inwards.
-        color_range: bounds of the colours, in [-1, 1].
+        color_range: bounds of the colours, (low, high) in [-1, 1].
 
     Returns:
         A degradation with T = len(stds) that must be bound before it is called.
@@ -219,35 +242,43 @@ def fade_to_color(
         >>> x_T = degrade.bind(key, x.shape)(x, t=750)
 
     Reference:
-        Bansal et al. (2022), section 5.2; `defading-generation-diffusion-pytorch` in
-        the official code.
+        Bansal et al. (2022), section 5.3; `defading-generation-diffusion-pytorch` in
+        the official code, which in training draws a new colour at every call. Its
+        README trains from std 0.05 on and tests from 0.55 on.
     """
     image_size = base.check_image_size(image_size)
     stds = base.check_stds(stds)
     masks = cumulative_masks(image_size, middle(image_size), stds)
     image_weights = 1.0 - masks[::-1] if reverse else masks
-    return color_blend(image_weights, color_range)
-
-
-def color_blend(image_weights: np.ndarray, color_range: tuple[float, float]) -> Blend:
-    """A blend of a = image_weights, float64 [T + 1, H, W], with a random colour."""
-    low, high = (float(bound) for bound in color_range)
-    if not low <= high:
-        raise ValueError(f"color_range must be (low, high), got {color_range}")
-    image_weights = np.concatenate([np.ones_like(image_weights[:1]), image_weights[1:]])
+    image_weights[0] = 1.0
     return Blend(
         image_weights=jnp.asarray(image_weights, jnp.float32),
         endpoint_weights=jnp.asarray(1.0 - image_weights, jnp.float32),
-        draw_endpoint=jax.tree_util.Partial(_draw_color, jnp.array([low, high])),
+        draw_endpoint=jax.tree_util.Partial(draw_color, check_color_range(color_range)),
         endpoint=None,
         one_color=True,
-        num_steps=len(image_weights) - 1,
+        num_steps=len(stds),
     )
 
 
-def _draw_color(
-    color_range: chex.Array, key: chex.PRNGKey, shape: tuple[int, ...]
+def check_color_range(color_range: tuple[float, float]) -> chex.Array:
+    """Returns (low, high) as float32 [2] if they are bounds within [-1, 1]."""
+    bounds = np.asarray(color_range)
+    if (
+        bounds.shape != (2,)
+        or not np.issubdtype(bounds.dtype, np.number)
+        or not -1 <= bounds[0] <= bounds[1] <= 1
+    ):
+        raise ValueError(
+            f"color_range must be (low, high) within [-1, 1], got {color_range!r}"
+        )
+    return jnp.asarray(bounds, jnp.float32)
+
+
+def draw_color(
+    color_range: chex.Array, key: chex.PRNGKey, shape: Sequence[int]
 ) -> chex.Array:
+    """Draws one uniform colour, float32 [1, 1, C], for an image of shape [H, W, C]."""
     low, high = color_range
     return jax.random.uniform(key, (1, 1, shape[-1]), minval=low, maxval=high)
 

@@ -6,6 +6,7 @@ from typing import Self
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from colddiff_jax.degradations import base
 from colddiff_jax.schedules import check_num_steps
@@ -18,7 +19,7 @@ class FunctionDegradation:
 
     Attributes:
         fn: the function as a pytree, so that arrays bound to it are traced, not baked
-        in.
+            in.
         num_steps: T.
     """
 
@@ -34,11 +35,14 @@ class FunctionDegradation:
         """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
         x = base.check_images(x)
         t = base.check_steps(t, self.num_steps, len(x))
-        x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, t)
-        if x_t.shape != x.shape:
+        # Never with t = 0: an infinite slope there would make all gradients NaN.
+        steps = jnp.maximum(t, 1)
+        x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, steps)
+        shape = x_t.shape if hasattr(x_t, "shape") else type(x_t).__name__
+        if shape != x.shape:
             raise ValueError(
-                f"the function must keep the shape of an image {x.shape[1:]}, it "
-                f"returned {x_t.shape[1:]}"
+                "the function must return an image of the shape it is given, "
+                f"{x.shape[1:]}; for all of them it returned {shape}"
             )
         return base.keep_clean(x, x_t, t)
 
@@ -51,10 +55,10 @@ def from_function(
         D(x, t)_b = fn(x_b, t_b) for t > 0,    D(x, 0) = x
 
     Args:
-        fn: maps an image [H, W, C] and a scalar int32 t to an image of the same shape;
-            any traceable code will do. Arrays it needs are best bound with
-            `jax.tree_util.Partial(fn, array)`, which keeps them out of the compiled
-            program; it is then called as fn(array, x, t).
+        fn: maps an image [H, W, C] and a scalar int32 t in 1..T to an image of the same
+            shape; any traceable code will do. Each new function compiles anew. Arrays
+            it needs are best bound with `jax.tree_util.Partial(fn, array)`, which keeps
+            them out of the compiled program; it is then called as fn(array, x, t).
         num_steps: T.
 
     Returns:

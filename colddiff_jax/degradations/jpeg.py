@@ -105,8 +105,9 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
 
     where C takes RGB to luminance and colour differences and each 8 x 8 block of them
     to its discrete cosine transform, and Q_t are the quantisation tables of the JPEG
-    standard scaled to quality_t. The rounding r is smooth: it agrees with round(u) at
-    whole and half numbers and has a gradient everywhere, zero only at whole ones.
+    standard scaled to quality_t. The soft rounding r is smooth and rises from each
+    whole number to the next: almost flat around whole numbers, with a slope of 8 half
+    way between two. Coefficients far inside a bin have hardly any gradient.
 
     Args:
         qualities: the quality setting of JPEG programs, 1 to 100, one per step, never

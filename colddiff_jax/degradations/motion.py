@@ -1,6 +1,7 @@
 """Motion blur: every pixel smeared along a line, in a direction per image."""
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Literal, Self
 
@@ -23,6 +24,7 @@ class MotionBlur:
         lengths: float32 [T + 1], pixels; the first is 0.
         points: float32 [P], positions of the samples along a line from -1/2 to 1/2.
         angles: radians from the horizontal, float32 [B] or [1]; None before `bind`.
+        random: whether `bind` draws the angles.
         image_size: (H, W).
         margin: pixels that are mirrored around the image; 0 wraps around.
         num_steps: T.
@@ -31,13 +33,14 @@ class MotionBlur:
     lengths: chex.Array
     points: chex.Array
     angles: chex.Array | None
+    random: bool = dataclasses.field(metadata={"static": True})
     image_size: tuple[int, int] = dataclasses.field(metadata={"static": True})
     margin: int = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one angle per example, U[0, pi), unless it was given."""
-        if self.angles is not None:
+        if not self.random:
             return self
         keys = base.example_keys(key, shape[0])
         angles = jax.vmap(lambda key: jax.random.uniform(key, maxval=jnp.pi))(keys)
@@ -132,26 +135,24 @@ def motion_blur(
         lambda v: (v >= 0) & (v <= shorter),
         order="rising",
     )
-    if padding not in ("circular", "reflect"):
-        raise ValueError(
-            f"padding must be one of ['circular', 'reflect'], got {padding!r}"
-        )
-    if angle != "random" and not isinstance(angle, int | float):
+    base.check_choice("padding", padding, ["circular", "reflect"])
+    random = isinstance(angle, str) and angle == "random"
+    if not random and not (isinstance(angle, numbers.Real) and np.isfinite(angle)):
         raise ValueError(
             f'angle must be "random" or a number of degrees, got {angle!r}'
         )
-    num_points = 2 * shorter + 1  # For any length, so that a new one keeps the shape.
+    # Shapes follow from the image alone: other lengths and angles compile nothing.
+    num_points = 2 * shorter + 1
     points = (np.arange(num_points) + 0.5) / num_points - 0.5
-    # A line of length L reaches L / 2 pixels and its last bilinear neighbour one more.
-    reach = min(int(values[-1] / 2) + 1, shorter - 1)
+    angles = None if random else jnp.asarray([np.deg2rad(angle)], jnp.float32)
     return MotionBlur(
         lengths=jnp.asarray(np.concatenate([[0.0], values]), jnp.float32),
         points=jnp.asarray(points, jnp.float32),
-        angles=None
-        if angle == "random"
-        else jnp.array([np.deg2rad(angle)], jnp.float32),
+        angles=angles,
+        random=random,
         image_size=(height, width),
-        margin=reach if padding == "reflect" else 0,
+        # No point lies further away than half the longest line.
+        margin=(shorter + 1) // 2 if padding == "reflect" else 0,
         num_steps=len(values),
     )
 

@@ -1,5 +1,6 @@
 """Super-resolution: images shrunk to fewer and fewer pixels, shown at full size."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Literal
 
@@ -56,17 +57,18 @@ def pixelate(
     Reference:
         Bansal et al. (2022), section 4.3; `resolution-diffusion-pytorch` in the
         official code, which resizes t times: `Incremental_factor_2` (the published
-        one), `Incremental`, both also with `_bilinear`, `_area` and `_with_blur`. This
-        is the same map. Area and bilinear agree where sizes halve. The paper ends at 2
-        x 2 pixels for CelebA, the code's command at 8 x 8.
+        one) and `Incremental`, both also with `_bilinear` and `_area`, the latter also
+        `_with_blur`. This is the same map, except that a pixel whose centre falls on
+        the edge of two cells belongs to the second, where PyTorch may round to either.
+        Area and bilinear agree where sizes halve. The command for CelebA ends at 8 x 8
+        pixels.
     """
     image_size = base.check_image_size(image_size)
     sizes = _check_sizes(sizes, image_size)
-    if method not in _SHRINK:
-        raise ValueError(f"method must be one of {sorted(_SHRINK)}, got {method!r}")
+    base.check_choice("method", method, _SHRINK)
     if blur_std is not None:
-        if not blur_std > 0:
-            raise ValueError(f"blur_std must be positive or None, got {blur_std}")
+        if not (isinstance(blur_std, numbers.Real) and 0 < blur_std < np.inf):
+            raise ValueError(f"blur_std must be positive or None, got {blur_std!r}")
         if min(image_size) < 2:
             raise ValueError(
                 f"blur_std needs images of at least 2 x 2 pixels, got {image_size}"
@@ -180,5 +182,6 @@ def _check_sizes(
             f"sizes must lie in 1..{image_size[0]} (height) and 1..{image_size[1]} "
             f"(width), got sizes[{step}] = {np.asarray(sizes)[step]}"
         )
+    values = values.astype(np.int64)
     base.check_order("sizes", values, "falling")
     return values

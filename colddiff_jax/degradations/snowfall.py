@@ -69,7 +69,7 @@ class Snow:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one field and one direction per example."""
+        """Draws one field and one direction per example, in place of those given."""
         size = self._image_size()
 
         def draw(key: chex.PRNGKey) -> tuple[chex.Array, chex.Array]:
@@ -91,11 +91,16 @@ class Snow:
         Raises:
             ValueError: a field of another size.
         """
-        field, vertical = jnp.asarray(field), jnp.asarray(vertical, bool)
+        field, vertical = jnp.asarray(field), jnp.asarray(vertical)
         if field.shape[-2:] != self._image_size() or field.ndim not in (2, 3):
             raise ValueError(
                 f"the field must have shape [B, H, W] or [H, W] with (H, W) = "
                 f"{self._image_size()}, got {field.shape}"
+            )
+        if vertical.dtype != bool or vertical.ndim > 1:
+            raise TypeError(
+                "vertical must be True, False or one of them per example, got dtype "
+                f"{vertical.dtype}, shape {vertical.shape}"
             )
         field = field.astype(jnp.float32).reshape(-1, *field.shape[-2:])
         flakes = precise_einsum("ij,bjw,kw->bik", self.zoom[0], field, self.zoom[1])
@@ -157,8 +162,9 @@ def snow(
 
     where g is a Gaussian field enlarged `zoom` times, and k_t a Gaussian motion blur
     along the rows or columns. Threshold, motion and brightness b_t go linearly from
-    their first value at t = 1 to their last at t = T. The snow of one example is the
-    same at all t, only more of it is seen. This is the one degradation that clips.
+    their first value at t = 1 to their last at t = T; with T = 1 they stay at the
+    first. The field of one example is the same at all t: more and more of it is seen,
+    smeared further and further. This is the one degradation that clips.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
@@ -180,16 +186,15 @@ def snow(
         >>> x_t = degrade(x, t=100)
 
     Reference:
-        Bansal et al. (2022), appendix; `snowification` in the official code, after
+        Bansal et al. (2022), section 4.4; `snowification` in the official code, after
         ImageNet-C (Hendrycks and Dietterich 2019, arXiv:1903.12261). There all images
         of a batch share one field unless asked otherwise, fields are drawn on the host,
         and its `single_snow` turns the direction at every level, which is left out. Its
         flag `fix_brightness` is brighten=False.
     """
     image_size = base.check_image_size(image_size)
-    check_num_steps(num_steps)
-    if level not in _LEVELS:
-        raise ValueError(f"level must be one of {sorted(_LEVELS)}, got {level!r}")
+    num_steps = check_num_steps(num_steps)
+    base.check_choice("level", level, _LEVELS)
     constants = _LEVELS[level]
 
     def per_step(first_and_last: tuple[float, float]) -> np.ndarray:

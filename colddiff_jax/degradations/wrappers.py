@@ -7,6 +7,7 @@ from typing import Self
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax.degradations import base
 from colddiff_jax.degradations.base import Degradation
@@ -19,10 +20,12 @@ class Composition:
 
     Attributes:
         degradations: the members, the first to be applied first.
+        shares: the step of each member at every t, int32 [T + 1] each.
         num_steps: T.
     """
 
     degradations: tuple[Degradation, ...]
+    shares: tuple[chex.Array, ...]
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
@@ -40,10 +43,8 @@ class Composition:
         """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         x_t = x
-        for member in self.degradations:
-            # Its share of t, rounded half up in whole numbers.
-            share = (2 * t * member.num_steps + self.num_steps) // (2 * self.num_steps)
-            x_t = member(x_t, share)
+        for member, shares in zip(self.degradations, self.shares, strict=True):
+            x_t = member(x_t, shares[t])
         return x_t
 
 
@@ -80,7 +81,16 @@ def compose(*degradations: Degradation) -> Composition:
     for degradation in degradations:
         _check_degradation("compose", degradation)
     num_steps = max(degradation.num_steps for degradation in degradations)
-    return Composition(degradations=degradations, num_steps=num_steps)
+    t = np.arange(num_steps + 1)
+    shares = (  # Rounded half up, in whole numbers.
+        (2 * t * degradation.num_steps + num_steps) // (2 * num_steps)
+        for degradation in degradations
+    )
+    return Composition(
+        degradations=degradations,
+        shares=tuple(jnp.asarray(share, jnp.int32) for share in shares),
+        num_steps=num_steps,
+    )
 
 
 @jax.tree_util.register_dataclass
@@ -119,8 +129,8 @@ def quantize(degradation: Degradation) -> Quantized:
         D_q(x, t) = 2 trunc(255 (D(x, t) + 1) / 2) / 255 - 1    for t > 0
 
     This is a small perturbation of the training input, of mean -1/255 and standard
-    deviation 0.0023 in [-1, 1], not a degradation of its own: the published runs for
-    generation trained with it and sampled without. Use it in the same way.
+    deviation 0.0023 in [-1, 1], not a degradation of its own. Train with it and sample
+    without, as the published runs do.
 
     Args:
         degradation: the degradation to wrap.
@@ -138,16 +148,17 @@ def quantize(degradation: Degradation) -> Quantized:
         >>> for_training = quantize(blur)
 
     Reference:
-        The flag `discrete` of the official code, which truncates towards zero in the
-        training of blurs and masks, at every t. There D(x, 0) is never seen; here it
-        stays x.
+        The flag `discrete` of the official code, which truncates towards zero at every
+        t in training: of the blurs for generation, and of the masks of MNIST and
+        CIFAR-10, whose sampler also truncates x_T, once. There D(x, 0) is never seen;
+        here it stays x.
     """
     _check_degradation("quantize", degradation)
     return Quantized(degradation=degradation)
 
 
 def _check_degradation(caller: str, value: object) -> None:
-    if not isinstance(value, Degradation):
+    if isinstance(value, type) or not isinstance(value, Degradation):
         raise TypeError(
             f"{caller} takes degradations, got {value!r}; from_function makes one of a "
             "function"

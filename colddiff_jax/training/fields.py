@@ -17,9 +17,15 @@ def call_named(
 ) -> Any:
     """Calls the function that `fields["name"]` chooses with the other fields.
 
-    What is `known` goes to functions that have such a parameter.
+    What is `known` goes to functions that have such a parameter, and is no field.
     """
     _check_mapping(section, fields)
+    for name in known:
+        if name in fields:
+            raise InputError(
+                f"{_where(section)} must not have a field {name!r}: it follows from "
+                "the other sections"
+            )
     fields = dict(fields)
     function = choose(f"{section}.name", choices, fields.pop("name", None))
     parameters = inspect.signature(function).parameters
@@ -28,7 +34,7 @@ def call_named(
 
 def choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
     """Returns choices[name], or says which names there are."""
-    if name not in choices:
+    if name not in list(choices):  # A list compares what cannot be hashed, too.
         raise InputError(f"{field} must be one of {sorted(choices)}, got {name!r}")
     return choices[name]
 

@@ -45,10 +45,28 @@ def test_every_step_takes_the_counted_pixels_of_lowest_rank(
         np.testing.assert_array_equal(degrade(x, t), expected)
 
 
+def test_a_pixel_a_step_needs_no_table_of_masks():
+    degrade = rank_mask(spiral_ranks(128), range(1, 128 * 128 + 1))
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) < 140_000
+    x = np.ones((1, 128, 128, 1), np.float32)
+    for t in (1, 777, 16384):
+        assert np.asarray(degrade(x, t)).sum() == 16384 - t
+
+
+def test_ranks_may_be_any_numbers_with_ties():
+    ranks = np.array([[1e9 + 0.25, 1e9], [-5.0, 1e9]])
+    degrade = rank_mask(ranks, [0.0, 1e9, 1e9 + 0.1, np.float64(2e9)])
+    x = np.ones((1, 2, 2, 1), np.float32)
+    for t, expected in enumerate(
+        ([[1, 1], [0, 1]], [[1, 1], [0, 1]], [[1, 0], [0, 0]], [[0, 0], [0, 0]]), 1
+    ):
+        np.testing.assert_array_equal(degrade(x, t)[0, ..., 0], expected)
+
+
 def test_a_colour_fills_the_holes(photos):
     degrade = rank_mask(spiral_ranks(32), [100, 500], color_range=(0.0, 1.0))
     bound = degrade.bind(jax.random.key(0), photos.shape)
-    colours = np.asarray(bound.endpoint)
+    colours = np.asarray(bound.colors)
     assert colours.shape == (4, 1, 1, 3) and len(np.unique(colours)) == 12
     assert (colours >= 0).all() and (colours <= 1).all()
     gone = (spiral_ranks(32) < 500)[None, :, :, None]
@@ -61,9 +79,15 @@ def test_a_colour_fills_the_holes(photos):
         (np.arange(4), [1], r"ranks must be one finite number per pixel, .* \(4,\)"),
         ([[0, np.nan]], [1], "ranks must be one finite number per pixel"),
         ([[0, 1]], [2, 1], r"counts must never shrink .* counts\[1\] = 1.0 after 2.0"),
-        ([[0, 1]], [], "counts must list one value per step"),
+        ([[0, 1]], [], "counts must list one number per step"),
     ],
 )
 def test_bad_arguments_are_named(ranks, counts, message):
     with pytest.raises(ValueError, match=message):
         rank_mask(np.asarray(ranks), counts)
+
+
+@pytest.mark.parametrize("color_range", [0.5, (0.0,), (0.5, 0.2), (0, 2), (-np.inf, 0)])
+def test_a_bad_colour_range_is_named(color_range):
+    with pytest.raises(ValueError, match=r"color_range must be \(low, high\) within"):
+        rank_mask(spiral_ranks(4), [1], color_range=color_range)

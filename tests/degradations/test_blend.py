@@ -171,6 +171,18 @@ def test_an_endpoint_of_another_shape_is_named(photos, shape):
             animorph([0.5]).with_endpoint(jnp.zeros(shape))(photos, 1)
 
 
+def test_a_blend_with_a_colour_takes_no_image_for_an_endpoint(photos):
+    with pytest.raises(
+        ValueError, match=r"one colour per image, of shape \[B, 1, 1, C"
+    ):
+        fade_to_color(32, [1.0]).with_endpoint(photos)
+
+
+def test_an_estimate_needs_images_of_one_shape(photos):
+    with pytest.raises(ValueError, match="x0_hat must have the shape of x_t"):
+        animorph([0.5]).estimate_endpoint(photos, photos[:1], 1)
+
+
 def test_bad_arguments_are_named():
     for factory in (animorph, gaussian_noise):
         with pytest.raises(
@@ -181,7 +193,7 @@ def test_bad_arguments_are_named():
             factory([0.4, 0.5])
     with pytest.raises(ValueError, match=r"stds must be positive .* stds\[0\] = -1"):
         fade_to_color(8, [-1.0])
-    with pytest.raises(ValueError, match=r"color_range must be \(low, high\), got"):
+    with pytest.raises(ValueError, match=r"color_range must be \(low, high\) within"):
         fade_to_color(8, [1.0], color_range=(1.0, -1.0))
     with pytest.raises(TypeError, match=r"images must be floating point"):
         animorph([0.5]).with_endpoint(np.zeros((1, 8, 8, 3), np.uint8))

@@ -139,8 +139,16 @@ def test_square_images_share_one_table_of_t_s_s_floats():
             {"stds": [1.0, -2.0]},
             r"stds must be positive and finite, got stds\[1\] = -2",
         ),
-        ({"stds": []}, "stds must list one value per step"),
+        ({"stds": []}, "stds must list one number per step"),
         ({"image_size": 0}, "image_size must be a positive integer"),
+        ({"image_size": 8.0}, "image_size must be a positive integer .* got 8.0"),
+        ({"image_size": None}, "image_size must be a positive integer .* got None"),
+        ({"image_size": True}, "image_size must be a positive integer .* got True"),
+        ({"image_size": (8, 8, 3)}, "image_size must be a positive integer"),
+        ({"kernel_size": True}, "kernel_size must be a positive odd integer, got True"),
+        ({"padding": ["circular"]}, "padding must be one of"),
+        ({"stds": "abc"}, "stds must list one number per step, got 'abc'"),
+        ({"stds": [np.nan]}, r"stds must be positive and finite, got stds\[0\] = nan"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

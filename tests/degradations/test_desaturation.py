@@ -63,5 +63,5 @@ def test_bad_arguments_are_named(factory):
         ValueError, match=r"keep must never grow .* keep\[2\] = 0.6 after 0.5"
     ):
         factory([0.9, 0.5, 0.6])
-    with pytest.raises(ValueError, match="keep must list one value per step"):
+    with pytest.raises(ValueError, match="keep must list one number per step"):
         factory([])

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,18 +39,32 @@ def test_random_masks_of_the_official_code_are_matched(golden):
         )
 
 
-@pytest.mark.parametrize("center", [(0, 0), (4, 7), (9, 2)])
-def test_a_given_centre_follows_the_definition(center):
-    stds = [0.5, 2.0, 3.5]
-    degrade = gaussian_mask((10, 8), stds, center=center)
-    rows, columns = np.mgrid[:10, :8]
+@hypothesis.settings(deadline=None, max_examples=30, derandomize=True)
+@hypothesis.given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.lists(st.floats(0.1, 9.0), min_size=1, max_size=5),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_masks_multiply_step_by_step(height, width, channels, stds, down, right):
+    center = int(down * (height - 1)), int(right * (width - 1))
+    degrade = gaussian_mask((height, width), stds, center=center)
+    rows, columns = np.mgrid[:height, :width]
     squared = (rows - center[0]) ** 2 + (columns - center[1]) ** 2
-    expected = np.ones((10, 8))
-    ones = np.ones((1, 10, 8, 1), np.float32)
+    x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
+    expected = x
     for t, std in enumerate(stds, start=1):
-        expected = expected * (1 - np.exp(-squared / (2 * std**2)))
-        np.testing.assert_allclose(degrade(ones, t)[0, ..., 0], expected, atol=1e-6)
-    assert degrade(ones, 1)[0, *center, 0] == 0
+        expected = expected * (1 - np.exp(-squared / (2 * std**2)))[..., None]
+        x_t = degrade(x.astype(np.float32), t)
+        np.testing.assert_allclose(x_t, expected, atol=1e-6)
+        np.testing.assert_array_equal(x_t[0, *center], 0)
+
+
+def test_a_tiny_std_takes_the_centre_alone():
+    x_t = gaussian_mask(5, [1e-200], center=(2, 3))(np.ones((1, 5, 5, 1), "f"), 1)
+    assert np.asarray(x_t).sum() == 24 and x_t[0, 2, 3, 0] == 0
 
 
 def test_a_random_mask_equals_the_given_centre_it_drew():
@@ -94,7 +110,9 @@ def test_an_unbound_or_wrongly_bound_mask_says_so():
         degrade.bind(jax.random.split(jax.random.key(0), 5), (2, 8, 8, 1))
 
 
-@pytest.mark.parametrize("center", ["left", (1, 2, 3)])
+@pytest.mark.parametrize(
+    "center", ["left", (1, 2, 3), 5, None, (np.nan, 2), (8, 2), (-2, 0), ("a", "b")]
+)
 def test_an_unknown_centre_is_named(center):
     with pytest.raises(ValueError, match=r'center must be "middle", "random" or'):
         gaussian_mask(8, [1.0], center=center)

@@ -76,6 +76,7 @@ def test_a_horizontal_motion_mixes_within_rows_only():
         ({"lengths": [-1]}, r"lengths must be in 0\.\.8"),
         ({"lengths": [3, 2]}, "lengths must never shrink"),
         ({"angle": "left"}, 'angle must be "random" or a number of degrees'),
+        ({"angle": np.nan}, 'angle must be "random" or a number of degrees, got nan'),
         ({"padding": "zero"}, "padding must be one of .* got 'zero'"),
         ({"image_size": 1}, "images must have at least 2 x 2 pixels, got 1"),
     ],

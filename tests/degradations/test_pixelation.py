@@ -126,6 +126,12 @@ def test_halved_area_is_the_mean_of_blocks_and_a_projection(photos):
     np.testing.assert_allclose(bilinear(photos, 3), expected, atol=1e-6)
 
 
+def test_sizes_may_be_of_any_integer_dtype(photos):
+    expected = pixelate(32, [8, 4, 2])(photos, 3)
+    small = pixelate(32, np.array([8, 4, 2], np.uint8))
+    np.testing.assert_array_equal(small(photos, 3), expected)
+
+
 def test_an_image_of_one_colour_stays_as_it_is():
     x = np.full((1, 15, 15, 3), 0.3, np.float32)
     for method in METHODS:
@@ -147,6 +153,7 @@ def test_an_image_of_one_colour_stays_as_it_is():
         ({"sizes": []}, "sizes must list one integer or"),
         ({"method": "nearest"}, "method must be one of .* got 'nearest'"),
         ({"blur_std": 0.0}, "blur_std must be positive or None, got 0.0"),
+        ({"blur_std": "a"}, "blur_std must be positive or None, got 'a'"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -33,6 +33,15 @@ def test_members_are_applied_in_order_each_at_its_share_of_t(photos):
     np.testing.assert_allclose(degrade(photos, 10), last, atol=1e-6)
 
 
+def test_shares_hold_for_many_steps():
+    long, short = fade(np.linspace(1, 0, 40_000)), fade([0.5, 0.25, 0.0])
+    degrade = compose(long, short)
+    x = jnp.ones((1, 2, 2, 1))
+    for t, step in ((6_000, 0), (7_000, 1), (20_000, 2), (34_000, 3), (40_000, 3)):
+        expected = long(x, t) * short(x, step)
+        np.testing.assert_allclose(degrade(x, t), expected, atol=1e-6)
+
+
 def test_every_member_draws_for_itself(photos):
     noise = gaussian_noise([0.5])
     degrade = compose(noise, noise).bind(jax.random.key(0), photos.shape)
@@ -71,8 +80,9 @@ def test_bad_arguments_are_named():
         compose()
     with pytest.raises(TypeError, match="compose takes degradations, got <function"):
         compose(fade([0.5]), lambda x, t: x)
-    with pytest.raises(TypeError, match="quantize takes degradations, got 3"):
-        quantize(3)
+    for wrong in (3, type(fade([0.5]))):
+        with pytest.raises(TypeError, match="quantize takes degradations, got"):
+            quantize(wrong)
     assert compose(from_function(lambda x, t: x * 0, 2)).num_steps == 2
     with pytest.raises(ValueError, match=r"t must lie in 0\.\.1, got 2"):
         compose(fade([0.5]))(jnp.zeros((1, 4, 4, 1)), 2)

@@ -52,6 +52,8 @@ def change(path, value):
             "training.num_steps must be a positive integer, got 0",
         ),
         ("evaluation.num_images", 298, "evaluation.num_images must lie in 1..297"),
+        ("degradation.image_size", 8, "must not have a field 'image_size': it follows"),
+        ("model.name", {}, "model.name must be one of"),
         ("training", 3, "section 'training' .* must hold named fields, got 3"),
     ],
 )
