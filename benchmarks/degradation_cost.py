@@ -144,6 +144,9 @@ def cases() -> dict[str, Case]:
         "quantize (gaussian_mask)": Case(
             cd.quantize(cd.gaussian_mask(SIZE, mask_stds))
         ),
+        "from_function (darken)": Case(
+            cd.from_function(lambda x, t: (x + 1) * 0.99**t - 1, num_steps=T)
+        ),
         "compose (blur, grey, mask)": Case(composition.bind(key, SHAPE)),
     }  # fmt: skip
 
@@ -171,7 +174,7 @@ def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any
             label: functools.partial(apply, degrade, x, jnp.asarray(t, jnp.int32))
             for label, t in steps.items()
         },
-        rounds=21,
+        rounds=101,
     )
     program = apply.lower(degrade, x, jnp.asarray(steps["random"], jnp.int32))
     memory = program.compile().memory_analysis()

@@ -25,10 +25,11 @@ def test_every_degradation_has_its_section_and_picture(factories, pytestconfig):
     docs = pytestconfig.rootpath / "docs"
     sections = (docs / "degradations.md").read_text().split("\n## ")[1:]
     titles = [section.split()[0] for section in sections]
-    assert set(titles) == factories | {"What"} and len(titles) == len(set(titles))
+    assert set(titles) == factories | {"What"}
+    assert len(titles) == len(factories) + 2
     for section in sections:
         pictures = re.findall(r"!\[.+\]\((.+)\)", section)
-        assert pictures or section.startswith("What is left out")
+        assert pictures or section.startswith("What ")
         assert all((docs / picture).is_file() for picture in pictures)
 
 

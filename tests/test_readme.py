@@ -1,5 +1,6 @@
 """The README keeps what it promises."""
 
+import json
 import re
 
 
@@ -20,3 +21,19 @@ def test_every_configuration_is_listed(pytestconfig):
             source = path.read_text()
             for variant in re.findall(r'variant == "(\w+)"', source):
                 assert f"`:{variant}`" in text
+
+
+def test_the_table_of_costs_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "degradations.md").read_text()
+    results = json.loads(
+        (root / "benchmarks" / "results" / "degradation_cost.json").read_text()
+    )
+    for name, row in results["degradations"].items():
+        single = row.get("T single steps, milliseconds", "")
+        cells = [name, *row["milliseconds"].values(), single]
+        assert f"| {' | '.join(map(str, cells))} |".replace(
+            "|  |", "| |"
+        ) in page.replace("|  |", "| |")
+    ratios = results["200 convolutions over gaussian_blur at random t"]
+    assert all(f"{ratio:,} times" in page for ratio in ratios.values())

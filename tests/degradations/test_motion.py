@@ -28,7 +28,7 @@ def definition(x, length, angle, num_points, padding):
     return total / num_points
 
 
-@hypothesis.settings(deadline=None, max_examples=16, derandomize=True)
+@hypothesis.settings(deadline=None, max_examples=10, derandomize=True)
 @hypothesis.given(
     st.integers(3, 12),
     st.integers(3, 12),

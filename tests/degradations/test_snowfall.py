@@ -46,10 +46,14 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, photos, nam
         np.testing.assert_allclose(alone, seen, atol=2e-5, rtol=0)
 
 
+@jax.jit
+def apply(degrade, x, t):
+    return degrade(x, t)
+
+
 def definition(x, field, vertical, t, num_steps, level, brighten):
     """One image [H, W, C] in float64."""
     _, _, zoom, threshold, size, motion, brightness = LEVELS[level]
-    parts = []
     for axis, side in enumerate(field.shape):
         crop = int(np.ceil(side / zoom))
         start = (side - crop) // 2
@@ -69,11 +73,11 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
     if brighten:
         luma = (image @ [0.299, 0.587, 0.114])[..., None]
         image = left * image + (1 - left) * np.maximum(image, 1.5 * luma + 0.5)
-    parts = image + (layer + np.rot90(layer, 2))[..., None]
-    return 2 * np.clip(parts, 0, 1) - 1
+    image = image + (layer + np.rot90(layer, 2))[..., None]
+    return 2 * np.clip(image, 0, 1) - 1
 
 
-@hypothesis.settings(deadline=None, max_examples=30, derandomize=True)
+@hypothesis.settings(deadline=None, max_examples=12, derandomize=True)
 @hypothesis.given(
     st.sampled_from(sorted(LEVELS)),
     st.booleans(),
@@ -91,7 +95,7 @@ def test_all_levels_and_sizes_follow_the_definition(level, brighten, image_size)
             definition(x[i], fields[i], bool(i), t, 9, level, brighten)
             for i in range(2)
         ]
-        np.testing.assert_allclose(degrade(x, t), expected, atol=2e-5)
+        np.testing.assert_allclose(apply(degrade, x, t), expected, atol=2e-5)
 
 
 def test_fields_and_directions_are_drawn_as_published():
