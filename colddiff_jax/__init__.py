@@ -41,8 +41,12 @@ from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.sampling import (
     SampleResult,
     restore_direct,
+    sample_ab2,
     sample_alg1,
     sample_alg2,
+    sample_ddim,
+    sample_heun,
+    sample_momentum,
 )
 
 __version__ = "0.1.0"
@@ -74,8 +78,12 @@ __all__ = [
     "rank_mask",
     "restoration_loss",
     "restore_direct",
+    "sample_ab2",
     "sample_alg1",
     "sample_alg2",
+    "sample_ddim",
+    "sample_heun",
+    "sample_momentum",
     "sampling",
     "schedules",
     "snow",

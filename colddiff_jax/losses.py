@@ -4,7 +4,7 @@ import chex
 import jax.numpy as jnp
 
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.sampling import RestoreFn
+from colddiff_jax.sampling.walk import RestoreFn
 
 
 def restoration_loss(

@@ -13,6 +13,7 @@ from colddiff_jax import images, metrics, sampling
 from colddiff_jax.data import Images, Preprocessing, load_test_images
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.losses import restoration_loss
+from colddiff_jax.sampling.walk import RestoreFn
 from colddiff_jax.training import parallel
 from colddiff_jax.training.step import draw_steps, example_keys, stream
 
@@ -118,7 +119,7 @@ class Evaluator:
 
 
 def restore(
-    restore_fn: sampling.RestoreFn, degrade: Degradation, x_0: chex.Array
+    restore_fn: RestoreFn, degrade: Degradation, x_0: chex.Array
 ) -> dict[str, chex.Array]:
     """Degrades x_0 fully and restores it by every method, with 2 T network calls."""
     x_T = degrade(x_0, degrade.num_steps)

@@ -1,0 +1,38 @@
+"""Samplers: from a degraded image x_T back to x_0, each one `jax.lax.scan`.
+
+All of them call the restorer R for a prediction x0_hat of the clean image and step from
+t to s < t along the degradation D, for the steps of `timesteps`:
+
+    x0_hat  = R(x_t, t)
+    Alg. 1:   x_s = D(x0_hat, s)
+    Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
+
+`sample_heun` and `sample_ab2` put better predictions into Algorithm 2, and
+`sample_ddim` and `sample_momentum` add noise. Nothing here is jitted, so that the
+functions compose with `jit`, `pmap`, `vmap` and `grad`. The form that compiles once,
+whatever the parameters, images or degradation of the same shapes:
+
+    restore_fn = jax.tree_util.Partial(model.apply, {"params": ema_params})
+    result = jax.jit(sample_alg2)(restore_fn, degrade, x_T)
+
+Reference:
+    Bansal et al. (2022), arXiv:2208.09392, section 3. The network meets t in 1..T; the
+    official code passes t - 1 and calls Algorithm 1 `default`, Algorithm 2
+    `x0_step_down`.
+"""
+
+from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
+from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
+from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
+from colddiff_jax.sampling.walk import SampleResult
+
+__all__ = [
+    "SampleResult",
+    "restore_direct",
+    "sample_ab2",
+    "sample_alg1",
+    "sample_alg2",
+    "sample_ddim",
+    "sample_heun",
+    "sample_momentum",
+]

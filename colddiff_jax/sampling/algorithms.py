@@ -1,0 +1,163 @@
+"""The two algorithms of the paper, and the prediction in one shot."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations.base import Degradation, check_images
+from colddiff_jax.sampling.walk import (
+    Options,
+    Place,
+    RestoreFn,
+    SampleResult,
+    predict,
+    walk,
+)
+
+
+def sample_alg2(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    timesteps: Sequence[int] | np.ndarray | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores x_T by Algorithm 2, which forgives an imperfect restorer.
+
+        x0_hat = R(x_t, t)
+        x_s    = x_t - D(x0_hat, t) + D(x0_hat, s)
+
+    Where D(D(x, s), T) = D(x, T) for a linear D (nested binary masks, pixelation by
+    area, loss of all colour), D(x_0, T) = x_T for any restorer: what was observed is
+    never altered.
+
+    Args:
+        restore_fn: R, called with x_t [B, H, W, C] and t int32 [B]; returns x0_hat of
+            the same shape and dtype.
+        degrade: D, bound if it is random; the same one that made x_T.
+        x_T: degraded images, float [B, H, W, C], in [-1, 1].
+        timesteps: strictly decreasing integers that end in 0; default T, T - 1, ..., 0.
+            Fewer of them are coarser and cheaper: each but the last costs one network
+            call.
+        start: the step of x_T where it is below T and every step is to be made:
+            timesteps start, start - 1, ..., 0.
+        endpoint: of a blend, what it blends with: "fixed" holds the endpoint that
+            `degrade` has, "estimated" solves for it at every step. Where the endpoint
+            is an image or noise, that makes both algorithms deterministic DDIM.
+        last_step: "full", or "direct" to end in the last prediction x0_hat itself.
+        return_trajectory: also return the x_t on the way.
+        trajectory_every: return only every k-th of them, from x_T on, and x_0.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: timesteps that rise, repeat, leave 0..T or do not end in 0, a start
+            outside 1..T, an unknown endpoint or last step, or a restorer that changes
+            the shape.
+        TypeError: a restorer that changes the dtype, images that are not float, or an
+            estimated endpoint of a degradation that has none.
+
+    Example:
+        >>> x_T = degrade(x, t=degrade.num_steps)
+        >>> x_0 = sample_alg2(restore_fn, degrade, x_T).x_0
+
+    Reference:
+        Bansal et al. (2022), Algorithm 2 and section 3.3. Ending in the prediction is
+        the default of DYffusion, Cachay et al. (2023), arXiv:2306.01984.
+    """
+
+    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, _ = place
+        return x_t - D(x0_hat, t) + D(x0_hat, s), memory
+
+    options = Options(
+        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
+    )
+    return walk(step, restore_fn, degrade, x_T, options)
+
+
+def sample_alg1(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    timesteps: Sequence[int] | np.ndarray | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores x_T by Algorithm 1, which degrades every prediction afresh.
+
+        x0_hat = R(x_t, t)
+        x_s    = D(x0_hat, s)
+
+    Args:
+        restore_fn: this and all other arguments as in `sample_alg2`.
+        degrade: D.
+        x_T: degraded images.
+        timesteps: the steps to visit.
+        start: the step of x_T.
+        endpoint: of a blend.
+        last_step: of no effect here, where D(x0_hat, 0) is x0_hat.
+        return_trajectory: also return the x_t on the way.
+        trajectory_every: return only every k-th of them.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: as in `sample_alg2`.
+        TypeError: as in `sample_alg2`.
+
+    Example:
+        >>> x_0 = sample_alg1(restore_fn, degrade, x_T, timesteps=[20, 10, 0]).x_0
+
+    Reference:
+        Bansal et al. (2022), Algorithm 1.
+    """
+
+    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        return place.degrade(place.x0_hat, place.s), memory
+
+    options = Options(
+        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
+    )
+    return walk(step, restore_fn, degrade, x_T, options)
+
+
+def restore_direct(
+    restore_fn: RestoreFn, degrade: Degradation, x_T: chex.Array
+) -> SampleResult:
+    """Restores x_T in one shot, x_0 = R(x_T, T).
+
+    Args:
+        restore_fn: as in `sample_alg2`.
+        degrade: D; only its number of steps T is used.
+        x_T: degraded images, float [B, H, W, C], in [-1, 1].
+
+    Returns:
+        A `SampleResult` whose `x_0` and `direct` are that one prediction.
+
+    Raises:
+        ValueError: a restorer that changes the shape.
+        TypeError: a restorer that changes the dtype, or images that are not float.
+
+    Example:
+        >>> x_0 = restore_direct(restore_fn, degrade, x_T).x_0
+
+    Reference:
+        Bansal et al. (2022), section 4 ("direct reconstruction").
+    """
+    x0_hat = predict(restore_fn, check_images(x_T), jnp.int32(degrade.num_steps))
+    return SampleResult(x_0=x0_hat, direct=x0_hat, trajectory=None)

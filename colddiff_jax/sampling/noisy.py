@@ -1,0 +1,171 @@
+"""Samplers that add noise on the way."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations.base import Degradation, check_schedule
+from colddiff_jax.degradations.blend import Blend
+from colddiff_jax.sampling.walk import (
+    Options,
+    Place,
+    RestoreFn,
+    SampleResult,
+    walk,
+)
+
+
+def sample_ddim(
+    key: chex.PRNGKey,
+    restore_fn: RestoreFn,
+    degrade: Blend,
+    x_T: chex.Array,
+    *,
+    eta: float = 0.0,
+    timesteps: Sequence[int] | np.ndarray | None = None,
+    start: int | None = None,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores x_T of `gaussian_noise` by DDIM, from deterministic to ancestral.
+
+        x0_hat = R(x_t, t),    z_hat = (x_t - a_t x0_hat) / b_t
+        z      = sqrt(1 - rho^2) z_hat + rho e,    e ~ N(0, 1)
+        rho    = eta sqrt(1 - a_t^2 / a_s^2) / b_t
+        x_s    = a_s x0_hat + b_s z
+
+    Algorithm 1 with an estimated endpoint, part of which is drawn anew: eta = 0 is
+    Algorithms 1 and 2 with endpoint="estimated", eta = 1 is ancestral sampling (DDPM).
+
+    Args:
+        key: for e; the result is a pure function of it.
+        restore_fn: R, as in `sample_alg2`.
+        degrade: a blend with noise, a_t and b_t; its own endpoint is not used.
+        x_T: degraded images, float [B, H, W, C].
+        eta: share of the noise that is drawn anew, in [0, 1].
+        timesteps: as in `sample_alg2`.
+        start: as in `sample_alg2`.
+        return_trajectory: as in `sample_alg2`.
+        trajectory_every: as in `sample_alg2`.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: an eta outside [0, 1], or as in `sample_alg2`.
+        TypeError: a degradation that is no blend with noise, or as in `sample_alg2`.
+
+    Example:
+        >>> degrade = gaussian_noise(schedules.cosine(200))
+        >>> x_0 = sample_ddim(key, restore_fn, degrade, x_T, eta=1.0).x_0
+
+    Reference:
+        Song et al. (2021), arXiv:2010.02502, equations 12 and 16.
+    """
+    if not isinstance(degrade, Blend) or degrade.image_weights.ndim != 1:
+        raise TypeError(
+            "sample_ddim needs gaussian_noise or animorph, got "
+            f"{type(degrade).__name__}"
+        )
+    if not isinstance(eta, jax.core.Tracer) and not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie in [0, 1], got {eta}")
+
+    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        _, x_t, x0_hat, t, s, number = place
+        z_hat = degrade.estimate_endpoint(x_t, x0_hat, t)
+        a_t, a_s = degrade.image_weights[t], degrade.image_weights[s]
+        b_t = degrade.endpoint_weights[t]
+        rho = jnp.minimum(eta * jnp.sqrt(1 - (a_t / a_s) ** 2) / b_t, 1.0)
+        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        z = jnp.sqrt(1 - rho**2) * z_hat + rho * fresh
+        return degrade.with_endpoint(z)(x0_hat, s), memory
+
+    options = Options(
+        timesteps, start, "fixed", "full", return_trajectory, trajectory_every
+    )
+    return walk(step, restore_fn, degrade, x_T, options)
+
+
+def sample_momentum(
+    key: chex.PRNGKey,
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    noise_stds: Sequence[float] | np.ndarray,
+    timesteps: Sequence[int] | np.ndarray | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores x_T that is degraded and noisy, x_t = D(x, t) + sigma_t n.
+
+        x0_hat = R(x_t, t)
+        x_s    = x_t - D(x0_hat, t) + D(x0_hat, s)
+                 + (1 - q) (D(x0_hat, t) - x_t) + sigma_s sqrt(1 - q) e
+        q      = sigma_s^2 / sigma_t^2,    e ~ N(0, 1)
+
+    With sigma = 0 this is Algorithm 2. With a perfect restorer every x_s is D(x, s)
+    with noise of exactly sigma_s.
+
+    Args:
+        key: for e; the result is a pure function of it.
+        restore_fn: R, and all arguments not named here, as in `sample_alg2`.
+        degrade: D, without the noise.
+        x_T: degraded and noisy images.
+        noise_stds: sigma, one value per step 1..T, never shrinking; sigma_0 = 0.
+        timesteps: the steps to visit.
+        start: the step of x_T.
+        endpoint: of a blend.
+        last_step: how to end.
+        return_trajectory: also return the x_t on the way.
+        trajectory_every: return only every k-th of them.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: noise that is negative, shrinks or has another number of steps, or
+            as in `sample_alg2`.
+        TypeError: as in `sample_alg2`.
+
+    Example:
+        >>> stds = schedules.geometric(200, start=0.01, stop=0.5)
+        >>> x_0 = sample_momentum(key, restore_fn, blur, x_T, noise_stds=stds).x_0
+
+    Reference:
+        Daras et al. (2022), "Soft Diffusion", arXiv:2209.05442, the momentum sampler.
+        There the new noise has standard deviation sqrt(sigma_t^2 - sigma_s^2), which
+        leaves more than sigma_s where the steps are long; here it is that of the
+        posterior, as in ancestral sampling.
+    """
+    if not isinstance(noise_stds, jax.core.Tracer):
+        noise_stds = check_schedule(
+            "noise_stds", noise_stds, "from 0 up", lambda v: v >= 0, order="rising"
+        )
+    if len(noise_stds) != degrade.num_steps:
+        raise ValueError(
+            f"noise_stds must have one value per step, T = {degrade.num_steps}, got "
+            f"{len(noise_stds)}"
+        )
+    stds = jnp.concatenate([jnp.zeros(1), jnp.asarray(noise_stds, jnp.float32)])
+
+    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, number = place
+        known = D(x0_hat, t)
+        share = 1 - (stds[s] / jnp.where(stds[t] > 0, stds[t], 1.0)) ** 2
+        share = jnp.where(stds[t] > 0, share, 0.0)  # Without noise: Algorithm 2.
+        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        x_s = x_t - known + D(x0_hat, s) + share * (known - x_t)
+        return x_s + stds[s] * jnp.sqrt(share) * fresh, memory
+
+    options = Options(
+        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
+    )
+    return walk(step, restore_fn, degrade, x_T, options)

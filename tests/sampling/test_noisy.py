@@ -1,0 +1,154 @@
+"""DDIM and the momentum sampler."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax import sample_alg1, sample_alg2, sample_ddim, sample_momentum
+
+T = 8
+
+
+@pytest.fixture
+def noise():
+    return cd.gaussian_noise(cd.schedules.cosine(T))
+
+
+def restorer(x_t, t):
+    return jnp.tanh(x_t) * 0.5 + 0.02 * t.astype(jnp.float32)[:, None, None, None]
+
+
+@pytest.mark.parametrize("timesteps", [None, [8, 5, 1, 0]])
+def test_without_new_noise_ddim_is_both_algorithms_with_an_estimated_endpoint(
+    noise, photos, timesteps
+):
+    x_T = jax.random.normal(jax.random.key(0), photos.shape)
+    ddim = sample_ddim(jax.random.key(1), restorer, noise, x_T, timesteps=timesteps)
+    for sampler in (sample_alg1, sample_alg2):
+        other = sampler(restorer, noise, x_T, timesteps=timesteps, endpoint="estimated")
+        np.testing.assert_allclose(ddim.x_0, other.x_0, atol=1e-5)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_ddim_keeps_the_distribution_of_every_step(noise, eta):
+    # With the restorer always right, x_t ~ N(a_t x, b_t^2) stays so at every step.
+    x = jnp.full((64, 16, 16, 1), 0.3)
+    bound = noise.bind(jax.random.key(0), x.shape)
+    result = sample_ddim(
+        jax.random.key(1),
+        lambda x_t, t: x,
+        noise,
+        bound(x, T),
+        eta=eta,
+        return_trajectory=True,
+    )
+    for t, x_t in zip(range(T, 0, -1), result.trajectory, strict=False):
+        a, b = noise.image_weights[t], noise.endpoint_weights[t]
+        np.testing.assert_allclose(x_t.mean(), 0.3 * a, atol=0.03)
+        np.testing.assert_allclose(x_t.std(), b, rtol=0.03)
+    same = np.corrcoef(
+        (result.trajectory[0] - 0.3 * noise.image_weights[T]).ravel(),
+        (result.trajectory[-2] - 0.3 * noise.image_weights[1]).ravel(),
+    )[0, 1]
+    assert (same > 0.999) if eta == 0 else (same < 0.9)
+
+
+def test_ancestral_ddim_is_the_posterior_of_ddpm(noise):
+    # q(x_s | x_t, x) has mean A x + B x_t and variance beta~; one step with eta = 1.
+    t, s = 6, 5
+    alpha = np.asarray(noise.image_weights, np.float64) ** 2
+    beta = 1 - alpha[t] / alpha[s]
+    x, x_t = 0.3, -0.8
+    mean = np.sqrt(alpha[s]) * beta / (1 - alpha[t]) * x
+    mean += np.sqrt(alpha[t] / alpha[s]) * (1 - alpha[s]) / (1 - alpha[t]) * x_t
+    variance = (1 - alpha[s]) / (1 - alpha[t]) * beta
+    images = jnp.full((64, 32, 32, 1), x_t)
+    result = sample_ddim(
+        jax.random.key(0),
+        lambda images, t: jnp.full_like(images, x),
+        noise,
+        images,
+        eta=1.0,
+        timesteps=[t, s, 0],
+        return_trajectory=True,
+    )
+    np.testing.assert_allclose(result.trajectory[1].mean(), mean, atol=0.01)
+    np.testing.assert_allclose(result.trajectory[1].var(), variance, rtol=0.02)
+
+
+def test_without_noise_momentum_is_algorithm_2(photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    x_T = blur(photos, T)
+    momentum = sample_momentum(
+        jax.random.key(0), restorer, blur, x_T, noise_stds=T * [0.0]
+    )
+    np.testing.assert_allclose(
+        momentum.x_0, sample_alg2(restorer, blur, x_T).x_0, atol=1e-6
+    )
+
+
+def test_momentum_keeps_the_noise_of_every_step(photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    stds = np.linspace(0.1, 0.8, T)
+    x = jnp.asarray(photos)
+    x_T = blur(x, T) + 0.8 * jax.random.normal(jax.random.key(1), x.shape)
+    for timesteps in ([*range(T, -1, -1)], [8, 4, 1, 0]):
+        result = sample_momentum(
+            jax.random.key(0), lambda x_t, t: x, blur, x_T, noise_stds=stds,
+            timesteps=timesteps, return_trajectory=True,
+        )  # fmt: skip
+        for t, x_t in zip(timesteps[:-1], result.trajectory, strict=False):
+            np.testing.assert_allclose(np.std(x_t - blur(x, t)), stds[t - 1], rtol=0.04)
+
+
+def test_momentum_follows_its_equation(photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    stds = np.linspace(0.1, 0.4, T)
+    x_t = jnp.asarray(photos)
+    guess = restorer(x_t, jnp.full(4, 6))
+    clean = sample_momentum(
+        jax.random.key(0), restorer, blur, x_t, noise_stds=stds, timesteps=[6, 4, 0],
+        return_trajectory=True,
+    ).trajectory[1]  # fmt: skip
+    share = 1 - stds[3] ** 2 / stds[5] ** 2
+    known = blur(guess, 6)
+    mean = x_t - known + blur(guess, 4) + share * (known - x_t)
+    fresh = np.asarray(clean - mean) / (stds[3] * np.sqrt(share))
+    np.testing.assert_allclose([fresh.mean(), fresh.std()], [0, 1], atol=0.03)
+
+
+def test_the_result_is_a_pure_function_of_the_key(noise, photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+
+    def ddim(seed):
+        return sample_ddim(jax.random.key(seed), restorer, noise, photos, eta=1.0).x_0
+
+    def momentum(seed):
+        stds = np.linspace(0.1, 0.4, T)
+        key = jax.random.key(seed)
+        return sample_momentum(key, restorer, blur, photos, noise_stds=stds).x_0
+
+    for run in (ddim, momentum):
+        np.testing.assert_array_equal(run(0), run(0))
+        assert np.abs(run(0) - run(1)).max() > 0.01
+
+
+def test_bad_arguments_are_named(noise, photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Separ"):
+        sample_ddim(jax.random.key(0), restorer, blur, photos)
+    with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Blend"):
+        sample_ddim(
+            jax.random.key(0), restorer, cd.fade_to_color(32, T * [1.0]), photos
+        )
+    with pytest.raises(ValueError, match=r"eta must lie in \[0, 1\], got 2"):
+        sample_ddim(jax.random.key(0), restorer, noise, photos, eta=2)
+    for stds, message in (
+        ([0.1], "noise_stds must have one value per step, T = 8, got 1"),
+        (T * [-1.0], "noise_stds must be from 0 up and finite"),
+        ([*range(T, 0, -1)], "noise_stds must never shrink"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sample_momentum(jax.random.key(0), restorer, blur, photos, noise_stds=stds)

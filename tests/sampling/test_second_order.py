@@ -1,0 +1,109 @@
+"""Heun's and the Adams-Bashforth method along the degradation."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax import sample_ab2, sample_alg2, sample_heun, schedules
+
+
+@pytest.fixture
+def degrade(photos):
+    return cd.gaussian_blur(32, 8 * [1.0], kernel_size=5)
+
+
+def restorer(x_t, t):
+    step = t.astype(jnp.float32)[:, None, None, None]
+    return 0.7 * x_t + 0.1 * jnp.sin(3 * x_t + step)
+
+
+@pytest.mark.parametrize("timesteps", [[8, 7, 6, 5, 4, 3, 2, 1, 0], [8, 5, 1, 0]])
+def test_heun_averages_the_predictions_at_both_ends(degrade, photos, timesteps):
+    x_t = degrade(photos, 8)
+    result = sample_heun(restorer, degrade, x_t, timesteps=timesteps)
+    for t, s in itertools.pairwise(timesteps):
+        guess = restorer(x_t, jnp.full(4, t))
+        if s > 0:
+            ahead = x_t - degrade(guess, t) + degrade(guess, s)
+            guess = (guess + restorer(ahead, jnp.full(4, s))) / 2
+        x_t = x_t - degrade(guess, t) + degrade(guess, s)
+    np.testing.assert_allclose(result.x_0, x_t, atol=3e-6)
+
+
+@pytest.mark.parametrize("timesteps", [[8, 7, 6, 5, 4, 3, 2, 1, 0], [8, 5, 1, 0]])
+def test_ab2_continues_the_predictions_along_a_line(degrade, photos, timesteps):
+    x_t, before = degrade(photos, 8), None
+    result = sample_ab2(restorer, degrade, x_t, timesteps=timesteps)
+    for i, (t, s) in enumerate(itertools.pairwise(timesteps)):
+        guess = restorer(x_t, jnp.full(4, t))
+        ahead = guess
+        if i > 0:
+            middle = (t + s) / 2
+            slope = (guess - before) / (t - timesteps[i - 1])
+            ahead = guess + slope * (middle - t)
+        x_t, before = x_t - degrade(ahead, t) + degrade(ahead, s), guess
+    np.testing.assert_allclose(result.x_0, x_t, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "order"), [(sample_alg2, 1), (sample_heun, 2), (sample_ab2, 2)]
+)
+def test_the_order_of_accuracy_is_as_named(sampler, order):
+    # dx = da c x with a = k_t: x_0 = x_T exp(c (a_0 - a_T)).
+    T, c = 960, 1.5
+    angle = np.arange(1, T + 1) / T
+    degrade = cd.fade(np.cos(1.2 * angle))
+    x_T = jnp.full((1, 2, 2, 1), 0.4)
+    exact = 0.4 * np.exp(c * (1 - np.cos(1.2)))
+    run = jax.jit(lambda x, steps: sampler(lambda x, t: c * x, degrade, x,
+                                           timesteps=steps).x_0)  # fmt: skip
+    errors = []
+    for number in (8, 16, 32):
+        steps = jnp.arange(T, -1, -(T // number), dtype=jnp.int32)
+        errors.append(abs(float(run(x_T, steps)[0, 0, 0, 0]) - exact))
+    orders = np.log2(np.asarray(errors[:-1]) / errors[1:])
+    np.testing.assert_allclose(orders, order, atol=0.35)
+
+
+def test_heun_calls_the_network_twice_a_step_and_once_in_the_last():
+    calls = []
+
+    def counting(x_t, t):
+        jax.debug.callback(lambda t: calls.append(int(t[0])), t)
+        return x_t
+
+    degrade = cd.fade(schedules.linear_decay(8))
+    sample_heun(counting, degrade, jnp.ones((1, 2, 2, 1)), timesteps=[8, 4, 2, 0])
+    jax.effects_barrier()
+    assert sorted(calls) == [2, 2, 4, 4, 8]
+
+
+KEEPERS = {
+    "nested binary masks": lambda: cd.rank_mask(
+        cd.spiral_ranks(32), [100, 200, 300, 400]
+    ),
+    "pixelation by area": lambda: cd.pixelate(
+        32, schedules.halving(32, num_steps=4), method="area"
+    ),
+    "loss of all colour": lambda: cd.desaturate(schedules.linear_decay(4)),
+}
+
+
+@pytest.mark.parametrize("sampler", [sample_alg2, sample_heun, sample_ab2])
+@pytest.mark.parametrize("name", KEEPERS)
+@pytest.mark.parametrize("timesteps", [None, [4, 2, 0]])
+def test_what_was_observed_is_never_altered(sampler, name, timesteps, photos):
+    degrade = KEEPERS[name]()
+    x_T = degrade(photos, 4)
+    noise = jax.random.normal(jax.random.key(0), photos.shape)
+
+    def wrong(x_t, t):
+        return jnp.tanh(2 * x_t[:, ::-1]) + noise * t[:, None, None, None] / 4
+
+    result = sampler(wrong, degrade, x_T, timesteps=timesteps)
+    assert np.abs(result.x_0 - photos).max() > 0.5
+    np.testing.assert_allclose(degrade(result.x_0, 4), x_T, atol=1e-5)
