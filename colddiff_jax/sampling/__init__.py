@@ -22,12 +22,22 @@ Reference:
 """
 
 from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
+from colddiff_jax.sampling.consistency import data_consistency
 from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
+from colddiff_jax.sampling.timesteps import (
+    equal_change,
+    equal_log_severity,
+    equal_stride,
+)
 from colddiff_jax.sampling.walk import SampleResult
 
 __all__ = [
     "SampleResult",
+    "data_consistency",
+    "equal_change",
+    "equal_log_severity",
+    "equal_stride",
     "restore_direct",
     "sample_ab2",
     "sample_alg1",

@@ -1,0 +1,127 @@
+"""Which steps to visit when there are fewer than T of them.
+
+Every function returns strictly decreasing integers from T down to 0, ready for the
+argument `timesteps` of the samplers: one more than the number of network calls.
+"""
+
+from collections.abc import Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.degradations.base import Degradation, check_images, check_schedule
+
+
+def equal_stride(num_steps: int, *, num_calls: int) -> np.ndarray:
+    """Chooses steps at equal distances, t_i = round((1 - i / N) T).
+
+    Args:
+        num_steps: T.
+        num_calls: N, of the network, in 1..T.
+
+    Returns:
+        int32 [N + 1], from T down to 0.
+
+    Raises:
+        ValueError: num_calls outside 1..T.
+
+    Example:
+        >>> equal_stride(20, num_calls=4)
+        array([20, 15, 10,  5,  0], dtype=int32)
+    """
+    return _equally_spaced(np.arange(num_steps + 1.0), num_calls)
+
+
+def equal_log_severity(
+    severities: Sequence[float] | np.ndarray, *, num_calls: int
+) -> np.ndarray:
+    """Chooses steps whose severities have equal ratios, and 0.
+
+    Args:
+        severities: one positive number per step, never shrinking, such as the total
+            width of a blur; T is their number.
+        num_calls: N, of the network, in 1..T.
+
+    Returns:
+        int32 [N + 1], from T down to 0.
+
+    Raises:
+        ValueError: severities that are not positive or shrink, or num_calls outside
+            1..T.
+
+    Example:
+        >>> widths = np.sqrt(np.cumsum(schedules.exponential(200, rate=0.01) ** 2))
+        >>> steps = equal_log_severity(widths, num_calls=10)
+    """
+    values = check_schedule(
+        "severities", severities, "positive", lambda v: v > 0, order="rising"
+    )
+    _check_num_calls(num_calls, len(values))
+    logs = np.log(values)
+    # The step to 0 is one more of the same ratio.
+    below = logs[0] - (logs[-1] - logs[0]) / max(num_calls - 1, 1)
+    return _equally_spaced(np.concatenate([[below], logs]), num_calls)
+
+
+def equal_change(degrade: Degradation, x: chex.Array, *, num_calls: int) -> np.ndarray:
+    """Chooses steps between which the degraded images change by the same amount.
+
+        c_t = sum_{i <= t} rms(D(x, i) - D(x, i - 1))
+
+    is measured once on a sample of images; the steps are equally spaced in it.
+
+    Args:
+        degrade: D, bound if it is random.
+        x: clean images, float [B, H, W, C] in [-1, 1]; some dozens are enough.
+        num_calls: N, of the network, in 1..T.
+
+    Returns:
+        int32 [N + 1], from T down to 0.
+
+    Raises:
+        ValueError: num_calls outside 1..T.
+
+    Example:
+        >>> steps = equal_change(blur, photos, num_calls=10)
+        >>> x_0 = sample_alg2(restore_fn, blur, x_T, timesteps=steps).x_0
+
+    Reference:
+        The idea of choosing levels by the distance of what lies between them is that of
+        Daras et al. (2022), "Soft Diffusion", arXiv:2209.05442.
+    """
+    changes = jax.jit(_changes)(degrade, check_images(x))
+    change = np.cumsum(np.concatenate([[0.0], np.asarray(changes, np.float64)]))
+    return _equally_spaced(change, num_calls)
+
+
+def _changes(degrade: Degradation, x: chex.Array) -> chex.Array:
+    """rms(D(x, t) - D(x, t - 1)) for t = 1 ... T, float32 [T]."""
+
+    def body(before: chex.Array, t: chex.Array) -> tuple[chex.Array, chex.Array]:
+        x_t = degrade(x, t)
+        return x_t, jnp.sqrt(jnp.mean((x_t - before).astype(jnp.float32) ** 2))
+
+    steps = jnp.arange(1, degrade.num_steps + 1, dtype=jnp.int32)
+    return jax.lax.scan(body, x, steps)[1]
+
+
+def _equally_spaced(coordinate: np.ndarray, num_calls: int) -> np.ndarray:
+    """Steps whose coordinates [T + 1], rising from step 0 on, are about equally spaced.
+
+    The nearest steps, moved apart where several fall on one.
+    """
+    T = len(coordinate) - 1
+    _check_num_calls(num_calls, T)
+    targets = np.linspace(coordinate[-1], coordinate[0], num_calls + 1)
+    steps = [T]
+    for i, target in enumerate(targets[1:-1], start=1):
+        nearest = int(np.argmin(np.abs(coordinate - target)))
+        steps.append(int(np.clip(nearest, num_calls - i, steps[-1] - 1)))
+    return np.array([*steps, 0], np.int32)
+
+
+def _check_num_calls(num_calls: int, num_steps: int) -> None:
+    if not isinstance(num_calls, int) or not 1 <= num_calls <= num_steps:
+        raise ValueError(f"num_calls must lie in 1..{num_steps}, got {num_calls!r}")

@@ -1,0 +1,91 @@
+"""Schedules of steps."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax import schedules
+from colddiff_jax.sampling import equal_change, equal_log_severity, equal_stride
+
+
+@hypothesis.settings(deadline=None, max_examples=100, derandomize=True)
+@hypothesis.given(st.integers(1, 60), st.data())
+def test_all_schedules_fall_strictly_from_the_last_step_to_zero(num_steps, data):
+    num_calls = data.draw(st.integers(1, num_steps))
+    severities = np.sort(
+        data.draw(st.lists(st.floats(0.01, 50), min_size=num_steps, max_size=num_steps))
+    )
+    for steps in (
+        equal_stride(num_steps, num_calls=num_calls),
+        equal_log_severity(severities, num_calls=num_calls),
+    ):
+        assert steps.dtype == np.int32 and len(steps) == num_calls + 1
+        assert steps[0] == num_steps and steps[-1] == 0
+        assert (np.diff(steps) < 0).all()
+
+
+def test_all_calls_are_every_step():
+    every = np.arange(9, -1, -1)
+    np.testing.assert_array_equal(equal_stride(9, num_calls=9), every)
+    np.testing.assert_array_equal(
+        equal_log_severity(schedules.exponential(9, rate=0.5), num_calls=9), every
+    )
+
+
+def test_strides_are_equal():
+    np.testing.assert_array_equal(equal_stride(20, num_calls=4), [20, 15, 10, 5, 0])
+    assert set(np.diff(equal_stride(200, num_calls=7))) <= {-28, -29}
+
+
+def test_severities_have_equal_ratios():
+    severities = schedules.geometric(101, start=0.01, stop=100.0)
+    steps = equal_log_severity(severities, num_calls=5)
+    np.testing.assert_array_equal(steps, [101, 76, 51, 26, 1, 0])
+    linear = np.arange(1.0, 1025.0)
+    steps = equal_log_severity(linear, num_calls=11)
+    np.testing.assert_array_equal(steps[:-1], 2 ** np.arange(10, -1, -1))
+
+
+def test_changes_are_equal(photos):
+    # The image fades by a known share: the change is the loss of share.
+    keep = np.cos(np.linspace(0, np.pi / 2, 101))[1:]
+    steps = equal_change(cd.fade(keep), photos, num_calls=5)
+    share = np.concatenate([[1.0], keep])[steps]
+    np.testing.assert_allclose(np.diff(share), 0.2, atol=0.02)
+    few = equal_change(cd.gaussian_blur(32, 40 * [1.0], kernel_size=5), photos,
+                       num_calls=4)  # fmt: skip
+    assert few[1] < 20  # A blur changes images most at first.
+
+
+def test_the_samplers_take_them(photos):
+    degrade = cd.fade(schedules.linear_decay(20))
+    for steps in (
+        equal_stride(20, num_calls=3),
+        equal_change(degrade, photos, num_calls=3),
+    ):
+        result = cd.sample_alg2(
+            lambda x_t, t: jnp.asarray(photos), degrade, 0 * photos, timesteps=steps
+        )
+        np.testing.assert_allclose(result.x_0, photos, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_calls", [0, 21, 2.0, "3"])
+def test_a_wrong_number_of_calls_is_named(num_calls, photos):
+    degrade = cd.fade(schedules.linear_decay(20))
+    for choose in (
+        lambda: equal_stride(20, num_calls=num_calls),
+        lambda: equal_log_severity(np.arange(1, 21), num_calls=num_calls),
+        lambda: equal_change(degrade, photos, num_calls=num_calls),
+    ):
+        with pytest.raises(ValueError, match=r"num_calls must lie in 1\.\.20, got"):
+            choose()
+
+
+def test_wrong_severities_are_named():
+    with pytest.raises(ValueError, match="severities must be positive"):
+        equal_log_severity([0.0, 1.0], num_calls=1)
+    with pytest.raises(ValueError, match="severities must never shrink"):
+        equal_log_severity([2.0, 1.0], num_calls=1)
