@@ -36,8 +36,8 @@ def sample_alg2(
         x_s    = x_t - D(x0_hat, t) + D(x0_hat, s)
 
     Where D(D(x, s), T) = D(x, T) for a linear D (nested binary masks, pixelation by
-    area with halved sides, loss of all colour), D(x_0, T) = x_T for any restorer: what was observed is
-    never altered.
+    area with halved sides, loss of all colour), D(x_0, T) = x_T for any restorer: what
+    was observed is never altered.
 
     Args:
         restore_fn: R, called with x_t [B, H, W, C] and t int32 [B]; returns x0_hat of
