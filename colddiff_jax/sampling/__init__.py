@@ -30,10 +30,11 @@ from colddiff_jax.sampling.timesteps import (
     equal_log_severity,
     equal_stride,
 )
-from colddiff_jax.sampling.walk import SampleResult
+from colddiff_jax.sampling.walk import SampleResult, WalkOptions
 
 __all__ = [
     "SampleResult",
+    "WalkOptions",
     "data_consistency",
     "equal_change",
     "equal_log_severity",

@@ -1,18 +1,16 @@
 """The two algorithms of the paper, and the prediction in one shot."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import chex
 import jax.numpy as jnp
-import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, check_images
 from colddiff_jax.sampling.walk import (
-    Options,
     Place,
     RestoreFn,
     SampleResult,
+    WalkOptions,
     predict,
     walk,
 )
@@ -22,13 +20,7 @@ def sample_alg2(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    *,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    endpoint: Literal["fixed", "estimated"] = "fixed",
-    last_step: Literal["full", "direct"] = "full",
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T by Algorithm 2, which forgives an imperfect restorer.
 
@@ -44,17 +36,7 @@ def sample_alg2(
             the same shape and dtype.
         degrade: D, bound if it is random; the same one that made x_T.
         x_T: degraded images, float [B, H, W, C], in [-1, 1].
-        timesteps: strictly decreasing integers that end in 0; default T, T - 1, ..., 0.
-            Fewer of them are coarser and cheaper: each but the last costs one network
-            call.
-        start: the step of x_T where it is below T and every step is to be made:
-            timesteps start, start - 1, ..., 0.
-        endpoint: of a blend, what it blends with: "fixed" holds the endpoint that
-            `degrade` has, "estimated" solves for it at every step. Where the endpoint
-            is an image or noise, that makes both algorithms deterministic DDIM.
-        last_step: "full", or "direct" to end in the last prediction x0_hat itself.
-        return_trajectory: also return the x_t on the way.
-        trajectory_every: return only every k-th of them, from x_T on, and x_0.
+        **options: `WalkOptions`: which steps to visit, how to end, what to keep.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -79,23 +61,14 @@ def sample_alg2(
         D, x_t, x0_hat, t, s, _ = place
         return x_t - D(x0_hat, t) + D(x0_hat, s), memory
 
-    options = Options(
-        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
-    )
-    return walk(step, restore_fn, degrade, x_T, options)
+    return walk(step, restore_fn, degrade, x_T, **options)
 
 
 def sample_alg1(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    *,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    endpoint: Literal["fixed", "estimated"] = "fixed",
-    last_step: Literal["full", "direct"] = "full",
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T by Algorithm 1, which degrades every prediction afresh.
 
@@ -103,15 +76,10 @@ def sample_alg1(
         x_s    = D(x0_hat, s)
 
     Args:
-        restore_fn: this and all other arguments as in `sample_alg2`.
+        restore_fn: R, as in `sample_alg2`.
         degrade: D.
         x_T: degraded images.
-        timesteps: the steps to visit.
-        start: the step of x_T.
-        endpoint: of a blend.
-        last_step: of no effect here, where D(x0_hat, 0) is x0_hat.
-        return_trajectory: also return the x_t on the way.
-        trajectory_every: return only every k-th of them.
+        **options: as in `sample_alg2`.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -130,10 +98,7 @@ def sample_alg1(
     def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
         return place.degrade(place.x0_hat, place.s), memory
 
-    options = Options(
-        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
-    )
-    return walk(step, restore_fn, degrade, x_T, options)
+    return walk(step, restore_fn, degrade, x_T, **options)
 
 
 def restore_direct(

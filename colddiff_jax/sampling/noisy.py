@@ -1,7 +1,7 @@
 """Samplers that add noise on the way."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import chex
 import jax
@@ -11,10 +11,10 @@ import numpy as np
 from colddiff_jax.degradations.base import Degradation, check_schedule
 from colddiff_jax.degradations.blend import Blend
 from colddiff_jax.sampling.walk import (
-    Options,
     Place,
     RestoreFn,
     SampleResult,
+    WalkOptions,
     walk,
 )
 
@@ -26,10 +26,7 @@ def sample_ddim(
     x_T: chex.Array,
     *,
     eta: float = 0.0,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T of `gaussian_noise` by DDIM, from deterministic to ancestral.
 
@@ -47,10 +44,7 @@ def sample_ddim(
         degrade: a blend with noise, a_t and b_t; its own endpoint is not used.
         x_T: degraded images, float [B, H, W, C].
         eta: share of the noise that is drawn anew, in [0, 1].
-        timesteps: as in `sample_alg2`.
-        start: as in `sample_alg2`.
-        return_trajectory: as in `sample_alg2`.
-        trajectory_every: as in `sample_alg2`.
+        **options: as in `sample_alg2`, but the endpoint is estimated at every step.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -84,10 +78,7 @@ def sample_ddim(
         z = jnp.sqrt(1 - rho**2) * z_hat + rho * fresh
         return degrade.with_endpoint(z)(x0_hat, s), memory
 
-    options = Options(
-        timesteps, start, "fixed", "full", return_trajectory, trajectory_every
-    )
-    return walk(step, restore_fn, degrade, x_T, options)
+    return walk(step, restore_fn, degrade, x_T, **options)
 
 
 def sample_momentum(
@@ -97,12 +88,7 @@ def sample_momentum(
     x_T: chex.Array,
     *,
     noise_stds: Sequence[float] | np.ndarray,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    endpoint: Literal["fixed", "estimated"] = "fixed",
-    last_step: Literal["full", "direct"] = "full",
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T that is degraded and noisy, x_t = D(x, t) + sigma_t n.
 
@@ -116,16 +102,11 @@ def sample_momentum(
 
     Args:
         key: for e; the result is a pure function of it.
-        restore_fn: R, and all arguments not named here, as in `sample_alg2`.
+        restore_fn: R, as in `sample_alg2`.
         degrade: D, without the noise.
         x_T: degraded and noisy images.
         noise_stds: sigma, one value per step 1..T, never shrinking; sigma_0 = 0.
-        timesteps: the steps to visit.
-        start: the step of x_T.
-        endpoint: of a blend.
-        last_step: how to end.
-        return_trajectory: also return the x_t on the way.
-        trajectory_every: return only every k-th of them.
+        **options: as in `sample_alg2`.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -165,7 +146,4 @@ def sample_momentum(
         x_s = x_t - known + D(x0_hat, s) + share * (known - x_t)
         return x_s + stds[s] * jnp.sqrt(share) * fresh, memory
 
-    options = Options(
-        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
-    )
-    return walk(step, restore_fn, degrade, x_T, options)
+    return walk(step, restore_fn, degrade, x_T, **options)

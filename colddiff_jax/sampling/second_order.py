@@ -9,20 +9,18 @@ for any differential equation; each of them needs fewer steps for the same error
 is smooth. With a perfect restorer all of them are exact, as Algorithm 2 is.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, check_images
 from colddiff_jax.sampling.walk import (
-    Options,
     Place,
     RestoreFn,
     SampleResult,
+    WalkOptions,
     predict,
     walk,
 )
@@ -32,13 +30,7 @@ def sample_heun(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    *,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    endpoint: Literal["fixed", "estimated"] = "fixed",
-    last_step: Literal["full", "direct"] = "full",
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T by Algorithm 2 with Heun's method.
 
@@ -50,15 +42,10 @@ def sample_heun(
     cost 2 N - 1 network calls.
 
     Args:
-        restore_fn: this and all other arguments as in `sample_alg2`.
+        restore_fn: R, as in `sample_alg2`.
         degrade: D; the method is of second order where it is linear in x.
         x_T: degraded images.
-        timesteps: the steps to visit.
-        start: the step of x_T.
-        endpoint: of a blend.
-        last_step: how to end.
-        return_trajectory: also return the x_t on the way.
-        trajectory_every: return only every k-th of them.
+        **options: as in `sample_alg2`.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -86,23 +73,14 @@ def sample_heun(
 
         return jax.lax.cond(s > 0, corrected, lambda: towards(x0_hat)), memory
 
-    options = Options(
-        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
-    )
-    return walk(step, restore_fn, degrade, x_T, options)
+    return walk(step, restore_fn, degrade, x_T, **options)
 
 
 def sample_ab2(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    *,
-    timesteps: Sequence[int] | np.ndarray | None = None,
-    start: int | None = None,
-    endpoint: Literal["fixed", "estimated"] = "fixed",
-    last_step: Literal["full", "direct"] = "full",
-    return_trajectory: bool = False,
-    trajectory_every: int = 1,
+    **options: Unpack[WalkOptions],
 ) -> SampleResult:
     """Restores x_T by Algorithm 2 with the two-step method of Adams and Bashforth.
 
@@ -115,15 +93,10 @@ def sample_ab2(
     Algorithm 2.
 
     Args:
-        restore_fn: this and all other arguments as in `sample_alg2`.
+        restore_fn: R, as in `sample_alg2`.
         degrade: D; the method is of second order where it is linear in x.
         x_T: degraded images.
-        timesteps: the steps to visit.
-        start: the step of x_T.
-        endpoint: of a blend.
-        last_step: how to end.
-        return_trajectory: also return the x_t on the way.
-        trajectory_every: return only every k-th of them.
+        **options: as in `sample_alg2`.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -149,8 +122,5 @@ def sample_ab2(
         ahead = (x0_hat + ratio * (x0_hat - before)).astype(x_t.dtype)
         return x_t - D(ahead, t) + D(ahead, s), (x0_hat, t)
 
-    options = Options(
-        timesteps, start, endpoint, last_step, return_trajectory, trajectory_every
-    )
     memory = (jnp.zeros_like(x_T), jnp.int32(0))
-    return walk(step, restore_fn, degrade, x_T, options, memory=memory)
+    return walk(step, restore_fn, degrade, x_T, memory, **options)

@@ -1,7 +1,7 @@
 """The walk that all samplers share: one scan from x_T to x_0."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import chex
 import jax
@@ -53,13 +53,27 @@ Step = Callable[[Place, Any], tuple[chex.Array, Any]]
 """Maps a place and the sampler's memory to x_s and the next memory."""
 
 
-class Options(NamedTuple):
-    """The arguments that all samplers share; see `sample_alg2`."""
+class WalkOptions(TypedDict, total=False):
+    """The keyword arguments that all samplers share.
+
+    Attributes:
+        timesteps: strictly decreasing integers that end in 0; default T, T - 1, ..., 0.
+            Fewer of them are coarser and cheaper: each but the last costs one network
+            call.
+        start: the step of x_T where it is below T and every step is to be made:
+            timesteps start, start - 1, ..., 0.
+        endpoint: of a blend, what it blends with: "fixed" holds the endpoint that
+            `degrade` has, "estimated" solves for it at every step. Where the endpoint
+            is an image or noise, that makes both algorithms deterministic DDIM.
+        last_step: "full", or "direct" to end in the last prediction x0_hat itself.
+        return_trajectory: also return the x_t on the way.
+        trajectory_every: return only every k-th of them, from x_T on, and x_0.
+    """
 
     timesteps: Sequence[int] | np.ndarray | None
     start: int | None
-    endpoint: str
-    last_step: str
+    endpoint: Literal["fixed", "estimated"]
+    last_step: Literal["full", "direct"]
     return_trajectory: bool
     trajectory_every: int
 
@@ -69,25 +83,31 @@ def walk(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    options: Options,
-    *,
     memory: Any = (),
+    /,
+    *,
+    timesteps: Sequence[int] | np.ndarray | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
     """Scans a sampler's step over consecutive pairs of timesteps."""
     x_T = check_images(x_T)
     # A plain function serves as D where it is said which steps to visit.
     T = getattr(degrade, "num_steps", None)
-    timesteps = check_timesteps(options.timesteps, options.start, T)
-    blend = _check_endpoint(options.endpoint, degrade)
-    check_choice("last_step", options.last_step, ["full", "direct"])
-    every = options.trajectory_every
+    visited = check_timesteps(timesteps, start, T)
+    blend = _check_endpoint(endpoint, degrade)
+    check_choice("last_step", last_step, ["full", "direct"])
+    every = trajectory_every
     if not isinstance(every, int) or every < 1:
         raise ValueError(f"trajectory_every must be a positive integer, got {every!r}")
-    num_steps = len(timesteps) - 1
+    num_steps = len(visited) - 1
     # Every k-th image from x_T on, and x_0.
     kept = -(-num_steps // every) + 1
     trajectory = None
-    if options.return_trajectory:
+    if return_trajectory:
         trajectory = jnp.zeros((kept, *x_T.shape), x_T.dtype).at[0].set(x_T)
 
     def body(carry: tuple, moment: tuple) -> tuple[tuple, None]:
@@ -101,7 +121,7 @@ def walk(
         if blend is not None:
             here = blend.with_endpoint(blend.estimate_endpoint(x_t, x0_hat, t))
         x_s, memory = step(Place(here, x_t, x0_hat, t, s, number), memory)
-        if options.last_step == "direct":
+        if last_step == "direct":
             x_s = jnp.where(s == 0, x0_hat, x_s)
         x_s = x_s.astype(x_t.dtype)
         if trajectory is not None:
@@ -112,7 +132,7 @@ def walk(
 
     first = (x_T, jnp.zeros_like(x_T), trajectory, memory)
     numbers = jnp.arange(num_steps, dtype=jnp.int32)
-    moments = (timesteps[:-1], timesteps[1:], numbers)
+    moments = (visited[:-1], visited[1:], numbers)
     (x_0, direct, trajectory, _), _ = jax.lax.scan(body, first, moments)
     return SampleResult(x_0=x_0, direct=direct, trajectory=trajectory)
 

@@ -199,3 +199,21 @@ def test_an_unknown_last_step_is_named(photos):
     mask = cd.gaussian_mask(32, [3.0])
     with pytest.raises(ValueError, match=r"last_step must be one of .* got 'half'"):
         cd.sample_alg2(toy_restorer, mask, photos, last_step="half")
+
+
+def test_an_unknown_option_is_named(sampler, degrade, photos):
+    for option in ("steps", "memory"):
+        with pytest.raises(TypeError, match=f"keyword argument.*'{option}'"):
+            sampler(toy_restorer, degrade, photos, **{option: 3})
+
+
+def test_options_may_be_static_arguments_of_jit(photos):
+    degrade = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    run = jax.jit(
+        cd.sample_alg2, static_argnames=("start", "last_step", "return_trajectory")
+    )
+    restore_fn = jax.tree_util.Partial(toy_restorer)
+    result = run(
+        restore_fn, degrade, photos, start=3, last_step="direct", return_trajectory=True
+    )
+    assert result.trajectory.shape == (4, *photos.shape)
