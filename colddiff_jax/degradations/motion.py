@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.degradations import base
+from colddiff_jax.degradations.separable import precise_einsum
 
 
 @jax.tree_util.register_dataclass
@@ -80,10 +81,7 @@ class MotionBlur:
             _hat(length * along * self.points, side)
             for along, side in zip((jnp.sin(angle), jnp.cos(angle)), size, strict=True)
         )
-        product = jnp.einsum(
-            "pi,pj->ij", rows, columns, precision=jax.lax.Precision.HIGHEST
-        )
-        return product / len(self.points)
+        return precise_einsum("pi,pj->ij", rows, columns) / len(self.points)
 
 
 def motion_blur(
