@@ -71,7 +71,9 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
     )
     image = (x + 1) / 2
     if brighten:
-        luma = (image @ [0.299, 0.587, 0.114])[..., None]
+        channels = x.shape[-1]
+        weights = [0.299, 0.587, 0.114] if channels == 3 else channels * [1 / channels]
+        luma = (image @ weights)[..., None]
         image = left * image + (1 - left) * np.maximum(image, 1.5 * luma + 0.5)
     image = image + (layer + np.rot90(layer, 2))[..., None]
     return 2 * np.clip(image, 0, 1) - 1
@@ -82,10 +84,13 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
     st.sampled_from(sorted(LEVELS)),
     st.booleans(),
     st.tuples(st.integers(3, 40), st.integers(3, 40)),
+    st.integers(1, 4),
 )
-def test_all_levels_and_sizes_follow_the_definition(level, brighten, image_size):
+def test_all_levels_and_sizes_follow_the_definition(
+    level, brighten, image_size, channels
+):
     rng = np.random.default_rng(level)
-    x = rng.uniform(-1, 1, (2, *image_size, 3)).astype(np.float32)
+    x = rng.uniform(-1, 1, (2, *image_size, channels)).astype(np.float32)
     # As float32, so that both sides cut the flakes at the same place.
     fields = rng.normal(*LEVELS[level][:2], (2, *image_size)).astype(np.float32)
     degrade = snow(image_size, 9, level=level, brighten=brighten)
