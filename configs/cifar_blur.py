@@ -1,6 +1,7 @@
 """Deblurring CIFAR-10: T = 50, 11 x 11 kernels of std 0.35 + 0.01 i, reflected edges.
 
 python train.py --config=configs/cifar_blur.py          one GPU or TPU
+python train.py --config=configs/cifar_blur.py:cpu      a small network, two CPU cores
 python train.py --config=configs/cifar_blur.py:paper    the published settings
 python train.py --config=configs/cifar_blur.py:smoke    seconds, on bundled digits
 
@@ -21,7 +22,7 @@ from configs import base
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("paper", "smoke"))
+    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
     config.data.update({"name": "cifar10", "resize_to": 35, "flip": True})
     config.degradation = ml_collections.ConfigDict(
         {
@@ -37,6 +38,8 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "to_mean": False,
         }
     )
+    if variant == "cpu":
+        base.use_two_cores(config)
     if variant == "paper":
         base.use_published_training(config)
     if variant == "smoke":

@@ -38,30 +38,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     )
     config.model.update({"base_channels": 64, "dropout": 0.0})
     if variant == "cpu":
-        config.model.update(
-            {
-                "base_channels": 64,
-                "channel_multipliers": (1, 2),
-                "num_blocks": 1,
-                "attention_resolutions": (),
-                "num_groups": 8,
-                "patch_size": 4,
-            }
-        )
-        config.optimizer.update(
-            {"learning_rate": 2e-3, "warmup_steps": 200, "decay_steps": 4000}
-        )
-        config.ema.decay = 0.999
-        config.training.update(
-            {
-                "batch_size": 64,
-                "num_steps": 4000,
-                "log_every": 50,
-                "evaluate_every": 1000,
-                "checkpoint_every": 1000,
-            }
-        )
-        config.evaluation.update({"num_images": 128, "batch_size": 64})
+        base.use_two_cores(config)
     if variant == "paper":
         base.use_published_convnext(config)
         base.use_published_training(config)

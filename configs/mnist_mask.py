@@ -1,6 +1,7 @@
 """Inpainting MNIST: T = 50, Gaussian masks of std 0.1 (i + 11) around a random centre.
 
 python train.py --config=configs/mnist_mask.py          one GPU or TPU
+python train.py --config=configs/mnist_mask.py:cpu      a small network, two CPU cores
 python train.py --config=configs/mnist_mask.py:paper    the published settings
 python train.py --config=configs/mnist_mask.py:smoke    seconds, on bundled digits
 
@@ -21,7 +22,7 @@ from configs import base
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("paper", "smoke"))
+    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
     config.data.update({"name": "mnist", "resize_to": 32})
     config.degradation = ml_collections.ConfigDict(
         {
@@ -36,6 +37,8 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         }
     )
     config.model.update({"base_channels": 64, "dropout": 0.0})
+    if variant == "cpu":
+        base.use_two_cores(config)
     if variant == "paper":
         base.use_published_convnext(config)
         base.use_published_training(config)

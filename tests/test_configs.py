@@ -33,9 +33,11 @@ def test_the_promised_experiments_are_there():
     assert NAMES == [
         "cifar_blur",
         "cifar_mask",
+        "cifar_pixelate",
         "digits_blur",
         "mnist_blur",
         "mnist_mask",
+        "mnist_pixelate",
     ]
 
 
@@ -47,7 +49,7 @@ def test_smoke_trains_a_few_steps_without_any_download(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_builds(name):
-    assert build(config_of(name)).degrade.num_steps in (20, 50)
+    assert build(config_of(name)).degrade.num_steps in (20, 28, 50)
 
 
 def test_the_published_blurs_are_those_of_the_paper():
@@ -68,6 +70,13 @@ def test_the_published_masks_are_those_of_the_paper(name):
     np.testing.assert_allclose(found.masks, expected.masks, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["mnist_pixelate", "cifar_pixelate"])
+def test_the_published_pixelation_is_that_of_the_paper(name):
+    found = build(config_of(name, "paper")).degrade
+    expected = cd.pixelate(32, [16, 8, 4], method="bicubic")
+    np.testing.assert_array_equal(found.operators[0], expected.operators[0])
+
+
 @pytest.mark.parametrize(
     ("name", "channels", "parameters"),
     [
@@ -75,6 +84,8 @@ def test_the_published_masks_are_those_of_the_paper(name):
         ("mnist_mask", 1, 56_612_916),
         ("cifar_blur", 3, 35_746_307),
         ("cifar_mask", 3, 35_746_307),
+        ("mnist_pixelate", 1, 56_612_916),
+        ("cifar_pixelate", 3, 35_746_307),
     ],
 )
 def test_the_published_network_and_training_are_those_of_the_paper(
@@ -108,7 +119,7 @@ def test_small_networks_see_the_step(name, variant):
 
 
 def test_digits_are_never_mirrored():
-    for name in ("digits_blur", "mnist_blur", "mnist_mask"):
+    for name in ("digits_blur", "mnist_blur", "mnist_mask", "mnist_pixelate"):
         for variant in (None, "smoke") if name == "digits_blur" else (None, "paper"):
             assert not config_of(name, variant).data.flip
 
@@ -120,3 +131,12 @@ def test_auto_precision_is_float32_on_a_cpu():
 def test_an_unknown_variant_lists_the_known_ones():
     with pytest.raises(cd.InputError, match=r"no variant 'tpu' .* cpu, paper, smoke"):
         config_of("mnist_blur", "tpu")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "digits_blur"])
+def test_the_variant_for_two_cores_is_small(name):
+    config = config_of(name, "cpu")
+    built = build(config)
+    parameters = jax.eval_shape(built.initial_state).params
+    assert sum(leaf.size for leaf in jax.tree.leaves(parameters)) < 2.7e6
+    assert config.training.num_steps == config.optimizer.decay_steps == 4000
