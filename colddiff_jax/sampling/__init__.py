@@ -26,6 +26,7 @@ from colddiff_jax.sampling.consistency import data_consistency
 from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.timesteps import (
+    Restart,
     equal_change,
     equal_log_severity,
     equal_stride,
@@ -33,6 +34,7 @@ from colddiff_jax.sampling.timesteps import (
 from colddiff_jax.sampling.walk import SampleResult, WalkOptions
 
 __all__ = [
+    "Restart",
     "SampleResult",
     "WalkOptions",
     "data_consistency",

@@ -6,6 +6,7 @@ import chex
 import jax.numpy as jnp
 
 from colddiff_jax.degradations.base import Degradation, check_images
+from colddiff_jax.sampling.timesteps import check_timesteps
 from colddiff_jax.sampling.walk import (
     Place,
     RestoreFn,
@@ -102,7 +103,11 @@ def sample_alg1(
 
 
 def restore_direct(
-    restore_fn: RestoreFn, degrade: Degradation, x_T: chex.Array
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    start: int | None = None,
 ) -> SampleResult:
     """Restores x_T in one shot, x_0 = R(x_T, T).
 
@@ -110,12 +115,13 @@ def restore_direct(
         restore_fn: as in `sample_alg2`.
         degrade: D; only its number of steps T is used.
         x_T: degraded images, float [B, H, W, C], in [-1, 1].
+        start: the step of x_T where it is below T.
 
     Returns:
         A `SampleResult` whose `x_0` and `direct` are that one prediction.
 
     Raises:
-        ValueError: a restorer that changes the shape.
+        ValueError: a start outside 1..T, or a restorer that changes the shape.
         TypeError: a restorer that changes the dtype, or images that are not float.
 
     Example:
@@ -124,5 +130,6 @@ def restore_direct(
     Reference:
         Bansal et al. (2022), section 4 ("direct reconstruction").
     """
-    x0_hat = predict(restore_fn, check_images(x_T), jnp.int32(degrade.num_steps))
-    return SampleResult(x_0=x0_hat, direct=x0_hat, trajectory=None)
+    first = check_timesteps(None, start, getattr(degrade, "num_steps", None))[0]
+    x0_hat = predict(restore_fn, check_images(x_T), jnp.int32(first))
+    return SampleResult(x_0=x0_hat, direct=x0_hat)

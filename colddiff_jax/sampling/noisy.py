@@ -37,6 +37,8 @@ def sample_ddim(
 
     Algorithm 1 with an estimated endpoint, part of which is drawn anew: eta = 0 is
     Algorithms 1 and 2 with endpoint="estimated", eta = 1 is ancestral sampling (DDPM).
+    A restart adds noise of its own, x_high = a_high / a_low x_low + c e with c such
+    that x_high has the noise of its step.
 
     Args:
         key: for e; the result is a pure function of it.
@@ -58,7 +60,8 @@ def sample_ddim(
         >>> x_0 = sample_ddim(key, restore_fn, degrade, x_T, eta=1.0).x_0
 
     Reference:
-        Song et al. (2021), arXiv:2010.02502, equations 12 and 16.
+        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `restart` and
+        eta = 0, Xu et al. (2023), arXiv:2306.14878.
     """
     if not isinstance(degrade, Blend) or degrade.image_weights.ndim != 1:
         raise TypeError(
@@ -78,7 +81,15 @@ def sample_ddim(
         z = jnp.sqrt(1 - rho**2) * z_hat + rho * fresh
         return degrade.with_endpoint(z)(x0_hat, s), memory
 
-    return walk(step, restore_fn, degrade, x_T, **options)
+    def rise(place: Place) -> chex.Array:
+        _, x_t, _, t, s, number = place
+        scale = degrade.image_weights[s] / degrade.image_weights[t]
+        b_t, b_s = degrade.endpoint_weights[t], degrade.endpoint_weights[s]
+        std = jnp.sqrt(jnp.maximum(b_s**2 - (scale * b_t) ** 2, 0.0))
+        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        return scale * x_t + std * fresh
+
+    return walk(step, restore_fn, degrade, x_T, (), rise, **options)
 
 
 def sample_momentum(
@@ -146,4 +157,9 @@ def sample_momentum(
         x_s = x_t - known + D(x0_hat, s) + share * (known - x_t)
         return x_s + stds[s] * jnp.sqrt(share) * fresh, memory
 
-    return walk(step, restore_fn, degrade, x_T, **options)
+    def rise(place: Place) -> chex.Array:
+        D, x_t, x0_hat, _, s, number = place
+        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        return D(x0_hat, s) + stds[s] * fresh
+
+    return walk(step, restore_fn, degrade, x_T, (), rise, **options)

@@ -89,8 +89,8 @@ def sample_ab2(
         x_s    = x_t - D(ahead, t) + D(ahead, s)
 
     where u is the step visited before t. Predictions are continued along a line to the
-    middle of the next step, at no further network call; the first step is that of
-    Algorithm 2.
+    middle of the next step, at no further network call; the first step, and the first
+    after a restart, is that of Algorithm 2.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
@@ -115,10 +115,10 @@ def sample_ab2(
     x_T = check_images(x_T)
 
     def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
-        D, x_t, x0_hat, t, s, number = place
+        D, x_t, x0_hat, t, s, _ = place
         before, u = memory
-        ratio = (t - s) / jnp.maximum(u - t, 1) / 2
-        ratio = jnp.where(number > 0, ratio, 0.0)  # Nothing came before the first.
+        # No line through one point: at the start, u = 0, and after a restart.
+        ratio = jnp.where(u > t, (t - s) / jnp.maximum(u - t, 1) / 2, 0.0)
         ahead = (x0_hat + ratio * (x0_hat - before)).astype(x_t.dtype)
         return x_t - D(ahead, t) + D(ahead, s), (x0_hat, t)
 

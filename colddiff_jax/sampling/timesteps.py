@@ -1,10 +1,12 @@
-"""Which steps to visit when there are fewer than T of them.
+"""Which steps a sampler visits.
 
-Every function returns strictly decreasing integers from T down to 0, ready for the
-argument `timesteps` of the samplers: one more than the number of network calls.
+`equal_stride`, `equal_log_severity` and `equal_change` choose fewer than T of them:
+strictly decreasing integers from T down to 0, ready for the argument `timesteps` of the
+samplers, one more than the number of network calls.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import chex
 import jax
@@ -12,6 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, check_images, check_schedule
+
+
+class Restart(NamedTuple):
+    """Where a walk turns back to a more degraded image, to redo part of the way.
+
+    Attributes:
+        low: the step from which it turns back, in 1..high - 1.
+        high: the step to which it goes back.
+        times: how often; each time costs the network calls of the way from high to low,
+            and one.
+    """
+
+    low: int
+    high: int
+    times: int = 1
 
 
 def equal_stride(num_steps: int, *, num_calls: int) -> np.ndarray:
@@ -94,6 +111,68 @@ def equal_change(degrade: Degradation, x: chex.Array, *, num_calls: int) -> np.n
     changes = jax.jit(_changes)(degrade, check_images(x))
     change = np.cumsum(np.concatenate([[0.0], np.asarray(changes, np.float64)]))
     return _equally_spaced(change, num_calls)
+
+
+def check_timesteps(
+    timesteps: Sequence[int] | np.ndarray | None,
+    start: int | None,
+    num_steps: int | None,
+) -> chex.Array | np.ndarray:
+    """Returns the steps to visit, strictly falling from the start to 0."""
+    largest = np.inf if num_steps is None else num_steps
+    if timesteps is None:
+        first = num_steps if start is None else start
+        if first is None:
+            raise ValueError(
+                "a degradation without num_steps needs timesteps, or the start"
+            )
+        if isinstance(first, bool) or not isinstance(first, int | np.integer):
+            raise ValueError(f"start must be an integer, got {start!r}")
+        if not 1 <= first <= largest:
+            raise ValueError(f"start must lie in 1..{largest}, got {start}")
+        return np.arange(first, -1, -1)
+    if start is not None:
+        raise ValueError(
+            f"give start or timesteps, not both: timesteps begin with their own start; "
+            f"got start={start}"
+        )
+    if isinstance(timesteps, jax.core.Tracer):
+        return timesteps
+    steps = np.asarray(timesteps)
+    if (
+        steps.ndim != 1
+        or len(steps) < 2
+        or not np.issubdtype(steps.dtype, np.integer)
+        or (np.diff(steps) >= 0).any()
+        or steps[-1] != 0
+        or steps[0] > largest
+    ):
+        raise ValueError(
+            "timesteps must be strictly decreasing integers from at most T = "
+            f"{largest} down to 0, got {timesteps}"
+        )
+    return steps
+
+
+def repeat_part(visited: chex.Array | np.ndarray, restart: Restart) -> np.ndarray:
+    """The steps to visit with those from high to low repeated."""
+    if isinstance(visited, jax.core.Tracer):
+        raise TypeError(
+            "a restart needs timesteps of known values; do not pass them as an "
+            "argument of the jitted function"
+        )
+    low, high, times = restart
+    steps = np.asarray(visited).tolist()
+    if low not in steps or high not in steps or not 0 < low < high:
+        raise ValueError(
+            "restart must go from a low step to a higher one, both among the timesteps "
+            f"above 0; got low={low}, high={high} for timesteps {steps}"
+        )
+    if not isinstance(times, int) or times < 1:
+        raise ValueError(f"restart.times must be a positive integer, got {times!r}")
+    end = steps.index(low) + 1
+    part = steps[steps.index(high) : end]
+    return np.array([*steps[:end], *times * part, *steps[end:]])
 
 
 def _changes(degrade: Degradation, x: chex.Array) -> chex.Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, check_choice, check_images
 from colddiff_jax.degradations.blend import Blend
+from colddiff_jax.sampling.timesteps import Restart, check_timesteps, repeat_part
 
 RestoreFn = Callable[[chex.Array, chex.Array], chex.Array]
 """R: images [B, H, W, C] and steps int32 [B] to predictions x0_hat like the images."""
@@ -22,11 +23,37 @@ class SampleResult(NamedTuple):
         x_0: the restored images, float [B, H, W, C], about [-1, 1], not clipped.
         direct: the first prediction R(x_T, T), like x_0.
         trajectory: x_t from x_T to x_0, [N, B, H, W, C], or None.
+        nonfinite_step: with `check_finite`, the first step t whose prediction R(x_t, t)
+            or image x_t is NaN or infinite, int32 [B], -1 where all are finite; else
+            None.
     """
 
     x_0: chex.Array
     direct: chex.Array
-    trajectory: chex.Array | None
+    trajectory: chex.Array | None = None
+    nonfinite_step: chex.Array | None = None
+
+    def raise_if_not_finite(self) -> None:
+        """Raises if NaN or infinity appeared, for results that left `jit`.
+
+        Raises:
+            FloatingPointError: names the first such step and its images.
+            ValueError: the sampler was not asked to check.
+
+        Example:
+            >>> result = jax.jit(run)(x_T)   # with check_finite=True inside
+            >>> result.raise_if_not_finite()
+        """
+        if self.nonfinite_step is None:
+            raise ValueError("the sampler was not called with check_finite=True")
+        steps = np.asarray(self.nonfinite_step)
+        if (t := steps.max(initial=-1)) >= 0:  # The walk goes down.
+            images = np.flatnonzero(steps == t).tolist()
+            raise FloatingPointError(
+                f"NaN or infinity first appeared at step t = {t}, in {len(images)} of "
+                f"{steps.size} images (number {images[0]} is the first); look at the "
+                "restorer's output, and at x_T, for that step"
+            )
 
 
 class Place(NamedTuple):
@@ -53,6 +80,11 @@ Step = Callable[[Place, Any], tuple[chex.Array, Any]]
 """Maps a place and the sampler's memory to x_s and the next memory."""
 
 
+def degrade_again(place: Place) -> chex.Array:
+    """x_s = D(x0_hat, s) with s > t: what a restart goes back to."""
+    return place.degrade(place.x0_hat, place.s)
+
+
 class WalkOptions(TypedDict, total=False):
     """The keyword arguments that all samplers share.
 
@@ -66,6 +98,13 @@ class WalkOptions(TypedDict, total=False):
             `degrade` has, "estimated" solves for it at every step. Where the endpoint
             is an image or noise, that makes both algorithms deterministic DDIM.
         last_step: "full", or "direct" to end in the last prediction x0_hat itself.
+        restart: turns back on the way, x_high = D(R(x_low, low), high), and walks down
+            again: errors made above `low` are forgotten but for those of one
+            prediction. Both steps must be among those visited. After Restart sampling,
+            Xu et al. (2023), arXiv:2306.14878, which `sample_ddim` does exactly.
+        check_finite: look for NaN and infinity, and raise a FloatingPointError that
+            names the first step that has them; where the sampler is called inside
+            `jit`, the result tells instead.
         return_trajectory: also return the x_t on the way.
         trajectory_every: return only every k-th of them, from x_T on, and x_0.
     """
@@ -74,6 +113,8 @@ class WalkOptions(TypedDict, total=False):
     start: int | None
     endpoint: Literal["fixed", "estimated"]
     last_step: Literal["full", "direct"]
+    restart: Restart | None
+    check_finite: bool
     return_trajectory: bool
     trajectory_every: int
 
@@ -84,20 +125,25 @@ def walk(
     degrade: Degradation,
     x_T: chex.Array,
     memory: Any = (),
+    rise: Callable[[Place], chex.Array] = degrade_again,
     /,
     *,
     timesteps: Sequence[int] | np.ndarray | None = None,
     start: int | None = None,
     endpoint: Literal["fixed", "estimated"] = "fixed",
     last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
     return_trajectory: bool = False,
     trajectory_every: int = 1,
 ) -> SampleResult:
-    """Scans a sampler's step over consecutive pairs of timesteps."""
+    """Scans a sampler's step, or its rise, over consecutive pairs of timesteps."""
     x_T = check_images(x_T)
     # A plain function serves as D where it is said which steps to visit.
     T = getattr(degrade, "num_steps", None)
     visited = check_timesteps(timesteps, start, T)
+    if restart is not None:
+        visited = repeat_part(visited, restart)
     blend = _check_endpoint(endpoint, degrade)
     check_choice("last_step", last_step, ["full", "direct"])
     every = trajectory_every
@@ -110,8 +156,15 @@ def walk(
     if return_trajectory:
         trajectory = jnp.zeros((kept, *x_T.shape), x_T.dtype).at[0].set(x_T)
 
+    def move(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        x_s, memory = step(place, memory)
+        return x_s.astype(x_T.dtype), memory
+
+    def move_back(place: Place, memory: Any) -> tuple[chex.Array, Any]:
+        return rise(place).astype(x_T.dtype), memory
+
     def body(carry: tuple, moment: tuple) -> tuple[tuple, None]:
-        x_t, direct, trajectory, memory = carry
+        x_t, direct, trajectory, nonfinite_step, memory = carry
         t, s, number = moment
         x0_hat = predict(restore_fn, x_t, t)
         # The first prediction rides along; a call outside the scan would double the
@@ -120,21 +173,32 @@ def walk(
         here = degrade
         if blend is not None:
             here = blend.with_endpoint(blend.estimate_endpoint(x_t, x0_hat, t))
-        x_s, memory = step(Place(here, x_t, x0_hat, t, s, number), memory)
+        place = Place(here, x_t, x0_hat, t, s, number)
+        if restart is None:
+            x_s, memory = move(place, memory)
+        else:
+            x_s, memory = jax.lax.cond(s > t, move_back, move, place, memory)
         if last_step == "direct":
             x_s = jnp.where(s == 0, x0_hat, x_s)
-        x_s = x_s.astype(x_t.dtype)
+        if nonfinite_step is not None:
+            for image, at in ((x0_hat, t), (x_s, s)):
+                bad = ~jnp.isfinite(image).all(axis=(1, 2, 3)) & (nonfinite_step < 0)
+                nonfinite_step = jnp.where(bad, at, nonfinite_step)
         if trajectory is not None:
-            place = jnp.where((number + 1) % every == 0, (number + 1) // every, kept)
-            place = jnp.where(number == num_steps - 1, kept - 1, place)
-            trajectory = trajectory.at[place].set(x_s, mode="drop")
-        return (x_s, direct, trajectory, memory), None
+            index = jnp.where((number + 1) % every == 0, (number + 1) // every, kept)
+            index = jnp.where(number == num_steps - 1, kept - 1, index)
+            trajectory = trajectory.at[index].set(x_s, mode="drop")
+        return (x_s, direct, trajectory, nonfinite_step, memory), None
 
-    first = (x_T, jnp.zeros_like(x_T), trajectory, memory)
-    numbers = jnp.arange(num_steps, dtype=jnp.int32)
-    moments = (visited[:-1], visited[1:], numbers)
-    (x_0, direct, trajectory, _), _ = jax.lax.scan(body, first, moments)
-    return SampleResult(x_0=x_0, direct=direct, trajectory=trajectory)
+    nonfinite_step = jnp.full(len(x_T), -1, jnp.int32) if check_finite else None
+    first = (x_T, jnp.zeros_like(x_T), trajectory, nonfinite_step, memory)
+    steps = jnp.asarray(visited, jnp.int32)
+    moments = (steps[:-1], steps[1:], jnp.arange(num_steps, dtype=jnp.int32))
+    (x_0, direct, trajectory, nonfinite_step, _), _ = jax.lax.scan(body, first, moments)
+    result = SampleResult(x_0, direct, trajectory, nonfinite_step)
+    if check_finite and not isinstance(nonfinite_step, jax.core.Tracer):
+        result.raise_if_not_finite()
+    return result
 
 
 def predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Array:
@@ -151,46 +215,6 @@ def predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Array
             f"{x0_hat.dtype} (compute in any precision inside, cast the result)"
         )
     return x0_hat
-
-
-def check_timesteps(
-    timesteps: Sequence[int] | np.ndarray | None,
-    start: int | None,
-    num_steps: int | None,
-) -> chex.Array:
-    """Returns the steps to visit as int32, strictly falling from the start to 0."""
-    largest = np.inf if num_steps is None else num_steps
-    if timesteps is None:
-        first = num_steps if start is None else start
-        if first is None:
-            raise ValueError(
-                "a degradation without num_steps needs timesteps, or the start"
-            )
-        if isinstance(first, bool) or not isinstance(first, int | np.integer):
-            raise ValueError(f"start must be an integer, got {start!r}")
-        if not 1 <= first <= largest:
-            raise ValueError(f"start must lie in 1..{largest}, got {start}")
-        return jnp.arange(first, -1, -1, dtype=jnp.int32)
-    if start is not None:
-        raise ValueError(
-            f"give start or timesteps, not both: timesteps begin with their own start; "
-            f"got start={start}"
-        )
-    if not isinstance(timesteps, jax.core.Tracer):
-        steps = np.asarray(timesteps)
-        if (
-            steps.ndim != 1
-            or len(steps) < 2
-            or not np.issubdtype(steps.dtype, np.integer)
-            or (np.diff(steps) >= 0).any()
-            or steps[-1] != 0
-            or steps[0] > largest
-        ):
-            raise ValueError(
-                "timesteps must be strictly decreasing integers from at most T = "
-                f"{largest} down to 0, got {timesteps}"
-            )
-    return jnp.asarray(timesteps, jnp.int32)
 
 
 def _check_endpoint(

@@ -207,6 +207,52 @@ def test_an_unknown_option_is_named(sampler, degrade, photos):
             sampler(toy_restorer, degrade, photos, **{option: 3})
 
 
+def broken_at(step, images):
+    """A restorer that returns NaN for these images of the batch, once, at this step."""
+
+    def restore_fn(x_t, t):
+        bad = (t == step) & jnp.isin(jnp.arange(4), jnp.asarray(images))
+        return jnp.where(bad[:, None, None, None], jnp.nan, toy_restorer(x_t, t))
+
+    return restore_fn
+
+
+def test_the_step_that_first_makes_nan_is_named(sampler, degrade, photos):
+    x_T = degrade(photos, 8)
+    with pytest.raises(
+        FloatingPointError, match=r"first appeared at step t = 5, in 2 of 4 images .*1 "
+    ):
+        sampler(broken_at(5, [1, 3]), degrade, x_T, check_finite=True)
+    with pytest.raises(FloatingPointError, match="step t = 8, in 1 of 4"):
+        sampler(toy_restorer, degrade, x_T.at[2].set(jnp.inf), check_finite=True)
+    assert sampler(broken_at(5, [1]), degrade, x_T).nonfinite_step is None
+
+
+def test_the_step_that_first_makes_nan_is_told_under_jit_and_pmap(
+    sampler, degrade, photos
+):
+    def run(x_T, restore_fn):
+        return sampler(restore_fn, degrade, x_T, check_finite=True)
+
+    x_T = degrade(photos, 8)
+    good = jax.jit(functools.partial(run, restore_fn=toy_restorer))(x_T)
+    good.raise_if_not_finite()
+    np.testing.assert_array_equal(good.nonfinite_step, 4 * [-1])
+    broken = functools.partial(run, restore_fn=broken_at(3, [0, 2]))
+    result = jax.jit(broken)(x_T)
+    np.testing.assert_array_equal(result.nonfinite_step, [3, -1, 3, -1])
+    mapped = jax.pmap(broken)(jnp.stack([x_T, x_T]))
+    for bad in (result, mapped):
+        with pytest.raises(FloatingPointError, match="at step t = 3"):
+            bad.raise_if_not_finite()
+
+
+def test_a_result_that_was_not_checked_says_so(degrade, photos):
+    result = cd.restore_direct(toy_restorer, degrade, photos)
+    with pytest.raises(ValueError, match="not called with check_finite=True"):
+        result.raise_if_not_finite()
+
+
 def test_options_may_be_static_arguments_of_jit(photos):
     degrade = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
     run = jax.jit(
