@@ -55,6 +55,26 @@ class Degradation(Protocol):
         ...
 
 
+@runtime_checkable
+class Linear(Degradation, Protocol):
+    """A degradation that is linear in x, or affine, and whose inverse is known."""
+
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """The smallest change of an image that changes D(., t) by y, as far as any can.
+
+        Args:
+            y: a change of degraded images, float [B, H, W, C].
+            t: the step, integer [] or [B].
+            cutoff: singular values of D(., t) that are no larger count as zero.
+
+        Returns:
+            float32 [B, H, W, C].
+        """
+        ...
+
+
 def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
     """Returns one key per example, [B]: `key` itself if it is that, or its split."""
     dtype = getattr(key, "dtype", None)
@@ -68,6 +88,12 @@ def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
             f"shape {key.shape}"
         )
     return key
+
+
+def divide(y: chex.Array, singular_values: chex.Array, cutoff: float) -> chex.Array:
+    """Returns y / singular_values, and 0 where they do not exceed the cutoff."""
+    known = singular_values > cutoff
+    return jnp.where(known, y / jnp.where(known, singular_values, 1.0), 0.0)
 
 
 def per_example(values: chex.Array, x: chex.Array) -> chex.Array:

@@ -52,9 +52,20 @@ class RankMask:
         colors: chex.Array = jnp.float32(0.0)
         if self.color_range is not None:
             colors = base.check_bound(self.colors, x, "a random colour")
+        return base.keep_clean(x, jnp.where(self._left(x, t), x, colors), t)
+
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns y where the pixel is left, else 0; see `Linear`."""
+        del cutoff  # All singular values are 0 or 1.
+        y, t = base.check_call(y, t, self.num_steps, self.ranks.shape)
+        return jnp.where(self._left(y, t), y.astype(jnp.float32), 0.0)
+
+    def _left(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """Whether each pixel is still there, bool [B, H, W, 1]."""
         counts = self.counts[jnp.broadcast_to(t, x.shape[:1])]
-        left = self.ranks[None] >= counts[:, None, None]
-        return base.keep_clean(x, jnp.where(left[..., None], x, colors), t)
+        return (self.ranks[None] >= counts[:, None, None])[..., None]
 
 
 def rank_mask(

@@ -120,6 +120,13 @@ class Blend:
         x_t = image_weight * x.astype(jnp.float32) + endpoint_weight * z
         return base.keep_clean(x, x_t, t)
 
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns y / a_t; see `Linear`."""
+        y, t = base.check_call(y, t, self.num_steps, self._image_size())
+        return base.divide(y.astype(jnp.float32), self._weights(t, y)[0], cutoff)
+
     def _weights(self, t: chex.Array, x: chex.Array) -> tuple[chex.Array, chex.Array]:
         """a_t and b_t, each ready to multiply images like x."""
 

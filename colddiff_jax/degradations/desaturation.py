@@ -45,6 +45,16 @@ class Shrinkage:
             x_t += (1 - keep) * image.mean(axis=-1, keepdims=True)
         return base.keep_clean(x, x_t, t)
 
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns m(y) + (y - m(y)) / k_t; see `Linear`."""
+        y, t = base.check_call(y, t, self.num_steps)
+        image = y.astype(jnp.float32)
+        mean = image.mean(axis=-1, keepdims=True) if self.to_channel_mean else 0.0
+        keep = base.per_example(self.keep[t], y)
+        return mean + base.divide(image - mean, keep, cutoff)
+
 
 def desaturate(keep: Sequence[float] | np.ndarray) -> Shrinkage:
     """Makes a degradation that mixes every pixel with the mean of its channels.

@@ -35,7 +35,18 @@ class Mask:
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
         """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps, self.masks.shape[-2:])
-        return _apply(self.masks[jnp.broadcast_to(t, x.shape[:1])], x, t)
+        return _apply(self._at(x, t), x, t)
+
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns y / M_t; see `Linear`."""
+        y, t = base.check_call(y, t, self.num_steps, self.masks.shape[-2:])
+        return base.divide(y.astype(jnp.float32), self._at(y, t), cutoff)
+
+    def _at(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """M_t for every example of x, [B, H, W, 1]."""
+        return self.masks[jnp.broadcast_to(t, x.shape[:1])][..., None]
 
 
 @jax.tree_util.register_dataclass
@@ -78,6 +89,17 @@ class RandomMask:
             ValueError: `bind` was not called, or was called for another batch size.
         """
         x, t = base.check_call(x, t, self.num_steps, self._image_size())
+        return _apply(self._at(x, t), x, t)
+
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns y / M_t; see `Linear`."""
+        y, t = base.check_call(y, t, self.num_steps, self._image_size())
+        return base.divide(y.astype(jnp.float32), self._at(y, t), cutoff)
+
+    def _at(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """M_t for every example of x, [B, H, W, 1]."""
         windows = base.check_bound(self.windows, x, "a random centre")
         size = (1, *self._image_size())
 
@@ -87,7 +109,7 @@ class RandomMask:
 
         t = jnp.broadcast_to(t, x.shape[:1]).astype(windows.dtype)
         windows = jnp.broadcast_to(windows, (len(x), 2))
-        return _apply(jax.vmap(window)(t, windows), x, t)
+        return jax.vmap(window)(t, windows)[..., None]
 
     def _image_size(self) -> tuple[int, int]:
         return self.masks.shape[-2] // 2, self.masks.shape[-1] // 2
@@ -155,8 +177,8 @@ def gaussian_mask(
 
 
 def _apply(masks: chex.Array, x: chex.Array, t: chex.Array) -> chex.Array:
-    """M x for masks [B, H, W], in float32 whatever the type of x."""
-    return base.keep_clean(x, masks[..., None] * x.astype(jnp.float32), t)
+    """M x for masks [B, H, W, 1], in float32 whatever the type of x."""
+    return base.keep_clean(x, masks * x.astype(jnp.float32), t)
 
 
 def middle(image_size: tuple[int, int]) -> tuple[int, int]:

@@ -44,6 +44,28 @@ class Separable:
         x_t = precise_einsum("...kw,...iwc->...ikc", columns[entry], product)
         return base.keep_clean(x, x_t, t)
 
+    def pseudo_inverse(
+        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+    ) -> chex.Array:
+        """Returns A^+ y B^+^T; see `Linear`.
+
+        The singular values of the whole map are the products of those of A and B.
+        """
+        rows, columns = self.operators[0], self.operators[-1]
+        image_size = (rows.shape[-1], columns.shape[-1])
+        y, t = base.check_call(y, t, self.num_steps, image_size)
+        entry = jnp.maximum(t, 1) - 1
+        U, of_rows, V = jnp.linalg.svd(rows[entry])
+        P, of_columns, Q = jnp.linalg.svd(columns[entry])
+        image = y.astype(jnp.float32)
+        modes = precise_einsum("...ij,...iwc->...jwc", U, image)
+        modes = precise_einsum("...wk,...jwc->...jkc", P, modes)
+        singular_values = of_rows[..., :, None] * of_columns[..., None, :]
+        modes = base.divide(modes, singular_values.reshape(-1, *image_size, 1), cutoff)
+        x = precise_einsum("...ji,...jkc->...ikc", V, modes)
+        x = precise_einsum("...kw,...ikc->...iwc", Q, x)
+        return base.keep_clean(image, x, t)
+
 
 def precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
     """An einsum without bfloat16 or TF32 products.

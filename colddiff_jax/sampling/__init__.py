@@ -22,7 +22,7 @@ Reference:
 """
 
 from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
-from colddiff_jax.sampling.consistency import data_consistency
+from colddiff_jax.sampling.consistency import data_consistency, project_onto_data
 from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.timesteps import (
@@ -30,6 +30,7 @@ from colddiff_jax.sampling.timesteps import (
     equal_change,
     equal_log_severity,
     equal_stride,
+    measured_severity,
 )
 from colddiff_jax.sampling.walk import SampleResult, WalkOptions
 
@@ -41,6 +42,8 @@ __all__ = [
     "equal_change",
     "equal_log_severity",
     "equal_stride",
+    "measured_severity",
+    "project_onto_data",
     "restore_direct",
     "sample_ab2",
     "sample_alg1",

@@ -82,7 +82,29 @@ def equal_log_severity(
     return _equally_spaced(np.concatenate([[below], logs]), num_calls)
 
 
-def equal_change(degrade: Degradation, x: chex.Array, *, num_calls: int) -> np.ndarray:
+def measured_severity(degrade: Degradation, x: chex.Array) -> np.ndarray:
+    """Measures how far every step takes images from the clean ones.
+
+        severity_t = max_{i <= t} rms(D(x, i) - x)
+
+    Args:
+        degrade: D, bound if it is random.
+        x: clean images, float [B, H, W, C] in [-1, 1]; some dozens are enough.
+
+    Returns:
+        float64 [T], never shrinking, in the unit of the images.
+
+    Example:
+        >>> severity = measured_severity(degrade, photos)
+        >>> steps = equal_log_severity(severity, num_calls=10)
+    """
+    distances, _ = jax.jit(_measure)(degrade, check_images(x))
+    return np.maximum.accumulate(np.asarray(distances, np.float64))
+
+
+def equal_change(
+    degrade: Degradation, x: chex.Array, *, num_calls: int, start: int | None = None
+) -> np.ndarray:
     """Chooses steps between which the degraded images change by the same amount.
 
         c_t = sum_{i <= t} rms(D(x, i) - D(x, i - 1))
@@ -92,13 +114,14 @@ def equal_change(degrade: Degradation, x: chex.Array, *, num_calls: int) -> np.n
     Args:
         degrade: D, bound if it is random.
         x: clean images, float [B, H, W, C] in [-1, 1]; some dozens are enough.
-        num_calls: N, of the network, in 1..T.
+        num_calls: N, of the network, in 1..start.
+        start: the step to begin with; T by default.
 
     Returns:
-        int32 [N + 1], from T down to 0.
+        int32 [N + 1], from the start down to 0.
 
     Raises:
-        ValueError: num_calls outside 1..T.
+        ValueError: a start outside 1..T, or num_calls outside 1..start.
 
     Example:
         >>> steps = equal_change(blur, photos, num_calls=10)
@@ -108,8 +131,9 @@ def equal_change(degrade: Degradation, x: chex.Array, *, num_calls: int) -> np.n
         The idea of choosing levels by the distance of what lies between them is that of
         Daras et al. (2022), "Soft Diffusion", arXiv:2209.05442.
     """
-    changes = jax.jit(_changes)(degrade, check_images(x))
-    change = np.cumsum(np.concatenate([[0.0], np.asarray(changes, np.float64)]))
+    T = check_timesteps(None, start, degrade.num_steps)[0]
+    _, changes = jax.jit(_measure)(degrade, check_images(x))
+    change = np.cumsum(np.concatenate([[0.0], np.asarray(changes[:T], np.float64)]))
     return _equally_spaced(change, num_calls)
 
 
@@ -175,12 +199,15 @@ def repeat_part(visited: chex.Array | np.ndarray, restart: Restart) -> np.ndarra
     return np.array([*steps[:end], *times * part, *steps[end:]])
 
 
-def _changes(degrade: Degradation, x: chex.Array) -> chex.Array:
-    """rms(D(x, t) - D(x, t - 1)) for t = 1 ... T, float32 [T]."""
+def _measure(degrade: Degradation, x: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """rms(D(x, t) - x) and rms(D(x, t) - D(x, t - 1)) for t = 1 ... T, float32 [T]."""
 
-    def body(before: chex.Array, t: chex.Array) -> tuple[chex.Array, chex.Array]:
+    def rms(difference: chex.Array) -> chex.Array:
+        return jnp.sqrt(jnp.mean(difference.astype(jnp.float32) ** 2))
+
+    def body(before: chex.Array, t: chex.Array) -> tuple[chex.Array, tuple]:
         x_t = degrade(x, t)
-        return x_t, jnp.sqrt(jnp.mean((x_t - before).astype(jnp.float32) ** 2))
+        return x_t, (rms(x_t - x), rms(x_t - before))
 
     steps = jnp.arange(1, degrade.num_steps + 1, dtype=jnp.int32)
     return jax.lax.scan(body, x, steps)[1]

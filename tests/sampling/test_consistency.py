@@ -1,11 +1,122 @@
-"""data_consistency."""
+"""How well a restored image explains what was observed, and the nearest that does."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax.sampling import data_consistency
+from colddiff_jax.sampling import data_consistency, project_onto_data
+
+SIZE, CHANNELS = 6, 2
+
+
+def bound(degrade, batch_size):
+    return degrade.bind(jax.random.key(3), (batch_size, SIZE, SIZE, CHANNELS))
+
+
+LINEAR = {
+    "circular blur": cd.gaussian_blur(SIZE, 3 * [0.6], kernel_size=3),
+    "reflected blur": cd.gaussian_blur(
+        SIZE, 3 * [1.0], kernel_size=5, padding="reflect"
+    ),
+    "diffusion of heat": cd.heat_blur(SIZE, [0.3, 0.6, 1.0]),
+    "bicubic pixelation": cd.pixelate(SIZE, [5, 4, 3]),
+    "pixelation by area": cd.pixelate(SIZE, [6, 3, 1], method="area"),
+    "pixelation of rows first": cd.pixelate(SIZE, [(3, 6), (2, 6), (2, 3)]),
+    "mask": cd.gaussian_mask(SIZE, 3 * [1.0]),
+    "random mask": cd.gaussian_mask(SIZE, 3 * [1.0], center="random"),
+    "binary mask": cd.rank_mask(cd.spiral_ranks(SIZE), [5, 10, 20]),
+    "coloured mask": cd.rank_mask(
+        cd.spiral_ranks(SIZE), [5, 10, 20], color_range=(-0.5, 0.5)
+    ),
+    "partial fading": cd.fade([0.9, 0.5, 0.2]),
+    "total fading": cd.fade([0.9, 0.5, 0.0]),
+    "partial loss of colour": cd.desaturate([0.9, 0.5, 0.2]),
+    "total loss of colour": cd.desaturate([0.9, 0.5, 0.0]),
+    "noise": cd.gaussian_noise([0.9, 0.5, 0.2]),
+    "a colour": cd.fade_to_color(SIZE, 3 * [1.0], reverse=False),
+}
+
+
+@pytest.fixture
+def pair():
+    """Clean images, and others to be mended."""
+    rng = np.random.default_rng(0)
+    shape = (2, SIZE, SIZE, CHANNELS)
+    return [jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32) for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("t", [1, 3])
+def test_the_projection_explains_the_observation_exactly(name, t, pair):
+    clean, wrong = pair
+    degrade = bound(LINEAR[name], 2)
+    x_t = degrade(clean, t)
+    assert data_consistency(wrong, degrade, x_t, t=t).min() > 0.01 or "total" in name
+    found = project_onto_data(wrong, degrade, x_t, t=t, cutoff=1e-3)
+    # A singular value below the cutoff leaves at most itself times a difference of 2.
+    assert data_consistency(found, degrade, x_t, t=t).max() < 2e-3
+    again = project_onto_data(found, degrade, x_t, t=t, cutoff=1e-3)
+    np.testing.assert_allclose(again, found, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_the_projection_is_the_nearest_image_by_the_pseudo_inverse(name, pair):
+    clean, wrong = (x[:1] for x in pair)
+    degrade = bound(LINEAR[name], 1)
+    cutoff = 0.03
+    flat = jax.jacobian(lambda x: degrade(x.reshape(clean.shape), 3).ravel())(
+        wrong.ravel()
+    )
+    matrix = np.asarray(flat, np.float64)
+    U, values, V = np.linalg.svd(matrix)
+    inverted = np.where(values > cutoff, 1 / np.maximum(values, cutoff), 0.0)
+    inverse = V.T @ np.diag(inverted) @ U.T
+    x_T = degrade(clean, 3)
+    rest = np.asarray(x_T - degrade(wrong, 3), np.float64).ravel()
+    expected = wrong.ravel() + inverse @ rest
+    found = project_onto_data(wrong, degrade, x_T, cutoff=cutoff)
+    np.testing.assert_allclose(found.ravel(), expected, atol=2e-4)
+
+
+def test_the_projection_works_under_jit_with_a_step_per_image(pair):
+    clean, wrong = pair
+    for name in ("reflected blur", "random mask", "partial loss of colour"):
+        degrade = bound(LINEAR[name], 2)
+        t = jnp.array([0, 2])
+        x_t = degrade(clean, t)
+
+        @jax.jit
+        def run(x, degrade, x_t, t):
+            return project_onto_data(x, degrade, x_t, t=t)
+
+        found = run(wrong, degrade, x_t, t)
+        np.testing.assert_allclose(found[0], clean[0], atol=1e-6)
+        alone = project_onto_data(wrong, degrade, degrade(clean, 2), t=2)
+        np.testing.assert_allclose(found[1], alone[1], atol=2e-5)
+
+
+def test_errors_of_the_observation_grow_by_no_more_than_the_cutoff_allows(pair):
+    clean, wrong = pair
+    blur = LINEAR["circular blur"]
+    noise = 1e-2 * jax.random.normal(jax.random.key(0), clean.shape)
+    x_T = blur(clean, 3)
+    for cutoff in (1e-3, 0.1):
+        change = project_onto_data(
+            wrong, blur, x_T + noise, cutoff=cutoff
+        ) - project_onto_data(wrong, blur, x_T, cutoff=cutoff)
+        assert jnp.linalg.norm(change) <= jnp.linalg.norm(noise) / cutoff
+
+
+def test_a_degradation_without_a_projection_is_named(photos):
+    snow = cd.snow(32, 3).bind(jax.random.key(0), photos.shape)
+    with pytest.raises(TypeError, match=r"needs a degradation with .* got Snow"):
+        project_onto_data(photos, snow, photos)
+    with pytest.raises(ValueError, match="cutoff must be 0 or positive, got -1"):
+        project_onto_data(photos, cd.fade([0.5]), photos, cutoff=-1)
+    with pytest.raises(ValueError, match="x_0 and x_T must have one shape"):
+        project_onto_data(photos, cd.fade([0.5]), photos[:2])
 
 
 def test_it_is_the_rms_of_what_was_observed_and_is_not_explained(photos):

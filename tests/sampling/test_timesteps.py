@@ -8,7 +8,12 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax import schedules
-from colddiff_jax.sampling import equal_change, equal_log_severity, equal_stride
+from colddiff_jax.sampling import (
+    equal_change,
+    equal_log_severity,
+    equal_stride,
+    measured_severity,
+)
 
 
 @hypothesis.settings(deadline=None, max_examples=100, derandomize=True)
@@ -58,6 +63,26 @@ def test_changes_are_equal(photos):
     few = equal_change(cd.gaussian_blur(32, 40 * [1.0], kernel_size=5), photos,
                        num_calls=4)  # fmt: skip
     assert few[1] < 20  # A blur changes images most at first.
+
+
+def test_changes_are_equal_from_a_start_on(photos):
+    keep = np.cos(np.linspace(0, np.pi / 2, 101))[1:]
+    steps = equal_change(cd.fade(keep), photos, num_calls=3, start=60)
+    share = np.concatenate([[1.0], keep])[steps]
+    assert steps[0] == 60
+    np.testing.assert_allclose(np.diff(share), (1 - keep[59]) / 3, atol=0.02)
+    with pytest.raises(ValueError, match=r"start must lie in 1\.\.100, got 101"):
+        equal_change(cd.fade(keep), photos, num_calls=3, start=101)
+
+
+def test_severity_is_the_distance_from_the_clean_images(photos):
+    keep = np.linspace(1, 0, 11)[1:]
+    found = measured_severity(cd.fade(keep), photos)
+    expected = (1 - keep) * np.sqrt(np.mean(photos**2))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    there_and_back = cd.from_function(lambda x, t: x + jnp.sin(1.0 * t), num_steps=3)
+    found = measured_severity(there_and_back, photos)
+    np.testing.assert_allclose(found, np.sin([1, 2, 2]), rtol=1e-5)
 
 
 def test_the_samplers_take_them(photos):
