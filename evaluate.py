@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     )
     num_images = _NUM_IMAGES.value or available
     start = time.perf_counter()
-    evaluation = evaluator(run.params, num_images)
+    evaluation = evaluator(run.params, num_images, progress="evaluating")
     seconds = time.perf_counter() - start
     out = _OUT.value or _WORKDIR.value
     os.makedirs(out, exist_ok=True)

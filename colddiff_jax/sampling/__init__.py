@@ -22,6 +22,7 @@ Reference:
 """
 
 from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
+from colddiff_jax.sampling.batches import BatchSampler
 from colddiff_jax.sampling.consistency import data_consistency, project_onto_data
 from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
@@ -35,6 +36,7 @@ from colddiff_jax.sampling.timesteps import (
 from colddiff_jax.sampling.walk import SampleResult, WalkOptions
 
 __all__ = [
+    "BatchSampler",
     "Restart",
     "SampleResult",
     "WalkOptions",

@@ -9,12 +9,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from colddiff_jax import images, metrics, sampling
+from colddiff_jax import images, metrics, parallel, sampling
 from colddiff_jax.data import Images, Preprocessing, load_test_images
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.losses import restoration_loss
+from colddiff_jax.sampling.batches import BatchSampler
 from colddiff_jax.sampling.walk import RestoreFn
-from colddiff_jax.training import parallel
 from colddiff_jax.training.step import draw_steps, example_keys, stream
 
 METHODS = ("degraded", "direct", "alg1", "alg2")
@@ -63,30 +63,37 @@ class Evaluator:
         seed: int,
         batch_size: int,
     ):
-        self._num_devices = jax.local_device_count()
         parallel.check_batch_size(
-            "evaluation.batch_size", batch_size, self._num_devices
+            "evaluation.batch_size", batch_size, jax.local_device_count()
         )
         self._test, self._preprocessing = test, preprocessing
         self._degrade = parallel.replicate(degrade)
         self._key = parallel.replicate(stream(seed, "evaluate"))
-        self._batch_size = batch_size
-        score = functools.partial(_score, model)
-        self._score = jax.pmap(score, in_axes=(None, None, None, 0, 0))
+        self._score = BatchSampler(
+            functools.partial(_score, model), batch_size=batch_size
+        )
 
     def __call__(
-        self, params: Any, num_images: int, num_examples: int = 8
+        self,
+        params: Any,
+        num_images: int,
+        num_examples: int = 8,
+        *,
+        progress: str = "",
     ) -> Evaluation:
         """Restores the first `num_images` test images; keeps `num_examples` of them."""
         scores, examples = collections.defaultdict(list), collections.defaultdict(list)
-        for start in range(0, num_images, self._batch_size):
-            stop = min(start + self._batch_size, num_images)
-            found, restored = self._score_batch(params, start, stop)
+        done = 0
+        shared = (params, self._degrade, self._key)
+        for found, restored in self._score.stream(
+            shared, self._load, num_images, progress=progress
+        ):
             for name, values in found.items():
-                scores[name].append(_unshard(values)[: stop - start])
-            if start < num_examples:
+                scores[name].append(values)
+            if done < num_examples:
                 for name, x in restored.items():
-                    examples[name].append(_unshard(x)[: stop - start])
+                    examples[name].append(x)
+            done += len(found["loss"])
         mean = {
             name: float(np.concatenate(values).mean(dtype=np.float64))
             for name, values in scores.items()
@@ -102,20 +109,10 @@ class Evaluator:
             },
         )
 
-    def _score_batch(
-        self, params: Any, start: int, stop: int
-    ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
-        """Scores and restores the images start..stop - 1, padded to a whole batch."""
+    def _load(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images start..stop - 1 and their numbers."""
         batch = load_test_images(self._test, self._preprocessing, start, stop)
-        padding = ((0, self._batch_size - len(batch)), *((0, 0),) * 3)
-        numbers = np.arange(start, start + self._batch_size)
-        return self._score(
-            params,
-            self._degrade,
-            self._key,
-            parallel.shard(np.pad(batch, padding), self._num_devices),
-            parallel.shard(numbers, self._num_devices),
-        )
+        return batch, np.arange(start, stop)
 
 
 def restore(
@@ -130,14 +127,13 @@ def restore(
 
 def _score(
     model: nn.Module,
-    params: Any,
-    degrade: Degradation,
-    key: chex.PRNGKey,
-    batch: chex.Array,
-    numbers: chex.Array,
+    shared: tuple[Any, Degradation, chex.PRNGKey],
+    batch: tuple[chex.Array, chex.Array],
 ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
     """Scores per image, and the images, of a uint8 batch [B, H, W, C] numbered [B]."""
-    x_0 = images.to_float(batch)
+    params, degrade, key = shared
+    pixels, numbers = batch
+    x_0 = images.to_float(pixels)
     t_keys, degrade_keys = (
         example_keys(jax.random.fold_in(key, i), numbers) for i in range(2)
     )
@@ -150,7 +146,3 @@ def _score(
         scores[f"mse_{name}"] = metrics.mean_squared_error(x, x_0)
         scores[f"ssim_{name}"] = metrics.ssim(x, x_0)
     return scores, {"clean": x_0, **restored}
-
-
-def _unshard(x: chex.Array) -> np.ndarray:
-    return np.asarray(x).reshape(-1, *x.shape[2:])

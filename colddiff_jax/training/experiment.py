@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from colddiff_jax import degradations, models, schedules
+from colddiff_jax import degradations, models, parallel, schedules
 from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
-from colddiff_jax.training import parallel
 from colddiff_jax.training.fields import call, call_named, check_fields, choose, only
 from colddiff_jax.training.state import (
     EMA_DECAYS,

@@ -14,10 +14,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from colddiff_jax import checkpoints, figures, writers
+from colddiff_jax import checkpoints, figures, parallel, writers
 from colddiff_jax.data import train_batches
 from colddiff_jax.errors import InputError
-from colddiff_jax.training import parallel
 from colddiff_jax.training.evaluation import Evaluation, Evaluator
 from colddiff_jax.training.experiment import (
     Experiment,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colddiff_jax import InputError
+from colddiff_jax import InputError, parallel
 from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.runs import load_run
-from colddiff_jax.training import parallel, train_and_evaluate
+from colddiff_jax.training import train_and_evaluate
 from configs import digits_blur, mnist_mask
 
 

@@ -8,7 +8,8 @@ import optax
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax.training import parallel, step
+from colddiff_jax import parallel
+from colddiff_jax.training import step
 from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
 from tests.networks import random_parameters, tiny_unet
 

@@ -1,19 +1,21 @@
 """All that knows about devices: the pmapped step and where its arguments live."""
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from colddiff_jax.errors import InputError
-from colddiff_jax.training.step import TrainStep
+
+if TYPE_CHECKING:
+    from colddiff_jax.training.step import TrainStep
 
 _AXIS = "batch"
 
 
-def parallel_train_step(train_step: TrainStep) -> TrainStep:
+def parallel_train_step(train_step: "TrainStep") -> "TrainStep":
     """Runs a training step on all local devices, each on its share of the batch.
 
     The state goes in and comes out without a device axis, the same on every device, and
@@ -51,6 +53,11 @@ def replicated_like(tree: Any) -> Any:
 def shard(batch: np.ndarray, num_devices: int) -> np.ndarray:
     """Splits a batch [B, ...] into shares [num_devices, B / num_devices, ...]."""
     return batch.reshape(num_devices, -1, *batch.shape[1:])
+
+
+def unshard(shares: jax.Array) -> np.ndarray:
+    """Puts the shares of all devices together again, on the host, as [B, ...]."""
+    return np.asarray(shares).reshape(-1, *shares.shape[2:])
 
 
 def check_batch_size(name: str, batch_size: int, num_devices: int) -> None:
