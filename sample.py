@@ -1,7 +1,8 @@
 """Restores test images with a trained run.
 
 python sample.py --workdir=runs/digits_blur
-python sample.py --workdir=runs/digits_blur --algorithm=alg1 --num_images=4
+python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
+python sample.py --workdir=runs/digits_blur --start=10 --num_images=4
 python sample.py --workdir=runs/digits_blur --arrays --trajectory --gif
 
 Writes a grid (clean, degraded, restored) to samples/ in the run folder, or to --out;
@@ -11,6 +12,8 @@ animation of the way from the degraded to the restored image.
 
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,19 +21,62 @@ from absl import flags
 
 from colddiff_jax import figures, images, programs, sampling
 from colddiff_jax.data import load_test_images
+from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
 from colddiff_jax.runs import Run, load_run
-from colddiff_jax.training.step import stream
+from colddiff_jax.training.step import example_keys, stream
 from colddiff_jax.writers import save_npz
+
+_PICTURED = 16  # Images in the pictures.
+_MEASURED = 64  # Images that a spacing is measured on.
+
+SAMPLERS: dict[str, Callable[..., sampling.SampleResult]] = {
+    # One step of Algorithm 1, to 0, is the prediction itself.
+    "direct": sampling.sample_alg1,
+    "alg1": sampling.sample_alg1,
+    "alg2": sampling.sample_alg2,
+    "heun": sampling.sample_heun,
+    "ab2": sampling.sample_ab2,
+    "ddim": sampling.sample_ddim,
+}
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")
 _OUT = flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/samples")
-_ALGORITHM = flags.DEFINE_enum(
-    "algorithm", "alg2", ["direct", "alg1", "alg2"], "how to restore"
+_SAMPLER = flags.DEFINE_enum(
+    "sampler", "alg2", list(SAMPLERS), "how to restore; direct is one prediction"
+)
+_STEPS = flags.DEFINE_integer(
+    "steps",
+    0,
+    "steps of the sampler; 0: every one. Each is one call of the network, with heun "
+    "two but for the last",
+    lower_bound=0,
+)
+_SPACING = flags.DEFINE_enum(
+    "spacing",
+    "stride",
+    ["stride", "log", "change"],
+    "which steps: equal distances, equal ratios of severity, or equal changes of the "
+    "images, the last two measured on test images",
+)
+_ENDPOINT = flags.DEFINE_enum(
+    "endpoint", "fixed", ["fixed", "estimated"], "of a blend with noise or a colour"
+)
+_ETA = flags.DEFINE_float(
+    "eta", 0.0, "with ddim, the share of noise drawn anew", 0.0, 1.0
+)
+_START = flags.DEFINE_integer(
+    "start", 0, "degrade to this step only, and begin there; 0: the last", lower_bound=0
 )
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 _NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 8, "test images to restore", lower_bound=1
+    "num_images",
+    8,
+    f"test images to restore; the pictures show the first {_PICTURED}",
+    lower_bound=1,
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 64, "images restored at once on each device", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "of the random part of the degradation")
 _ARRAYS = flags.DEFINE_bool("arrays", False, "also write the images as npz")
@@ -46,63 +92,157 @@ def main(argv: list[str]) -> None:
         raise InputError(f"unexpected argument {argv[1]!r}; options begin with --")
     if not _WORKDIR.value:
         raise InputError("--workdir is missing; name the run folder of train.py")
-    if _ALGORITHM.value == "direct" and (_TRAJECTORY.value or _GIF.value):
-        raise InputError("--algorithm=direct has no trajectory; use alg1 or alg2")
+    _check_combination()
     run = load_run(_WORKDIR.value, _CHECKPOINT.value)
-    clean, degraded, result = _restore(run)
+    pixels = _load(run)
+    timesteps = _choose_timesteps(run, pixels)
+    clean, degraded, result = _restore(run, pixels, timesteps)
     out = _OUT.value or os.path.join(_WORKDIR.value, "samples")
     os.makedirs(out, exist_ok=True)
-    stem = os.path.join(out, f"{_ALGORITHM.value}_step_{run.step:08d}")
-    rows = {"clean": clean, "degraded": degraded, _ALGORITHM.value: result.x_0}
-    figures.save_png(f"{stem}.png", figures.grid(rows))
+    stem = os.path.join(out, f"{_name()}_step_{run.step:08d}")
+    rows = {"clean": clean, "degraded": degraded, _SAMPLER.value: result.x_0}
+    pictured = {name: x[:_PICTURED] for name, x in rows.items()}
+    figures.save_png(f"{stem}.png", figures.grid(pictured))
     print(f"{stem}.png")
     if _ARRAYS.value:
         save_npz(f"{stem}.npz", **rows)
         print(f"{stem}.npz")
     if result.trajectory is not None:
-        _write_way_back(stem, clean, result.trajectory)
+        way = result.trajectory[:_PICTURED].swapaxes(0, 1)
+        _write_way_back(stem, pictured["clean"], timesteps, way)
 
 
-def _restore(run: Run) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
-    """The clean, degraded and restored test images, float [N, H, W, C]."""
-    experiment = run.experiment
-    available = len(experiment.splits.test)
+def _check_combination() -> None:
+    """Raises InputError for flags that say nothing together."""
+    if _SAMPLER.value == "direct":
+        for flag in (_STEPS, _TRAJECTORY, _GIF):
+            if flag.value:
+                raise InputError(
+                    "--sampler=direct is one prediction, with no steps and no "
+                    f"trajectory; leave --{flag.name} out or choose another sampler"
+                )
+    if _SPACING.present and not _STEPS.value:
+        raise InputError("--spacing chooses among steps; say how many with --steps")
+    if _ETA.present and _SAMPLER.value != "ddim":
+        raise InputError("--eta belongs to --sampler=ddim")
+
+
+def _load(run: Run) -> np.ndarray:
+    """The test images, uint8 [N, H, W, C]."""
+    available = len(run.experiment.splits.test)
     if _NUM_IMAGES.value > available:
         raise InputError(
             f"--num_images must be at most {available}, got {_NUM_IMAGES.value}"
         )
-    samplers = {
-        "direct": sampling.restore_direct,
-        "alg1": functools.partial(
-            sampling.sample_alg1, return_trajectory=_TRAJECTORY.value or _GIF.value
-        ),
-        "alg2": functools.partial(
-            sampling.sample_alg2, return_trajectory=_TRAJECTORY.value or _GIF.value
-        ),
-    }
-    batch = load_test_images(
-        experiment.splits.test, experiment.preprocessing, 0, _NUM_IMAGES.value
+    return load_test_images(
+        run.experiment.splits.test, run.experiment.preprocessing, 0, _NUM_IMAGES.value
     )
-    x_0 = images.to_float(batch)
-    degrade = experiment.degrade.bind(stream(_SEED.value, "sample"), x_0.shape)
-    x_T = degrade(x_0, degrade.num_steps)
-    restore_fn = jax.tree_util.Partial(experiment.model.apply, {"params": run.params})
-    result = jax.jit(samplers[_ALGORITHM.value])(restore_fn, degrade, x_T)
-    return np.asarray(x_0), np.asarray(x_T), jax.device_get(result)
 
 
-def _write_way_back(stem: str, clean: np.ndarray, trajectory: np.ndarray) -> None:
-    """A strip of about ten moments, and an animation of all of them."""
+def _choose_timesteps(run: Run, pixels: np.ndarray) -> np.ndarray:
+    """The steps to visit, from the start down to 0."""
+    degrade = run.experiment.degrade
+    start = _START.value or degrade.num_steps
+    if start > degrade.num_steps:
+        raise InputError(
+            f"--start must lie in 1..{degrade.num_steps}, the steps of this run's "
+            f"degradation, got {start}"
+        )
+    # The one step of the direct prediction goes to 0.
+    num_calls = 1 if _SAMPLER.value == "direct" else _STEPS.value or start
+    if num_calls > start:
+        raise InputError(f"--steps must be at most {start}, got {num_calls}")
+    if _SPACING.value == "stride":
+        return sampling.equal_stride(start, num_calls=num_calls)
+    x_0 = images.to_float(pixels[:_MEASURED])
+    degrade = degrade.bind(stream(_SEED.value, "spacing"), x_0.shape)
+    if _SPACING.value == "change":
+        return sampling.equal_change(degrade, x_0, num_calls=num_calls, start=start)
+    severities = sampling.measured_severity(degrade, x_0)[:start]
+    try:
+        return sampling.equal_log_severity(severities, num_calls=num_calls)
+    except ValueError as error:  # A first step that changes nothing.
+        raise InputError(f"--spacing=log: {error}; take stride or change") from error
+
+
+def _restore(
+    run: Run, pixels: np.ndarray, timesteps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
+    """The clean, degraded and restored images; the trajectory as [B, N, H, W, C]."""
+    model, degrade = run.experiment.model, run.experiment.degrade
+    needs_endpoint = _ENDPOINT.value == "estimated" or _SAMPLER.value == "ddim"
+    if needs_endpoint and not isinstance(degrade, Blend):
+        raise InputError(
+            "--endpoint=estimated and --sampler=ddim need a run that was trained on a "
+            f"blend, such as gaussian_noise; this one's degradation is a "
+            f"{type(degrade).__name__}"
+        )
+    options: dict[str, Any] = {
+        "timesteps": timesteps,
+        "endpoint": _ENDPOINT.value,
+        "check_finite": True,
+        "return_trajectory": _TRAJECTORY.value or _GIF.value,
+    }
+
+    def sample(shared: tuple, batch: tuple) -> tuple:
+        params, degrade, key = shared
+        pixels, numbers = batch
+        x_0 = images.to_float(pixels)
+        degrade_keys, noise_keys = (
+            example_keys(jax.random.fold_in(key, i), numbers) for i in range(2)
+        )
+        degrade = degrade.bind(degrade_keys, x_0.shape)
+        x_T = degrade(x_0, int(timesteps[0]))
+        restore_fn = functools.partial(model.apply, {"params": params})
+        sampler = SAMPLERS[_SAMPLER.value]
+        if _SAMPLER.value == "ddim":
+            sampler = functools.partial(sampler, noise_keys, eta=_ETA.value)
+        result = sampler(restore_fn, degrade, x_T, **options)
+        if result.trajectory is not None:
+            result = result._replace(trajectory=result.trajectory.swapaxes(0, 1))
+        return x_0, x_T, result
+
+    devices = jax.local_device_count()
+    per_device = min(_BATCH_SIZE.value, -(-len(pixels) // devices))
+    run_batches = sampling.BatchSampler(sample, batch_size=per_device * devices)
+    shared = (run.params, degrade, stream(_SEED.value, "sample"))
+    numbered = (pixels, np.arange(len(pixels)))
+    clean, degraded, result = run_batches(shared, numbered, progress="restoring")
+    try:
+        result.raise_if_not_finite()
+    except FloatingPointError as error:
+        raise InputError(f"checkpoint {run.step}: {error}") from error
+    return clean, degraded, result
+
+
+def _name() -> str:
+    """What the files are called: the sampler and what was asked of it."""
+    parts = [_SAMPLER.value]
+    if _STEPS.value:
+        parts.append(f"{_STEPS.value}_by_{_SPACING.value}")
+    if _ENDPOINT.value != "fixed":
+        parts.append(_ENDPOINT.value)
+    if _ETA.value:
+        parts.append(f"eta_{_ETA.value:g}")
+    if _START.value:
+        parts.append(f"from_{_START.value}")
+    return "_".join(parts)
+
+
+def _write_way_back(
+    stem: str, clean: np.ndarray, timesteps: np.ndarray, way: np.ndarray
+) -> None:
+    """A strip of about ten moments of the way [N, B, H, W, C], and an animation."""
     if _TRAJECTORY.value:
-        last = len(trajectory) - 1
+        last = len(way) - 1
         moments = np.unique(np.linspace(0, last, min(10, last + 1)).round().astype(int))
-        rows = {f"t = {last - i}": trajectory[i] for i in moments}
+        rows = {f"t = {timesteps[i]}": way[i] for i in moments}
         figures.save_png(
             f"{stem}_trajectory.png", figures.grid(rows | {"clean": clean})
         )
         print(f"{stem}_trajectory.png")
     if _GIF.value:
-        frames = [figures.grid({"": x_t, " ": clean}) for x_t in trajectory]
+        frames = [figures.grid({"": x_t, " ": clean}) for x_t in way]
         figures.save_gif(f"{stem}.gif", frames)
         print(f"{stem}.gif")
 

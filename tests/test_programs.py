@@ -59,7 +59,7 @@ def test_train_defaults_to_a_run_folder_of_its_name_and_resumes(folder):
 def test_sample_writes_a_grid_arrays_a_strip_and_an_animation(folder):
     workdir = "--workdir=runs/digits_blur-smoke"
     done = run(
-        f"sample.py {workdir} --algorithm=alg1 --num_images=3 --out=out --arrays "
+        f"sample.py {workdir} --sampler=alg1 --num_images=3 --out=out --arrays "
         "--trajectory --gif",
         folder,
     )
@@ -77,9 +77,28 @@ def test_sample_writes_a_grid_arrays_a_strip_and_an_animation(folder):
         )
     with Image.open(folder / written[3]) as gif:
         assert gif.n_frames == 21
-    done = run(f"sample.py {workdir} --algorithm=direct", folder)
+    done = run(f"sample.py {workdir} --sampler=direct", folder)
     assert done.returncode == 0, done.stderr
     assert (folder / done.stdout.strip()).is_file()
+
+
+def test_sample_restores_the_same_in_batches_on_several_devices(folder):
+    command = f"{SAMPLE} --sampler=heun --steps=3 --spacing=change --start=12"
+    command += " --num_images=10 --arrays"
+    arrays = []
+    for devices, options in ((1, "--out=one"), (4, "--batch_size=2 --out=four")):
+        done = run(f"{command} {options}", folder, devices)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # No progress bar in a file.
+        path = done.stdout.split()[1]
+        assert pathlib.Path(path).name.startswith("heun_3_by_change_from_12_step_")
+        arrays.append(dict(np.load(folder / path)))
+    one, four = arrays
+    assert one["heun"].shape == (10, 16, 16, 1)
+    for name in one:
+        np.testing.assert_allclose(one[name], four[name], atol=1e-5)
+    done = run(f"{SAMPLE} --steps=3 --spacing=log --trajectory --out=log", folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_evaluate_writes_its_scores_and_the_same_twice(folder):
@@ -130,8 +149,16 @@ BAD = {
     f"{SAMPLE} --num_images=298": "at most 297, got 298",
     f"{SAMPLE} --checkpoint=5": "no checkpoint of step 5",
     f"{SAMPLE} --checkpoint=new": "latest, best or the",
-    f"{SAMPLE} --algorithm=alg3": "value should be one of",
-    f"{SAMPLE} --algorithm=direct --gif": "no trajectory",
+    f"{SAMPLE} --sampler=alg3": "value should be one of",
+    f"{SAMPLE} --sampler=direct --gif": "no trajectory; leave --gif out",
+    f"{SAMPLE} --sampler=direct --steps=2": "with no steps and no trajectory",
+    f"{SAMPLE} --sampler=ddim": "need a run that was trained on a blend",
+    f"{SAMPLE} --endpoint=estimated": "degradation is a Separable",
+    f"{SAMPLE} --steps=21": "--steps must be at most 20, got 21",
+    f"{SAMPLE} --start=21": "--start must lie in 1..20",
+    f"{SAMPLE} --start=5 --steps=6": "--steps must be at most 5, got 6",
+    f"{SAMPLE} --spacing=log": "say how many with --steps",
+    f"{SAMPLE} --eta=0.5": "--eta belongs to --sampler=ddim",
     "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
 }
 

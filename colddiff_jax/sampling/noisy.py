@@ -8,7 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.degradations.base import Degradation, check_schedule
+from colddiff_jax.degradations.base import (
+    Degradation,
+    check_images,
+    check_schedule,
+    example_keys,
+)
 from colddiff_jax.degradations.blend import Blend
 from colddiff_jax.sampling.walk import (
     Place,
@@ -41,7 +46,8 @@ def sample_ddim(
     that x_high has the noise of its step.
 
     Args:
-        key: for e; the result is a pure function of it.
+        key: for e, one for the batch or one per example, [B]; the result is a pure
+            function of it.
         restore_fn: R, as in `sample_alg2`.
         degrade: a blend with noise, a_t and b_t; its own endpoint is not used.
         x_T: degraded images, float [B, H, W, C].
@@ -70,6 +76,7 @@ def sample_ddim(
         )
     if not isinstance(eta, jax.core.Tracer) and not 0 <= eta <= 1:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
+    keys = example_keys(key, len(check_images(x_T)))
 
     def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
         _, x_t, x0_hat, t, s, number = place
@@ -77,7 +84,7 @@ def sample_ddim(
         a_t, a_s = degrade.image_weights[t], degrade.image_weights[s]
         b_t = degrade.endpoint_weights[t]
         rho = jnp.minimum(eta * jnp.sqrt(1 - (a_t / a_s) ** 2) / b_t, 1.0)
-        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        fresh = _normal(keys, number, x_t)
         z = jnp.sqrt(1 - rho**2) * z_hat + rho * fresh
         return degrade.with_endpoint(z)(x0_hat, s), memory
 
@@ -86,7 +93,7 @@ def sample_ddim(
         scale = degrade.image_weights[s] / degrade.image_weights[t]
         b_t, b_s = degrade.endpoint_weights[t], degrade.endpoint_weights[s]
         std = jnp.sqrt(jnp.maximum(b_s**2 - (scale * b_t) ** 2, 0.0))
-        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        fresh = _normal(keys, number, x_t)
         return scale * x_t + std * fresh
 
     return walk(step, restore_fn, degrade, x_T, (), rise, **options)
@@ -112,7 +119,8 @@ def sample_momentum(
     with noise of exactly sigma_s.
 
     Args:
-        key: for e; the result is a pure function of it.
+        key: for e, one for the batch or one per example, [B]; the result is a pure
+            function of it.
         restore_fn: R, as in `sample_alg2`.
         degrade: D, without the noise.
         x_T: degraded and noisy images.
@@ -147,19 +155,29 @@ def sample_momentum(
             f"{len(noise_stds)}"
         )
     stds = jnp.concatenate([jnp.zeros(1), jnp.asarray(noise_stds, jnp.float32)])
+    keys = example_keys(key, len(check_images(x_T)))
 
     def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
         D, x_t, x0_hat, t, s, number = place
         known = D(x0_hat, t)
         share = 1 - (stds[s] / jnp.where(stds[t] > 0, stds[t], 1.0)) ** 2
         share = jnp.where(stds[t] > 0, share, 0.0)  # Without noise: Algorithm 2.
-        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        fresh = _normal(keys, number, x_t)
         x_s = x_t - known + D(x0_hat, s) + share * (known - x_t)
         return x_s + stds[s] * jnp.sqrt(share) * fresh, memory
 
     def rise(place: Place) -> chex.Array:
         D, x_t, x0_hat, _, s, number = place
-        fresh = jax.random.normal(jax.random.fold_in(key, number), x_t.shape)
+        fresh = _normal(keys, number, x_t)
         return D(x0_hat, s) + stds[s] * fresh
 
     return walk(step, restore_fn, degrade, x_T, (), rise, **options)
+
+
+def _normal(keys: chex.PRNGKey, number: chex.Array, x: chex.Array) -> chex.Array:
+    """N(0, 1) like x [B, ...], from the keys [B] of the images, anew at every step."""
+
+    def draw(key: chex.PRNGKey) -> chex.Array:
+        return jax.random.normal(jax.random.fold_in(key, number), x.shape[1:])
+
+    return jax.vmap(draw)(keys)

@@ -152,3 +152,11 @@ def test_bad_arguments_are_named(noise, photos):
     ):
         with pytest.raises(ValueError, match=message):
             sample_momentum(jax.random.key(0), restorer, blur, photos, noise_stds=stds)
+
+
+def test_the_noise_of_an_image_depends_on_its_own_key_alone(noise, photos):
+    keys = jax.random.split(jax.random.key(3), 4)
+    whole = sample_ddim(keys, restorer, noise, photos, eta=1.0).x_0
+    with jax.debug_key_reuse(False):
+        part = sample_ddim(keys[2:], restorer, noise, photos[2:], eta=1.0).x_0
+    np.testing.assert_allclose(part, whole[2:], atol=1e-5)
