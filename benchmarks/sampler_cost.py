@@ -1,10 +1,14 @@
-"""A trajectory of T steps costs little more than T network calls.
+"""A trajectory costs little more than its calls of the network.
 
     python benchmarks/sampler_cost.py
 
-Algorithms 1 and 2 with a U-Net, 32 x 32 x 3 images, T = 50 and blur or random masks:
-the whole compiled trajectory against T times one compiled call of the network.
+Every sampler with a small U-Net, on images of 32 x 32 and 128 x 128 pixels, with blur,
+random masks and pixelation, or noise: the whole compiled trajectory, degradations
+included, against as many compiled calls of the network alone.
 """
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,51 +16,88 @@ import numpy as np
 import timing
 
 import colddiff_jax as cd
+from colddiff_jax.sampling import Restart
 
-T, BATCH, SIZE = 50, 16, 32
+T = 20
+BATCHES = {32: 16, 128: 2}
+RESTART = Restart(low=5, high=15)
 
 
-def main() -> None:
-    x = np.random.default_rng(0).uniform(-1, 1, (BATCH, SIZE, SIZE, 3))
+def samplers() -> dict[str, tuple[Callable, int]]:
+    """Name to the sampler and its number of network calls."""
+    momentum = functools.partial(
+        cd.sample_momentum, jax.random.key(0), noise_stds=np.linspace(0.01, 0.1, T)
+    )
+    restart = functools.partial(cd.sample_alg2, restart=RESTART)
+    return {
+        "alg1": (cd.sample_alg1, T),
+        "alg2": (cd.sample_alg2, T),
+        "heun": (cd.sample_heun, 2 * T - 1),
+        "ab2": (cd.sample_ab2, T),
+        "momentum": (momentum, T),
+        "alg2 with a restart": (restart, T + RESTART.high - RESTART.low + 1),
+    }
+
+
+def degradations(size: int, shape: tuple[int, ...]) -> dict[str, cd.Degradation]:
+    stds = cd.schedules.linear(T, start=0.35, increment=0.05)
+    masks = cd.schedules.linear(T, start=1.1, increment=0.1)
+    sizes = np.linspace(size - 1, size // 8, T).round().astype(int)
+    random_mask = cd.gaussian_mask(size, masks, center="random")
+    return {
+        "gaussian_blur": cd.gaussian_blur(
+            size, stds, kernel_size=11, padding="reflect"
+        ),
+        "gaussian_mask": random_mask.bind(jax.random.key(1), shape),
+        "pixelate": cd.pixelate(size, sizes),
+    }
+
+
+def measure(size: int) -> dict[str, object]:
+    """Seconds of every sampler over those of its network calls."""
+    x = np.random.default_rng(0).uniform(-1, 1, (BATCHES[size], size, size, 3))
     x = jnp.asarray(x, jnp.float32)
     model = cd.UNet(
         base_channels=32, channel_multipliers=(1, 2), num_blocks=1, num_groups=8
     )
-    t = jnp.full((BATCH,), T, jnp.int32)
+    t = jnp.full(len(x), T, jnp.int32)
     fast = {"xla_backend_optimization_level": 0}
     variables = jax.jit(model.init, compiler_options=fast)(jax.random.key(0), x, t)
     restore_fn = jax.tree_util.Partial(model.apply, variables)
     network = jax.jit(lambda restore_fn, x, t: restore_fn(x, t))
-    stds = cd.schedules.linear(T, start=0.35, increment=0.01)
-    masks = cd.schedules.linear(T, start=1.1, increment=0.1)
-    degradations = {
-        "gaussian_blur": cd.gaussian_blur(
-            SIZE, stds, kernel_size=11, padding="reflect"
-        ),
-        "gaussian_mask": cd.gaussian_mask(SIZE, masks, center="random").bind(
-            jax.random.key(1), x.shape
-        ),
-    }
-    results = {}
-    for name, degrade in degradations.items():
+    noise = cd.gaussian_noise(cd.schedules.cosine(T)).bind(jax.random.key(2), x.shape)
+    ddim = functools.partial(cd.sample_ddim, jax.random.key(3), eta=0.5)
+    jobs = {
+        (name, kind): (sampler, calls, degrade)
+        for name, degrade in degradations(size, x.shape).items()
+        for kind, (sampler, calls) in samplers().items()
+    } | {("gaussian_noise", "ddim"): (ddim, T, noise)}
+    ratios: dict[str, dict[str, float]] = {}
+    for (name, kind), (sampler, calls, degrade) in jobs.items():
+        run = jax.jit(sampler)
         seconds = timing.compare(
             {
-                "network": lambda: network(restore_fn, x, t),
-                "alg1": lambda: jax.jit(cd.sample_alg1)(restore_fn, degrade, x).x_0,  # noqa: B023
-                "alg2": lambda: jax.jit(cd.sample_alg2)(restore_fn, degrade, x).x_0,  # noqa: B023
+                "network": functools.partial(_repeat, network, restore_fn, x, t),
+                "sampler": functools.partial(run, restore_fn, degrade, x),
             },
-            rounds=7,
+            rounds=5,
         )
-        results[name] = {
-            "one network call, milliseconds": round(1e3 * seconds["network"], 2),
-            **{
-                f"{algorithm} over T network calls": round(
-                    seconds[algorithm] / (T * seconds["network"]), 3
-                )
-                for algorithm in ("alg1", "alg2")
-            },
-        }
-    timing.write("sampler_cost", {"batch": [BATCH, SIZE, SIZE, 3], "T": T, **results})
+        ratio = seconds["sampler"] / (calls * seconds["network"] / T)
+        ratios.setdefault(name, {})[kind] = round(ratio, 3)
+    return {"batch": list(x.shape), "over as many network calls": ratios}
+
+
+def _repeat(
+    network: Callable, restore_fn: Callable, x: jax.Array, t: jax.Array
+) -> jax.Array:
+    """T calls of the network, each on what the one before returned."""
+    for _ in range(T):
+        x = network(restore_fn, x, t)
+    return x
+
+
+def main() -> None:
+    timing.write("sampler_cost", {"T": T, **{str(s): measure(s) for s in BATCHES}})
 
 
 if __name__ == "__main__":

@@ -35,17 +35,19 @@ def compare(
 
 def write(name: str, results: dict[str, Any]) -> None:
     """Writes results/NAME.json and prints it."""
+    program = pathlib.Path(sys.argv[0]).name
     device = jax.devices()[0]
     machine = f"{os.cpu_count()} CPU cores ({platform.machine()})"
     if device.platform != "cpu":
         machine = f"{jax.device_count()} x {device.device_kind}"
     record = {
-        "command": f"python benchmarks/{pathlib.Path(sys.argv[0]).name}",
+        "command": " ".join(["python", f"benchmarks/{program}", *sys.argv[1:]]),
         "machine": machine,
         "jax": jax.__version__,
         **results,
     }
-    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2) + "\n"
-    (RESULTS / f"{name}.json").write_text(text)
+    path.write_text(text)
     print(text)

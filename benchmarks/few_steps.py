@@ -1,0 +1,212 @@
+"""How good each sampler is after 1, 2, 5, 10, 20 and all calls of the network.
+
+    python benchmarks/few_steps.py runs/mnist_blur-cpu runs/mnist_mask-cpu
+    python benchmarks/few_steps.py --num_images=1000 runs/cifar_blur-cpu
+    python benchmarks/few_steps.py --draw     only the picture, from earlier results
+
+Every run folder gets benchmarks/results/few_steps/NAME.json: RMSE and SSIM of the first
+test images, and how far D(x_0, T) is from what was observed. All results there together
+make docs/images/few_steps.png (needs matplotlib: the extra `benchmarks`).
+"""
+
+import collections
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+import timing
+from absl import flags
+
+from colddiff_jax import images, metrics, programs, sampling
+from colddiff_jax.data import load_test_images
+from colddiff_jax.runs import Run, load_run
+from colddiff_jax.training.step import example_keys, stream
+
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)
+_DRAW = flags.DEFINE_bool("draw", False, "only draw the committed results")
+
+CALLS = (1, 2, 5, 10, 20)
+RESULTS = timing.RESULTS / "few_steps"
+PICTURE = pathlib.Path(__file__).parent.parent / "docs" / "images" / "few_steps.png"
+NOISE = 0.01  # Of the momentum sampler at t = T.
+
+Spacing = Callable[[int], np.ndarray]
+
+
+def variants(
+    T: int, spacings: dict[str, Spacing], num_calls: int
+) -> Iterator[tuple[str, Callable, dict]]:
+    """Names, samplers and options that make at most that many network calls."""
+    stride = spacings["stride"]
+    alg2 = sampling.sample_alg2
+    yield "alg1", sampling.sample_alg1, {"timesteps": stride(num_calls)}
+    yield "ab2", sampling.sample_ab2, {"timesteps": stride(num_calls)}
+    for name, spacing in spacings.items():
+        if name == "stride" or num_calls < T:  # All steps leave nothing to choose.
+            suffix = "" if name == "stride" else f", {name}"
+            yield f"alg2{suffix}", alg2, {"timesteps": spacing(num_calls)}
+            if name != "log" and num_calls != 2:
+                # N steps of Heun's method are 2 N - 1 calls; all steps are all steps.
+                num_steps = T if num_calls == T else (num_calls + 1) // 2
+                yield (
+                    f"heun{suffix}",
+                    sampling.sample_heun,
+                    {"timesteps": spacing(num_steps)},
+                )
+    if num_calls < T:
+        timesteps = spacings["change"](num_calls)
+        yield "ab2, change", sampling.sample_ab2, {"timesteps": timesteps}
+    yield (
+        "alg2, direct last step",
+        alg2,
+        {"timesteps": stride(num_calls), "last_step": "direct"},
+    )
+    yield (
+        "momentum",
+        functools.partial(
+            sampling.sample_momentum, noise_stds=np.linspace(NOISE / T, NOISE, T)
+        ),
+        {"timesteps": stride(num_calls)},
+    )
+    if num_calls >= 5:
+        # About a third of the calls walk the middle of the way a second time.
+        again = (num_calls - 1) // 3
+        steps = stride(num_calls - again - 1)
+        first = (len(steps) - 1 - again) // 2
+        restart = sampling.Restart(
+            low=int(steps[first + again]), high=int(steps[first])
+        )
+        yield "restart", alg2, {"timesteps": steps, "restart": restart}
+
+
+def network_calls(sampler: Callable, options: dict) -> int:
+    """How many calls of the network a sampler makes with these options."""
+    steps = options["timesteps"].tolist()
+    calls = len(steps) - 1
+    if sampler is sampling.sample_heun:
+        calls = 2 * calls - 1
+    if "restart" in options:
+        restart = options["restart"]
+        calls += steps.index(restart.low) - steps.index(restart.high) + 1
+    return calls
+
+
+def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dict:
+    """RMSE, SSIM and consistency of one sampler over all images."""
+    experiment = run.experiment
+    noisy = isinstance(sampler, functools.partial)
+
+    def sample(shared: tuple, batch: tuple) -> dict[str, jax.Array]:
+        params, degrade, key = shared
+        pixels, numbers = batch
+        x = images.to_float(pixels)
+        bind_keys, noise_keys, start_keys = (
+            example_keys(jax.random.fold_in(key, i), numbers) for i in range(3)
+        )
+        degrade = degrade.bind(bind_keys, x.shape)
+        x_T = observed = degrade(x, degrade.num_steps)
+        restore_fn = functools.partial(experiment.model.apply, {"params": params})
+        run_sampler = sampler
+        if noisy:
+            draw = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:]))
+            x_T = observed + NOISE * draw(start_keys)
+            run_sampler = functools.partial(sampler, noise_keys)
+        x_0 = run_sampler(restore_fn, degrade, x_T, **options).x_0
+        return {
+            "mse": metrics.mean_squared_error(x_0, x),
+            "ssim": metrics.ssim(x_0, x),
+            "inconsistency": sampling.data_consistency(x_0, degrade, observed),
+        }
+
+    shared = (run.params, experiment.degrade, stream(experiment.seed, "few steps"))
+    batches = sampling.BatchSampler(sample, batch_size=_BATCH_SIZE.value)
+    found = batches(shared, (pixels, np.arange(len(pixels))))
+    return {
+        "rmse": round(float(found["mse"].mean()) ** 0.5, 4),
+        "ssim": round(float(found["ssim"].mean()), 4),
+        "inconsistency": round(float(found["inconsistency"].mean()), 5),
+    }
+
+
+def study(workdir: str) -> None:
+    """Scores every variant on one run and writes its result file."""
+    run = load_run(workdir)
+    experiment = run.experiment
+    T = experiment.degrade.num_steps
+    pixels = load_test_images(
+        experiment.splits.test, experiment.preprocessing, 0, _NUM_IMAGES.value
+    )
+    x = images.to_float(pixels[:64])
+    bound = experiment.degrade.bind(stream(experiment.seed, "spacing"), x.shape)
+    severity = sampling.measured_severity(bound, x)
+    spacings: dict[str, Spacing] = {
+        "stride": lambda n: sampling.equal_stride(T, num_calls=n),
+        "change": lambda n: sampling.equal_change(bound, x, num_calls=n),
+        "log": lambda n: sampling.equal_log_severity(severity, num_calls=n),
+    }
+    found: dict[str, list] = collections.defaultdict(list)
+    for num_calls in (*(n for n in CALLS if n < T), T):
+        for name, sampler, options in variants(T, spacings, num_calls):
+            row = {
+                "calls": network_calls(sampler, options),
+                **score(run, pixels, sampler, options),
+            }
+            found[name].append({"column": num_calls, **row})
+            print(f"{num_calls:3d} {name:24s} {row}", flush=True)
+    timing.write(
+        f"few_steps/{os.path.basename(workdir)}",
+        {
+            "step": run.step,
+            "training.batch_size": experiment.training.batch_size,
+            "num_images": len(pixels),
+            "T": T,
+            "samplers": found,
+        },
+    )
+
+
+def draw() -> None:
+    """Draws RMSE and SSIM over network calls, a column per result file."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    paths = sorted(RESULTS.glob("*.json"))
+    figure, axes = plt.subplots(
+        2, len(paths), figsize=(4 * len(paths), 6.5), squeeze=False, sharex="col"
+    )
+    shown = ("alg1", "alg2", "alg2, change", "heun, change", "ab2, change", "restart")
+    for column, path in enumerate(paths):
+        result = json.loads(path.read_text())
+        for row, score_name in enumerate(("rmse", "ssim")):
+            axis = axes[row, column]
+            for name in shown:
+                rows = result["samplers"][name]
+                calls = [entry["calls"] for entry in rows]
+                values = [entry[score_name] for entry in rows]
+                axis.plot(calls, values, marker="o", markersize=3, label=name)
+            axis.set_xscale("log")
+            axis.set_ylabel(score_name.upper())
+            axis.grid(alpha=0.3)
+        axes[0, column].set_title(f"{path.stem}, T = {result['T']}")
+        axes[1, column].set_xlabel("network calls")
+    axes[0, 0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=80)
+    print(PICTURE)
+
+
+def main(argv: list[str]) -> None:
+    for workdir in [] if _DRAW.value else argv[1:]:
+        study(workdir)
+    draw()
+
+
+if __name__ == "__main__":
+    programs.run(main)
