@@ -141,6 +141,8 @@ def walk(
     x_T = check_images(x_T)
     # A plain function serves as D where it is said which steps to visit.
     T = getattr(degrade, "num_steps", None)
+    if T is None:
+        _check_plain_function(degrade, x_T)
     visited = check_timesteps(timesteps, start, T)
     if restart is not None:
         visited = repeat_part(visited, restart)
@@ -204,6 +206,11 @@ def walk(
 def predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Array:
     """x0_hat = R(x_t, t) with t as [B], checked to be like x_t."""
     x0_hat = restore_fn(x_t, jnp.broadcast_to(t, x_t.shape[:1]))
+    if not isinstance(x0_hat, jax.Array | np.ndarray):
+        raise TypeError(
+            "restore_fn must return one array, the prediction of the clean images; it "
+            f"returned a {type(x0_hat).__name__}"
+        )
     if x0_hat.shape != x_t.shape:
         raise ValueError(
             f"restore_fn must return images of the shape it is given, {x_t.shape}; it "
@@ -215,6 +222,16 @@ def predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Array
             f"{x0_hat.dtype} (compute in any precision inside, cast the result)"
         )
     return x0_hat
+
+
+def _check_plain_function(degrade: Degradation, x: chex.Array) -> None:
+    """Raises a ValueError unless a plain function D returns images like x."""
+    x_t = jax.eval_shape(lambda x: degrade(x, jnp.int32(1)), x)
+    if getattr(x_t, "shape", None) != x.shape:
+        raise ValueError(
+            f"a degradation must return images of the shape it is given, {x.shape}; it "
+            f"returned {x_t}"
+        )
 
 
 def _check_endpoint(

@@ -162,6 +162,27 @@ def test_a_plain_function_serves_as_degradation(kind, photos):
         SAMPLERS[kind](restore_fn, darken, x_T)
 
 
+@pytest.mark.parametrize("kind", ["alg1", "alg2", "heun", "ab2", "momentum"])
+def test_a_restorer_or_degradation_that_changes_the_images_is_named(kind, photos):
+    sampler, x = SAMPLERS[kind], jnp.asarray(photos)
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    with pytest.raises(ValueError, match="must return images of the shape it is given"):
+        sampler(lambda x_t, t: x_t[:, :16], blur, x)
+    with pytest.raises(TypeError, match="must return the dtype it is given, float32"):
+        sampler(lambda x_t, t: x_t.astype(jnp.float16), blur, x)
+    with pytest.raises(TypeError, match=r"must return one array.* returned a tuple"):
+        sampler(lambda x_t, t: (x_t, {}), blur, x)
+
+    if kind != "momentum":  # It needs the number of steps.
+        with pytest.raises(ValueError, match="a degradation must return images of the"):
+            sampler(
+                toy_restorer,
+                lambda x, t: jnp.repeat(x, 3, axis=-1),
+                x[..., :1],
+                start=3,
+            )
+
+
 def test_an_nnx_model_serves_as_restorer(sampler, degrade, photos):
     class Shift(flax.nnx.Module):
         def __init__(self, rngs):
