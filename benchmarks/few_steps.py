@@ -2,11 +2,14 @@
 
     python benchmarks/few_steps.py runs/mnist_blur-cpu runs/mnist_mask-cpu
     python benchmarks/few_steps.py --num_images=1000 runs/cifar_blur-cpu
-    python benchmarks/few_steps.py --draw     only the picture, from earlier results
+    python benchmarks/few_steps.py     only the picture and tables of earlier results
 
 Every run folder gets benchmarks/results/few_steps/NAME.json: RMSE and SSIM of the first
-test images, and how far D(x_0, T) is from what was observed. All results there together
-make docs/images/few_steps.png (needs matplotlib: the extra `benchmarks`).
+test images, their sharpness (the mean slope between neighbouring pixels over that of
+the clean images; RMSE and SSIM are best for averages of all possible images, which are
+blurred), and how far D(x_0, T) is from what was observed. All results there together
+make docs/images/few_steps.png and docs/few_steps.md (needs matplotlib: the extra
+`benchmarks`).
 """
 
 import collections
@@ -17,6 +20,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import timing
 from absl import flags
@@ -28,11 +32,10 @@ from colddiff_jax.training.step import example_keys, stream
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)
-_DRAW = flags.DEFINE_bool("draw", False, "only draw the committed results")
 
 CALLS = (1, 2, 5, 10, 20)
 RESULTS = timing.RESULTS / "few_steps"
-PICTURE = pathlib.Path(__file__).parent.parent / "docs" / "images" / "few_steps.png"
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
 NOISE = 0.01  # Of the momentum sampler at t = T.
 
 Spacing = Callable[[int], np.ndarray]
@@ -120,6 +123,8 @@ def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dic
         return {
             "mse": metrics.mean_squared_error(x_0, x),
             "ssim": metrics.ssim(x_0, x),
+            "slope": slope(x_0),
+            "clean_slope": slope(x),
             "inconsistency": sampling.data_consistency(x_0, degrade, observed),
         }
 
@@ -129,8 +134,15 @@ def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dic
     return {
         "rmse": round(float(found["mse"].mean()) ** 0.5, 4),
         "ssim": round(float(found["ssim"].mean()), 4),
+        "sharpness": round(float(found["slope"].sum() / found["clean_slope"].sum()), 3),
         "inconsistency": round(float(found["inconsistency"].mean()), 5),
     }
+
+
+def slope(x: jax.Array) -> jax.Array:
+    """Mean difference of neighbouring pixels, float32 [B]."""
+    rows, columns = jnp.diff(x, axis=1), jnp.diff(x, axis=2)
+    return jnp.abs(rows).mean((1, 2, 3)) + jnp.abs(columns).mean((1, 2, 3))
 
 
 def study(workdir: str) -> None:
@@ -170,42 +182,83 @@ def study(workdir: str) -> None:
     )
 
 
-def draw() -> None:
+def draw(results: dict[str, dict]) -> None:
     """Draws RMSE and SSIM over network calls, a column per result file."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    paths = sorted(RESULTS.glob("*.json"))
     figure, axes = plt.subplots(
-        2, len(paths), figsize=(4 * len(paths), 6.5), squeeze=False, sharex="col"
+        2, len(results), figsize=(3.4 * len(results), 6), squeeze=False, sharex="col"
     )
     shown = ("alg1", "alg2", "alg2, change", "heun, change", "ab2, change", "restart")
-    for column, path in enumerate(paths):
-        result = json.loads(path.read_text())
+    for column, (run, result) in enumerate(results.items()):
         for row, score_name in enumerate(("rmse", "ssim")):
             axis = axes[row, column]
             for name in shown:
-                rows = result["samplers"][name]
-                calls = [entry["calls"] for entry in rows]
-                values = [entry[score_name] for entry in rows]
-                axis.plot(calls, values, marker="o", markersize=3, label=name)
+                entries = result["samplers"][name]
+                if "change" in name:  # All steps are the same with any spacing.
+                    entries = entries + result["samplers"][name.split(",")[0]][-1:]
+                axis.plot(
+                    [entry["calls"] for entry in entries],
+                    [entry[score_name] for entry in entries],
+                    marker="o",
+                    markersize=3,
+                    label=name,
+                )
             axis.set_xscale("log")
             axis.set_ylabel(score_name.upper())
             axis.grid(alpha=0.3)
-        axes[0, column].set_title(f"{path.stem}, T = {result['T']}")
+        axes[0, column].set_title(f"{run}, T = {result['T']}", fontsize=10)
         axes[1, column].set_xlabel("network calls")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=7)
     figure.tight_layout()
-    figure.savefig(PICTURE, dpi=80)
-    print(PICTURE)
+    figure.savefig(DOCS / "images" / "few_steps.png", dpi=80)
+
+
+def cell(entry: dict) -> str:
+    return f"{entry['rmse']:.3f} / {entry['ssim']:.3f} / {entry['sharpness']:.2f}"
+
+
+def tables(results: dict[str, dict]) -> str:
+    """A Markdown table per result file."""
+    parts = [
+        "# Few steps: the numbers",
+        "Written by `python benchmarks/few_steps.py`; [sampling.md](sampling.md) says "
+        "what they mean.\nA cell is RMSE / SSIM / sharpness. Heun's method makes one "
+        "call fewer where the number is even, and\n2 T - 1 calls for all steps.",
+    ]
+    for run, result in results.items():
+        columns = [entry["column"] for entry in result["samplers"]["alg2"]]
+        lines = [
+            f"| | {' | '.join(map(str, columns))} |",
+            f"| --- |{' --- |' * len(columns)}",
+        ]
+        for name, entries in result["samplers"].items():
+            cells = {e["column"]: cell(e) for e in entries}
+            row = " | ".join(cells.get(column, "") for column in columns)
+            lines.append(f"| {name} | {row} |")
+        parts += [
+            f"## {run}",
+            f"T = {result['T']}, {result['num_images']} test images, a network trained "
+            f"for {result['step']} steps of {result['training.batch_size']} images\n"
+            f"([results](../benchmarks/results/few_steps/{run}.json), "
+            f"{result['machine']}).",
+            "\n".join(lines),
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 def main(argv: list[str]) -> None:
-    for workdir in [] if _DRAW.value else argv[1:]:
+    for workdir in argv[1:]:
         study(workdir)
-    draw()
+    results = {
+        path.stem: json.loads(path.read_text())
+        for path in sorted(RESULTS.glob("*.json"))
+    }
+    draw(results)
+    (DOCS / "few_steps.md").write_text(tables(results))
 
 
 if __name__ == "__main__":

@@ -37,3 +37,18 @@ def test_the_table_of_costs_is_the_committed_result(pytestconfig):
         ) in page.replace("|  |", "| |")
     ratios = results["200 convolutions over gaussian_blur at random t"]
     assert all(f"{ratio:,} times" in page for ratio in ratios.values())
+
+
+def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "few_steps.md").read_text()
+    paths = sorted((root / "benchmarks" / "results" / "few_steps").glob("*.json"))
+    assert [path.stem for path in paths] == re.findall(r"^## (\S+)$", page, re.M)
+    for path, part in zip(paths, page.split("\n## ")[1:], strict=True):
+        for name, entries in json.loads(path.read_text())["samplers"].items():
+            (row,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", part, re.M)
+            cells = [cell.strip() for cell in row.split("|") if cell.strip()]
+            assert cells == [
+                f"{e['rmse']:.3f} / {e['ssim']:.3f} / {e['sharpness']:.2f}"
+                for e in entries
+            ]

@@ -1,0 +1,321 @@
+"""The authors' PyTorch checkpoints, as runs of this library.
+
+    python -m colddiff_jax.convert --checkpoint=model.pt --workdir=runs/official
+        --config=configs/mnist_blur.py:paper
+
+makes, in one line, a run folder that `sample.py` and `evaluate.py` accept, from a checkpoint of any
+folder of the official code. The configuration names the degradation and the network
+that the checkpoint was trained with; the weights must fit it one to one.
+
+The official code passes t - 1 to its networks and we pass t. The difference is absorbed
+by the first layer that sees the step, exactly: sin((t - 1) w) and cos((t - 1) w) are a
+rotation of sin(t w) and cos(t w).
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+
+from colddiff_jax import parallel, programs
+from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax.errors import InputError
+from colddiff_jax.models import ConvNeXtUNet, UNet
+from colddiff_jax.torch_files import read_torch_file
+from colddiff_jax.training.experiment import build_experiment, save_config
+from colddiff_jax.training.state import TrainState
+
+_NETWORK = re.compile(r"^(?:module\.)*(?:denoise_fn|defade_fn)\.(?:module\.)*")
+_LISTED = 6  # Weights of a kind that an error names.
+
+
+class _Names(NamedTuple):
+    """How an official network calls what we call otherwise.
+
+    Attributes:
+        parts: patterns of our layers and blocks.
+        block: the layers in a block.
+        attention: the layers in an attention.
+        norm: the leaves of a normalisation in a block or attention.
+    """
+
+    parts: dict[str, str]
+    block: dict[str, str]
+    attention: dict[str, str]
+    norm: dict[str, str]
+
+
+_CONVNEXT = _Names(
+    parts={
+        r"time_0": "time_mlp.1",
+        r"time_1": "time_mlp.3",
+        r"down_(\d+)_block_(\d+)": r"downs.\1.\2",
+        r"down_(\d+)_attention": r"downs.\1.2",
+        r"down_(\d+)_downsample": r"downs.\1.3",
+        r"middle_block_0": "mid_block1",
+        r"middle_attention": "mid_attn",
+        r"middle_block_1": "mid_block2",
+        # Counted from the middle there, see _official_name.
+        r"up_(\d+)_block_(\d+)": r"ups.\1.\2",
+        r"up_(\d+)_attention": r"ups.\1.2",
+        r"up_(\d+)_upsample": r"ups.\1.3",
+        r"block_out": "final_conv.0",
+        r"conv_out": "final_conv.1",
+    },
+    block={
+        "depthwise": "ds_conv",
+        "time": "mlp.1",
+        "norm": "net.0",
+        "conv_0": "net.1",
+        "conv_1": "net.3",
+        "shortcut": "res_conv",
+    },
+    attention={"norm": "fn.norm", "qkv": "fn.fn.to_qkv", "out": "fn.fn.to_out"},
+    norm={"scale": "g", "bias": "b"},
+)
+_RESNET = _Names(
+    parts={
+        r"time_(\d+)": r"temb.dense.\1",
+        r"(conv_in|conv_out|norm_out)": r"\1",
+        r"(down|up)_(\d+)_block_(\d+)": r"\1.\2.block.\3",
+        r"(down|up)_(\d+)_attention_(\d+)": r"\1.\2.attn.\3",
+        r"(down|up)_(\d+)_(downsample|upsample)": r"\1.\2.\3.conv",
+        r"middle_block_0": "mid.block_1",
+        r"middle_attention": "mid.attn_1",
+        r"middle_block_1": "mid.block_2",
+    },
+    block={
+        "norm_0": "norm1",
+        "conv_0": "conv1",
+        "time": "temb_proj",
+        "norm_1": "norm2",
+        "conv_1": "conv2",
+        "shortcut": "nin_shortcut",
+    },
+    attention={
+        "norm": "norm",
+        "query": "q",
+        "key": "k",
+        "value": "v",
+        "out": "proj_out",
+    },
+    norm={"scale": "weight", "bias": "bias"},
+)
+
+
+def network_weights(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Picks the network out of a state dictionary of the official diffusion classes.
+
+    Args:
+        state: "model" or "ema" of a checkpoint: names to arrays. Those of the network
+            begin with `denoise_fn.` or `defade_fn.`, perhaps after `module.`; blur
+            kernels and other buffers do not.
+
+    Returns:
+        The network's weights by their names within it, float32.
+
+    Raises:
+        InputError: no name has such a beginning.
+
+    Example:
+        >>> weights = network_weights(read_torch_file("model.pt")["ema"])
+    """
+    found = {
+        _NETWORK.sub("", name): np.asarray(value, np.float32)
+        for name, value in state.items()
+        if _NETWORK.match(name)
+    }
+    if not found:
+        raise InputError(
+            "no weight's name begins with denoise_fn. or defade_fn., as in the "
+            f"official code; the first names are {list(state)[:3]}"
+        )
+    return found
+
+
+def convert_weights(
+    weights: Mapping[str, np.ndarray],
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+) -> Any:
+    """Maps the weights of an official network to the parameters of ours.
+
+    Args:
+        weights: names within the official network, such as "downs.0.0.ds_conv.weight",
+            to arrays.
+        model: `ConvNeXtUNet` or `UNet`, of the same architecture.
+        image_shape: (H, W, C) of its images.
+
+    Returns:
+        The parameters of `model`, float32, for steps in 1..T.
+
+    Raises:
+        InputError: missing or left-over weights, or some of another shape: all of them
+            are named.
+
+    Example:
+        >>> weights = network_weights(read_torch_file("model.pt")["ema"])
+        >>> params = convert_weights(weights, ConvNeXtUNet(), (128, 128, 3))
+        >>> x0_hat = ConvNeXtUNet().apply({"params": params}, x_t, t)
+
+    Reference:
+        `Unet` and `Model` in the official code of Bansal et al. (2022).
+    """
+    if not isinstance(model, ConvNeXtUNet | UNet):
+        raise InputError(f"no official network is a {type(model).__name__}")
+    names = _CONVNEXT if isinstance(model, ConvNeXtUNet) else _RESNET
+    levels = len(model.channel_multipliers)
+    x, t = jnp.zeros((1, *image_shape)), jnp.ones(1, jnp.int32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x, t)["params"]
+    left, missing, different, params = dict(weights), [], [], {}
+    for path, like in flax.traverse_util.flatten_dict(shapes).items():
+        name = _official_name(path, names, levels)
+        if name not in left:
+            missing.append(name)
+            continue
+        value = left.pop(name)
+        params[path] = _to_our_layout(value, path, like.ndim)
+        if params[path].shape != like.shape:
+            expected = "x".join(map(str, like.shape))
+            different.append(f"{name} {'x'.join(map(str, value.shape))} for {expected}")
+    problems = {
+        "missing": missing,
+        "left over": list(left),
+        "of another shape": different,
+    }
+    if any(problems.values()):
+        raise InputError(
+            f"the weights do not fit this {type(model).__name__} for images of shape "
+            f"{image_shape}: "
+            + "; ".join(
+                f"{len(found)} {kind} ({_shortened(found)})"
+                for kind, found in problems.items()
+                if found
+            )
+        )
+    first = ("time_0", "kernel")
+    params[first] = _shift_step(params[first])
+    return flax.traverse_util.unflatten_dict(params)
+
+
+def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> int:
+    """Makes a run folder of an official checkpoint.
+
+    Args:
+        path: the `.pt` file, a dictionary of step, model and ema.
+        config: the configuration it was trained with, as in `configs/`.
+        workdir: the new run folder.
+
+    Returns:
+        The number of optimiser steps it was trained for.
+
+    Raises:
+        InputError: a file, configuration and weights that do not fit, or a run folder
+            that holds a run already; nothing is written then.
+
+    Example:
+        >>> config = mnist_blur.get_config("paper")
+        >>> convert_checkpoint("model.pt", config, "runs/mnist_blur_official")
+    """
+    if os.path.exists(os.path.join(workdir, "config.json")):
+        raise InputError(f"{workdir!r} holds a run already; choose another --workdir")
+    saved = read_torch_file(path)
+    if not isinstance(saved, dict) or not {"step", "model", "ema"} <= saved.keys():
+        found = list(saved)[:3] if isinstance(saved, dict) else type(saved).__name__
+        raise InputError(
+            f"{path!r} is no checkpoint of the official code: it should hold step, "
+            f"model and ema, and holds {found}"
+        )
+    experiment = build_experiment(config)
+    params, ema_params = (
+        convert_weights(
+            network_weights(saved[name]), experiment.model, experiment.image_shape
+        )
+        for name in ("model", "ema")
+    )
+    step = int(saved["step"])
+    state = TrainState(
+        step=jnp.int32(step),
+        params=params,
+        ema_params=ema_params,
+        opt_state=experiment.optimizer.init(params),
+    )
+    os.makedirs(workdir, exist_ok=True)
+    with open_checkpoints(workdir) as checkpoints:
+        checkpoints.save(parallel.replicate(state), step, None)
+    save_config(config, workdir)
+    return step
+
+
+def _official_name(path: tuple[str, ...], names: _Names, levels: int) -> str:
+    """The official name of a parameter of ours."""
+    part, *inner, leaf = path
+    matches = ((re.fullmatch(pattern, part), to) for pattern, to in names.parts.items())
+    (name,) = (match.expand(to) for match, to in matches if match)
+    from_middle = lambda match: f"ups.{levels - 1 - int(match[1])}"  # noqa: E731
+    name = re.sub(r"^ups\.(\d+)", from_middle, name)
+    leaves = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+    if inner:
+        layers = names.attention if "attention" in part else names.block
+        name = f"{name}.{layers[inner[0]]}"
+        if "norm" in inner[0]:
+            leaves = names.norm
+    return f"{name}.{leaves[leaf]}"
+
+
+def _to_our_layout(value: np.ndarray, path: tuple[str, ...], rank: int) -> np.ndarray:
+    """A weight in the layout of Flax: channels last, outputs after inputs."""
+    if path[-1] != "kernel":
+        return value.reshape(-1)
+    if rank == 2:  # A linear layer, or a 1 x 1 convolution.
+        return value.reshape(value.shape[:2]).T
+    if rank == 3:  # Depthwise: one input per output.
+        return value[:, 0].transpose(1, 2, 0)
+    if "upsample" in path[0] and value.shape[-1] == 4:
+        # PyTorch's transposed convolution is IOHW and flipped.
+        return value.transpose(2, 3, 0, 1)[::-1, ::-1]
+    return value.transpose(2, 3, 1, 0)
+
+
+def _shift_step(kernel: np.ndarray) -> np.ndarray:
+    """The first layer that sees the step, made to take t in place of t - 1."""
+    sines, cosines = np.split(kernel.astype(np.float64), 2)
+    half = len(sines)
+    w = np.exp(-np.log(10000.0) / (half - 1) * np.arange(half))[:, None]
+    rotated = (
+        np.cos(w) * sines + np.sin(w) * cosines,
+        np.cos(w) * cosines - np.sin(w) * sines,
+    )
+    return np.concatenate(rotated).astype(np.float32)
+
+
+def _shortened(names: list[str]) -> str:
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + rest
+
+
+def main(argv: list[str]) -> None:
+    """Converts by the flags."""
+    values = flags.FLAGS
+    if len(argv) > 1:
+        raise InputError(f"unexpected argument {argv[1]!r}; options begin with --")
+    for flag in ("checkpoint", "config", "workdir"):
+        if not values[flag].value:
+            raise InputError(f"--{flag} is missing")
+    step = convert_checkpoint(values.checkpoint, values.config, values.workdir)
+    print(f"{values.workdir}: step {step}; python sample.py --workdir={values.workdir}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("checkpoint", "", "the .pt file of the official code")
+    flags.DEFINE_string("workdir", "", "run folder to make")
+    config_flags.DEFINE_config_file("config", help_string="configs/NAME.py[:VARIANT]")
+    programs.run(main)

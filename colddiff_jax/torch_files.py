@@ -1,0 +1,137 @@
+"""Reads the arrays in a PyTorch checkpoint, without PyTorch and without running it.
+
+A checkpoint of `torch.save` is a zip archive of a pickle, which describes nested
+dictionaries of tensors, and of their raw numbers. A pickle can call any function; this
+reader knows the handful that tensors need and refuses all others.
+"""
+
+import collections
+import io
+import pickle
+import zipfile
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from colddiff_jax.errors import InputError
+
+_DTYPES = {
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+
+class _StorageType(NamedTuple):
+    dtype: Any
+
+
+def read_torch_file(path: str) -> Any:
+    """Reads a checkpoint of `torch.save`.
+
+    Args:
+        path: a `.pt` or `.pth` file, in the zip format of PyTorch 1.6 and later.
+
+    Returns:
+        What was saved: dictionaries, lists and numbers, with tensors as NumPy arrays.
+
+    Raises:
+        InputError: no such file, one that is truncated or damaged or no checkpoint, or
+            one that holds anything but tensors and plain values.
+
+    Example:
+        >>> read_torch_file("model.pt").keys()
+        dict_keys(['step', 'model', 'ema'])
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive, path)
+    except FileNotFoundError:
+        raise InputError(f"no file {path!r}") from None
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path!r} is no checkpoint of torch.save, or is truncated ({error}); "
+            "download it again, or save it anew with PyTorch 1.6 or later"
+        ) from error
+    except (pickle.UnpicklingError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(f"{path!r} is damaged: {error}") from error
+
+
+def _read(archive: zipfile.ZipFile, path: str) -> Any:
+    pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise InputError(
+            f"{path!r} is a zip archive, but no checkpoint of torch.save: it has "
+            f"{len(pickles)} entries data.pkl"
+        )
+    folder = pickles[0].removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    if order in archive.namelist() and archive.read(order) != b"little":
+        raise InputError(f"{path!r} was saved on a big-endian machine")
+    return _Unpickler(archive, folder, path).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows tensors and ordered dictionaries, and nothing else that can be called."""
+
+    def __init__(self, archive: zipfile.ZipFile, folder: str, path: str):
+        super().__init__(io.BytesIO(archive.read(f"{folder}data.pkl")))
+        self._archive, self._folder, self._path = archive, folder, path
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The few names that a checkpoint of tensors needs."""
+        if module == "torch" and name in _DTYPES:
+            return _StorageType(_DTYPES[name])
+        known = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        }
+        if (module, name) not in known:
+            raise InputError(
+                f"{self._path!r} holds a {module}.{name}, which is neither a tensor "
+                "nor a plain value; nothing of it was run"
+            )
+        return known[module, name]
+
+    def persistent_load(self, pid: Any) -> np.ndarray:
+        """The numbers of a storage, one-dimensional."""
+        kind, storage_type, key, _, size = pid
+        if kind != "storage" or not isinstance(storage_type, _StorageType):
+            raise pickle.UnpicklingError(f"unknown reference {pid!r}")
+        raw = self._archive.read(f"{self._folder}data/{key}")
+        storage = np.frombuffer(raw, storage_type.dtype)
+        if len(storage) < size:
+            raise pickle.UnpicklingError(
+                f"storage {key} has {len(storage)} numbers instead of {size}"
+            )
+        return storage
+
+
+def _rebuild_tensor(
+    storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *rest: Any
+) -> np.ndarray:
+    """The array that a tensor was, a copy."""
+    del rest  # Whether it needs gradients, and its hooks.
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    negative = min((offset, *shape, *strides)) < 0
+    if negative or (0 not in shape and last >= len(storage)):
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} leaves its storage")
+    return np.lib.stride_tricks.as_strided(
+        storage[offset:], shape, [step * storage.itemsize for step in strides]
+    ).copy()
+
+
+def _rebuild_parameter(data: np.ndarray, *rest: Any) -> np.ndarray:
+    del rest
+    return data

@@ -1,0 +1,123 @@
+"""Reading PyTorch checkpoints without PyTorch."""
+
+import collections
+import os
+import pickle
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.torch_files import read_torch_file
+from tests.torch_checkpoints import save_like_torch
+
+
+@pytest.fixture
+def recorded(pytestconfig):
+    """Written by PyTorch 2.13 itself."""
+    return pytestconfig.rootpath / "tests" / "golden" / "torch_checkpoint.pt"
+
+
+def test_everything_that_pytorch_wrote_is_read(recorded):
+    saved = read_torch_file(str(recorded))
+    assert saved["step"] == 1234 and saved["text"] == "words"
+    assert saved["none"] is None and saved["tuple"] == (1, 2.0)
+    model = saved["model"]
+    assert isinstance(model, collections.OrderedDict)
+    whole = np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 7
+    prefix = "module.denoise_fn"
+    np.testing.assert_array_equal(model[f"{prefix}.a.weight"], whole)
+    np.testing.assert_array_equal(
+        model[f"{prefix}.a.transposed"], whole.transpose(2, 0, 1)
+    )
+    np.testing.assert_array_equal(model[f"{prefix}.a.part"], whole[:, 1:, ::2])
+    assert model[f"{prefix}.b.scalar"] == np.float32(2.5)
+    assert model[f"{prefix}.b.empty"].shape == (0, 3)
+    np.testing.assert_array_equal(saved["parameter"], np.ones((2, 2)))
+    assert list(saved["state_dict"]) == ["weight", "bias"]
+
+
+def test_every_number_type_is_read(recorded):
+    arrays = read_torch_file(str(recorded))["dtypes"]
+    floats = [np.float16, ml_dtypes.bfloat16, np.float64, np.float32]
+    whole = [np.int64, np.int32, np.int16, np.int8, np.uint8]
+    assert [a.dtype for a in arrays] == [np.dtype(d) for d in [*floats, *whole, bool]]
+    for array in arrays[:4]:
+        np.testing.assert_array_equal(array.astype(np.float64), [1.5, -2.25])
+    for array in arrays[4:9]:
+        np.testing.assert_array_equal(array, [1, 0, 3])
+    np.testing.assert_array_equal(arrays[9], [True, False])
+
+
+def write(path, pickled, storages=()):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickled)
+        for key, raw in enumerate(storages):
+            archive.writestr(f"a/data/{key}", raw)
+    return str(path)
+
+
+class Call:
+    """A pickle that would call something."""
+
+    def __init__(self, function, *arguments):
+        self.called = (function, arguments)
+
+    def __reduce__(self):
+        return self.called
+
+
+@pytest.mark.parametrize("function", [os.system, eval, getattr, print])
+def test_nothing_in_a_pickle_is_called(tmp_path, function, capfd):
+    path = write(tmp_path / "bad.pt", pickle.dumps({"x": Call(function, "echo hello")}))
+    with pytest.raises(cd.InputError, match="neither a tensor nor a plain value"):
+        read_torch_file(path)
+    assert "hello" not in capfd.readouterr().out
+
+
+def test_an_archive_of_pytorch_that_lost_its_end_is_named(tmp_path, recorded):
+    content = recorded.read_bytes()
+    path = tmp_path / "short.pt"
+    for length in (0, 10, len(content) // 2, len(content) - 30):
+        path.write_bytes(content[:length])
+        with pytest.raises(cd.InputError, match=r"short.pt' is no checkpoint of torch"):
+            read_torch_file(str(path))
+
+
+def test_a_flipped_bit_is_noticed(tmp_path, recorded):
+    content = bytearray(recorded.read_bytes())
+    place = content.find(np.float32(23 / 7).tobytes())
+    assert place > 0
+    content[place] ^= 1
+    path = tmp_path / "flipped.pt"
+    path.write_bytes(content)
+    with pytest.raises(cd.InputError, match="CRC"):
+        read_torch_file(str(path))
+
+
+def test_a_tensor_that_leaves_its_storage_is_refused(tmp_path):
+    path = tmp_path / "tensor.pt"
+    save_like_torch(path, {"x": np.ones((2, 3), np.float32)})
+    np.testing.assert_array_equal(read_torch_file(str(path))["x"], np.ones((2, 3)))
+    with zipfile.ZipFile(path) as archive:
+        pickled = archive.read("archive/data.pkl")
+    with pytest.raises(cd.InputError, match="storage 0 has 2 numbers instead of 6"):
+        read_torch_file(write(path, pickled, [b"\0" * 8]))
+    # The shape (2, 3), in the pickle's own code, becomes (2, 9).
+    assert pickled.count(b"K\x02K\x03") == 1
+    larger = pickled.replace(b"K\x02K\x03", b"K\x02K\x09")
+    with pytest.raises(cd.InputError, match=r"shape \(2, 9\) leaves its storage"):
+        read_torch_file(write(path, larger, [b"\0" * 24]))
+
+
+def test_other_files_are_named(tmp_path):
+    with pytest.raises(cd.InputError, match=r"no file 'nowhere.pt'"):
+        read_torch_file("nowhere.pt")
+    np.savez(tmp_path / "arrays.npz", x=np.zeros(3))
+    with pytest.raises(cd.InputError, match=r"a zip archive, but no checkpoint"):
+        read_torch_file(str(tmp_path / "arrays.npz"))
+    path = write(tmp_path / "broken.pt", b"not a pickle")
+    with pytest.raises(cd.InputError, match=r"broken.pt' is damaged"):
+        read_torch_file(path)
