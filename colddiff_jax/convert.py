@@ -3,9 +3,10 @@
     python -m colddiff_jax.convert --checkpoint=model.pt --workdir=runs/official
         --config=configs/mnist_blur.py:paper
 
-makes, in one line, a run folder that `sample.py` and `evaluate.py` accept, from a checkpoint of any
-folder of the official code. The configuration names the degradation and the network
-that the checkpoint was trained with; the weights must fit it one to one.
+makes, in one line, a run folder that `sample.py` and `evaluate.py` accept, from a
+checkpoint of any folder of the official code. The configuration names the degradation
+and the network that the checkpoint was trained with; the weights must fit it one to
+one.
 
 The official code passes t - 1 to its networks and we pass t. The difference is absorbed
 by the first layer that sees the step, exactly: sin((t - 1) w) and cos((t - 1) w) are a
@@ -202,7 +203,8 @@ def convert_weights(
             )
         )
     first = ("time_0", "kernel")
-    params[first] = _shift_step(params[first])
+    if first in params:  # A network may be trained without the step.
+        params[first] = _shift_step(params[first])
     return flax.traverse_util.unflatten_dict(params)
 
 

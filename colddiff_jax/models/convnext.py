@@ -23,6 +23,12 @@ class ConvNeXtUNet(nn.Module):
         base_channels: channels at the highest resolution.
         channel_multipliers: channels of each level as multiples of base_channels; every
             level but the last halves the image.
+        time_embedding: whether the network sees the step.
+        residual: add the input to the output.
+        num_classes: classes of images that may be told apart by `labels`; 0 for none.
+        zero_output: start the last layer at zero; the published network does not.
+        remat: compute the blocks again in the backward pass instead of keeping what
+            they made: less memory for large images, more time.
         dtype: of the computation; parameters and output stay float32.
 
     Example:
@@ -41,11 +47,21 @@ class ConvNeXtUNet(nn.Module):
 
     base_channels: int = 64
     channel_multipliers: Sequence[int] = (1, 2, 4, 8)
+    time_embedding: bool = True
+    residual: bool = False
+    num_classes: int = 0
+    zero_output: bool = False
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: chex.Array, t: chex.Array, *, dropout_keys: chex.PRNGKey | None = None
+        self,
+        x: chex.Array,
+        t: chex.Array,
+        *,
+        labels: chex.Array | None = None,
+        dropout_keys: chex.PRNGKey | None = None,
     ) -> chex.Array:
         """Predicts the clean images.
 
@@ -53,41 +69,41 @@ class ConvNeXtUNet(nn.Module):
             x: degraded images, float [B, H, W, C], in [-1, 1]; H and W divisible by
                 2^(levels - 1).
             t: steps, int32 [B], in 1..T.
+            labels: classes, int32 [B], in 0..num_classes, of which the last is the null
+                class: no class in particular, as for None.
             dropout_keys: unused, since this network has no dropout.
 
         Returns:
             x0_hat, float32 [B, H, W, C], about [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that the network cannot halve.
+            ValueError: image sides that the network cannot halve, or labels for a
+                network without classes.
         """
         del dropout_keys
         chex.assert_rank([x, t], [4, 1])
         levels = len(self.channel_multipliers)
         layers.check_divisible(x.shape, 2 ** (levels - 1), f"halved {levels - 1} times")
+        layers.check_labels(labels, len(x), self.num_classes)
         widths = [
             self.base_channels * multiplier for multiplier in self.channel_multipliers
         ]
-
-        temb = layers.sinusoidal_embedding(t, self.base_channels).astype(self.dtype)
-        temb = layers.dense(
-            temb, 4 * self.base_channels, dtype=self.dtype, name="time_0"
-        )
-        temb = nn.gelu(temb, approximate=False)
-        temb = layers.dense(temb, self.base_channels, dtype=self.dtype, name="time_1")
+        temb = self._embed(t, labels)
+        Block: Any = nn.remat(ConvNeXtBlock) if self.remat else ConvNeXtBlock
+        Attention: Any = nn.remat(LinearAttention) if self.remat else LinearAttention
 
         def block(h: chex.Array, features: int, name: str) -> chex.Array:
-            return ConvNeXtBlock(features, self.dtype, name=name)(h, temb)
+            return Block(features, self.dtype, name=name)(h, temb)
 
         def attend(h: chex.Array, name: str) -> chex.Array:
-            return LinearAttention(self.dtype, name=name)(h)
+            return Attention(self.dtype, name=name)(h)
 
         # Down.
         h = x.astype(self.dtype)
         skips = []
         for level, width in enumerate(widths):
             norm = level > 0  # The very first block sees pixels: nothing to normalise.
-            first = ConvNeXtBlock(width, self.dtype, norm, name=f"down_{level}_block_0")
+            first = Block(width, self.dtype, norm, name=f"down_{level}_block_0")
             h = first(h, temb)
             h = block(h, width, f"down_{level}_block_1")
             h = attend(h, f"down_{level}_attention")
@@ -111,10 +127,26 @@ class ConvNeXtUNet(nn.Module):
             h = attend(h, f"up_{level}_attention")
             h = _upsample(h, self.dtype, f"up_{level}_upsample")
 
-        last = ConvNeXtBlock(self.base_channels, self.dtype, name="block_out")
-        h = last(h, None)
-        h = layers.conv(h, x.shape[-1], 1, dtype=self.dtype, name="conv_out")
-        return h.astype(jnp.float32)
+        h = Block(self.base_channels, self.dtype, name="block_out")(h, None)
+        h = layers.output_conv(
+            h, x.shape[-1], 1, dtype=self.dtype, zero=self.zero_output
+        ).astype(jnp.float32)
+        return h + x if self.residual else h
+
+    def _embed(self, t: chex.Array, labels: chex.Array | None) -> chex.Array | None:
+        """The step and the class as one vector per image, [B, F], if there are any."""
+        features, temb = self.base_channels, None
+        if self.time_embedding:
+            temb = layers.sinusoidal_embedding(t, features).astype(self.dtype)
+            temb = layers.dense(temb, 4 * features, dtype=self.dtype, name="time_0")
+            temb = nn.gelu(temb, approximate=False)
+            temb = layers.dense(temb, features, dtype=self.dtype, name="time_1")
+        if self.num_classes:
+            label = layers.label_embedding(
+                labels, self.num_classes, (len(t), features), dtype=self.dtype
+            )
+            temb = label if temb is None else temb + label
+        return temb
 
 
 class ConvNeXtBlock(nn.Module):

@@ -36,6 +36,22 @@ def dense(x: chex.Array, features: int, *, dtype: Dtype, name: str) -> chex.Arra
     )
 
 
+def output_conv(
+    x: chex.Array, features: int, size: int, *, dtype: Dtype, zero: bool
+) -> chex.Array:
+    """The last convolution, "conv_out", that starts at zero or like all others."""
+    init = nn.initializers.zeros if zero else fan_in_uniform(size * size * x.shape[-1])
+    return nn.Conv(
+        features,
+        (size, size),
+        padding=size // 2,
+        dtype=dtype,
+        kernel_init=init,
+        bias_init=init,
+        name="conv_out",
+    )(x)
+
+
 def conv(
     x: chex.Array,
     features: int,
@@ -80,6 +96,35 @@ class Dropout(nn.Module):
             )
 
         return jnp.where(jax.vmap(kept)(keys), x / (1 - self.rate), 0)
+
+
+def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -> None:
+    """Raises ValueError for labels without classes, or not one per image."""
+    if labels is None:
+        return
+    if not num_classes:
+        raise ValueError(
+            "this network was made without classes; make it with num_classes, or leave "
+            "the labels out"
+        )
+    if jnp.shape(labels) != (batch_size,):
+        raise ValueError(
+            f"labels must be one integer per image, shape ({batch_size},), got shape "
+            f"{jnp.shape(labels)}"
+        )
+
+
+def label_embedding(
+    labels: chex.Array | None,
+    num_classes: int,
+    shape: tuple[int, ...],
+    *,
+    dtype: Dtype,
+) -> chex.Array:
+    """Embeds labels [B] as shape [B, F]; the number num_classes is the null class."""
+    if labels is None:
+        labels = jnp.full(shape[0], num_classes, jnp.int32)
+    return nn.Embed(num_classes + 1, shape[1], dtype=dtype, name="label")(labels)
 
 
 def sinusoidal_embedding(t: chex.Array, features: int) -> chex.Array:

@@ -29,8 +29,13 @@ class UNet(nn.Module):
             of its own, the normalisation takes out the step that was added before it,
             and the network cannot see t.
         dropout: rate inside the residual blocks, while training.
+        num_classes: classes of images that may be told apart by `labels`; 0 for none.
         patch_size: fold patch_size x patch_size pixels into channels first. Beyond the
             paper: for small networks on a CPU, which is slow at few channels.
+        zero_output: start the last layer at zero, as DDPM does; the published network
+            does not.
+        remat: compute the blocks again in the backward pass instead of keeping what
+            they made: less memory for large images, more time.
         dtype: of the computation; parameters and output stay float32.
 
     Example:
@@ -52,12 +57,20 @@ class UNet(nn.Module):
     attention_resolutions: Sequence[int] = (16,)
     num_groups: int = 32
     dropout: float = 0.1
+    num_classes: int = 0
     patch_size: int = 1
+    zero_output: bool = False
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: chex.Array, t: chex.Array, *, dropout_keys: chex.PRNGKey | None = None
+        self,
+        x: chex.Array,
+        t: chex.Array,
+        *,
+        labels: chex.Array | None = None,
+        dropout_keys: chex.PRNGKey | None = None,
     ) -> chex.Array:
         """Predicts the clean images.
 
@@ -65,13 +78,16 @@ class UNet(nn.Module):
             x: degraded images, float [B, H, W, C], in [-1, 1]; H and W divisible by
                 patch_size * 2^(levels - 1).
             t: steps, int32 [B], in 1..T.
+            labels: classes, int32 [B], in 0..num_classes, of which the last is the null
+                class: no class in particular, as for None.
             dropout_keys: while training, one key per example [B] to draw dropout from.
 
         Returns:
             x0_hat, float32 [B, H, W, C], about [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that the network cannot halve.
+            ValueError: image sides that the network cannot halve, or labels for a
+                network without classes.
         """
         chex.assert_rank([x, t], [4, 1])
         levels = len(self.channel_multipliers)
@@ -80,6 +96,7 @@ class UNet(nn.Module):
             self.patch_size * 2 ** (levels - 1),
             f"patches of {self.patch_size}, halved {levels - 1} times",
         )
+        layers.check_labels(labels, len(x), self.num_classes)
         channels = x.shape[-1]
 
         temb = layers.sinusoidal_embedding(t, self.base_channels).astype(self.dtype)
@@ -89,9 +106,15 @@ class UNet(nn.Module):
         temb = layers.dense(
             nn.silu(temb), 4 * self.base_channels, dtype=self.dtype, name="time_1"
         )
+        if self.num_classes:
+            temb += layers.label_embedding(
+                labels, self.num_classes, temb.shape, dtype=self.dtype
+            )
+        Block: Any = nn.remat(ResidualBlock) if self.remat else ResidualBlock
+        Attention: Any = nn.remat(SelfAttention) if self.remat else SelfAttention
 
         def block(h: chex.Array, features: int, name: str) -> chex.Array:
-            layer = ResidualBlock(
+            layer = Block(
                 features, self.num_groups, self.dropout, self.dtype, name=name
             )
             return layer(h, temb, dropout_keys)
@@ -99,7 +122,7 @@ class UNet(nn.Module):
         def attend(h: chex.Array, name: str) -> chex.Array:
             if h.shape[1] not in self.attention_resolutions:
                 return h
-            return SelfAttention(self.num_groups, self.dtype, name=name)(h)
+            return Attention(self.num_groups, self.dtype, name=name)(h)
 
         # Down.
         h = layers.fold_patches(x, self.patch_size).astype(self.dtype)
@@ -124,7 +147,7 @@ class UNet(nn.Module):
 
         # Middle.
         h = block(h, h.shape[-1], "middle_block_0")
-        h = SelfAttention(self.num_groups, self.dtype, name="middle_attention")(h)
+        h = Attention(self.num_groups, self.dtype, name="middle_attention")(h)
         h = block(h, h.shape[-1], "middle_block_1")
 
         # Up.
@@ -141,7 +164,7 @@ class UNet(nn.Module):
 
         h = nn.silu(_group_norm(h, self.num_groups, self.dtype, "norm_out"))
         features = self.patch_size**2 * channels
-        h = layers.conv(h, features, 3, dtype=self.dtype, name="conv_out")
+        h = layers.output_conv(h, features, 3, dtype=self.dtype, zero=self.zero_output)
         return layers.unfold_patches(h, self.patch_size).astype(jnp.float32)
 
 

@@ -1,0 +1,129 @@
+"""What both networks can be told."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from colddiff_jax import ConvNeXtUNet, UNet
+from tests.networks import random_parameters
+
+SHAPE = (16, 24, 5)
+
+
+def convnext(**options):
+    return ConvNeXtUNet(base_channels=8, channel_multipliers=(1, 2), **options)
+
+
+def unet(**options):
+    return UNet(
+        base_channels=8,
+        channel_multipliers=(1, 2),
+        num_blocks=1,
+        attention_resolutions=(8,),
+        num_groups=2,
+        **options,
+    )
+
+
+@pytest.fixture(params=[convnext, unet])
+def make(request):
+    return request.param
+
+
+@pytest.fixture
+def x():
+    rng = np.random.default_rng(0)
+    return jnp.asarray(rng.uniform(-1, 1, (3, *SHAPE)), jnp.float32)
+
+
+T = jnp.array([1, 7, 20])
+
+
+def test_labels_matter_and_none_is_the_null_class(make, x):
+    model = make(num_classes=4)
+    params = random_parameters(model, SHAPE)
+    apply = jax.jit(model.apply)
+
+    def restore(labels):
+        return apply({"params": params}, x, T, labels=labels)
+
+    some = restore(jnp.array([0, 1, 3]))
+    assert np.abs(some - restore(jnp.array([1, 1, 3])))[0].max() > 1e-3
+    np.testing.assert_array_equal(some[1:], restore(jnp.array([1, 1, 3]))[1:])
+    np.testing.assert_array_equal(restore(None), restore(jnp.array([4, 4, 4])))
+    assert np.abs(some - restore(None)).max() > 1e-3
+
+
+def test_a_network_without_classes_has_the_same_parameters_as_ever(make):
+    shapes = jax.eval_shape(
+        make().init, jax.random.key(0), jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)
+    )
+    assert "label" not in shapes["params"]
+
+
+def test_wrong_labels_are_named(make, x):
+    params = random_parameters(make(), SHAPE)
+    with pytest.raises(ValueError, match="this network was made without classes"):
+        make().apply({"params": params}, x, T, labels=T)
+    params = random_parameters(make(num_classes=4), SHAPE)
+    with pytest.raises(ValueError, match=r"shape \(3,\), got shape \(2,\)"):
+        make(num_classes=4).apply({"params": params}, x, T, labels=T[:2])
+
+
+def test_the_last_layer_may_start_at_zero(make, x):
+    model = make(zero_output=True)
+    fast = {"xla_backend_optimization_level": 0}
+    variables = jax.jit(model.init, compiler_options=fast)(jax.random.key(0), x, T)
+    leaves = jax.tree.leaves(variables["params"]["conv_out"])
+    assert all((leaf == 0).all() for leaf in leaves)
+    np.testing.assert_array_equal(jax.jit(model.apply)(variables, x, T), 0)
+
+
+def test_rematerialisation_keeps_less_for_the_backward_pass(make, x):
+    def kept(remat):
+        model = make(remat=remat)
+        variables = jax.eval_shape(model.init, jax.random.key(0), x, T)
+        backward = jax.eval_shape(
+            lambda v: jax.vjp(lambda v: model.apply(v, x, T), v)[1], variables
+        )
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert kept(True) < 0.6 * kept(False)
+
+
+def test_rematerialisation_leaves_the_gradients(x):
+    params = random_parameters(unet(), SHAPE)
+
+    def gradients(remat):
+        def loss(params):
+            return jnp.square(unet(remat=remat).apply({"params": params}, x, T)).mean()
+
+        return jax.jit(jax.grad(loss))(params)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        gradients(False),
+        gradients(True),
+    )
+
+
+def test_the_published_options_of_the_convnext_network(x):
+    # Without the step: the parameter counts of the official network.
+    for channels, count in ((1, 56_276_083), (3, 56_278_745)):
+        images, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
+        model = ConvNeXtUNet(time_embedding=False)
+        shapes = jax.eval_shape(model.init, jax.random.key(0), images, t)
+        assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+    blind = convnext(time_embedding=False)
+    params = random_parameters(blind, SHAPE)
+    apply = jax.jit(blind.apply)
+    np.testing.assert_array_equal(
+        apply({"params": params}, x, T), apply({"params": params}, x, T + 5)
+    )
+    params = random_parameters(convnext(), SHAPE)
+    plain, residual = (
+        jax.jit(convnext(residual=residual).apply)({"params": params}, x, T)
+        for residual in (False, True)
+    )
+    np.testing.assert_allclose(residual, plain + x, atol=1e-6)
