@@ -9,7 +9,7 @@ Prepare CIFAR-10 once with `python -m colddiff_jax.data.prepare cifar10`, or rea
 of your own: --config.data.source=npz --config.data.path=cifar10.npz
 
 Every step takes one row and one column of pixels away, the official code's
-`Incremental_bilinear`, so that few-step sampling has steps to leave out. `paper` halves
+`Incremental_area`, so that few-step sampling has steps to leave out. `paper` halves
 the side three times instead (bicubic, T = 3), which ends in 4 x 4 pixels as well.
 
 Training images are padded by 4 pixels, cut at random and mirrored. Over the 10,000 test
@@ -33,7 +33,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         {
             "name": "pixelate",
             "sizes": tuple(range(31, 3, -1)),
-            "method": "bilinear",
+            "method": "area",
         }
     )
     if variant == "cpu":

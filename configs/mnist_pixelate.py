@@ -9,7 +9,7 @@ Prepare MNIST once with `python -m colddiff_jax.data.prepare mnist`, or read a f
 of your own: --config.data.source=npz --config.data.path=mnist.npz
 
 Every step takes one row and one column of pixels away, the official code's
-`Incremental_bilinear`, so that few-step sampling has steps to leave out. `paper` halves
+`Incremental_area`, so that few-step sampling has steps to leave out. `paper` halves
 the side three times instead (bicubic, T = 3), which ends in 4 x 4 pixels as well.
 
 The 28 x 28 digits are resized to 32, a side that the network can halve. Over the 10,000
@@ -33,7 +33,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         {
             "name": "pixelate",
             "sizes": tuple(range(31, 3, -1)),
-            "method": "bilinear",
+            "method": "area",
         }
     )
     config.model.update({"base_channels": 64, "dropout": 0.0})
