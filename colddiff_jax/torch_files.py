@@ -7,6 +7,7 @@ reader knows the handful that tensors need and refuses all others.
 
 import collections
 import io
+import math
 import pickle
 import zipfile
 from typing import Any, NamedTuple
@@ -58,16 +59,20 @@ def read_torch_file(path: str) -> Any:
         raise InputError(f"no file {path!r}") from None
     except InputError:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError) as error:
         raise InputError(
             f"{path!r} is no checkpoint of torch.save, or is truncated ({error}); "
             "download it again, or save it anew with PyTorch 1.6 or later"
         ) from error
-    except (pickle.UnpicklingError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path!r} is damaged: {error}") from error
+    except Exception as error:  # A pickle can be wrong in more ways than have names.
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path!r} is damaged ({reason})") from error
 
 
 def _read(archive: zipfile.ZipFile, path: str) -> Any:
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        # A few bytes could unpack to more than any memory holds.
+        raise InputError(f"{path!r} is compressed, which torch.save never does")
     pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise InputError(
@@ -125,7 +130,8 @@ def _rebuild_tensor(
     del rest  # Whether it needs gradients, and its hooks.
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     negative = min((offset, *shape, *strides)) < 0
-    if negative or (0 not in shape and last >= len(storage)):
+    size = math.prod(shape)
+    if negative or size > len(storage) or (size and last >= len(storage)):
         raise pickle.UnpicklingError(f"a tensor of shape {shape} leaves its storage")
     return np.lib.stride_tricks.as_strided(
         storage[offset:], shape, [step * storage.itemsize for step in strides]

@@ -110,6 +110,11 @@ def test_a_tensor_that_leaves_its_storage_is_refused(tmp_path):
     larger = pickled.replace(b"K\x02K\x03", b"K\x02K\x09")
     with pytest.raises(cd.InputError, match=r"shape \(2, 9\) leaves its storage"):
         read_torch_file(write(path, larger, [b"\0" * 24]))
+    # Strides (3, 1) become (0, 0): one number, repeated as often as one likes.
+    assert larger.count(b"K\x03K\x01") == 1
+    endless = larger.replace(b"K\x03K\x01", b"K\x00K\x00")
+    with pytest.raises(cd.InputError, match=r"shape \(2, 9\) leaves its storage"):
+        read_torch_file(write(path, endless, [b"\0" * 24]))
 
 
 def test_other_files_are_named(tmp_path):
@@ -117,6 +122,9 @@ def test_other_files_are_named(tmp_path):
         read_torch_file("nowhere.pt")
     np.savez(tmp_path / "arrays.npz", x=np.zeros(3))
     with pytest.raises(cd.InputError, match=r"a zip archive, but no checkpoint"):
+        read_torch_file(str(tmp_path / "arrays.npz"))
+    np.savez_compressed(tmp_path / "arrays.npz", x=np.zeros(3))
+    with pytest.raises(cd.InputError, match="compressed, which torch.save never does"):
         read_torch_file(str(tmp_path / "arrays.npz"))
     path = write(tmp_path / "broken.pt", b"not a pickle")
     with pytest.raises(cd.InputError, match=r"broken.pt' is damaged"):
