@@ -24,7 +24,9 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")
 _OUT = flags.DEFINE_string("out", "", "folder to write to; default the run folder")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 0, "test images to score; 0: all", 0)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 200, "images restored at once", 1)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 200, "images restored at once, over all devices", 1
+)
 
 
 def main(argv: list[str]) -> None:

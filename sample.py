@@ -76,7 +76,7 @@ _NUM_IMAGES = flags.DEFINE_integer(
     lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 64, "images restored at once on each device", lower_bound=1
+    "batch_size", 64, "images restored at once, over all devices", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "of the random part of the degradation")
 _ARRAYS = flags.DEFINE_bool("arrays", False, "also write the images as npz")
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
         save_npz(f"{stem}.npz", **rows)
         print(f"{stem}.npz")
     if result.trajectory is not None:
-        way = result.trajectory[:_PICTURED].swapaxes(0, 1)
+        way = result.trajectory.swapaxes(0, 1)
         _write_way_back(stem, pictured["clean"], timesteps, way)
 
 
@@ -125,6 +125,12 @@ def _check_combination() -> None:
         raise InputError("--spacing chooses among steps; say how many with --steps")
     if _ETA.present and _SAMPLER.value != "ddim":
         raise InputError("--eta belongs to --sampler=ddim")
+    if _ENDPOINT.present and _SAMPLER.value in ("direct", "ddim"):
+        raise InputError(
+            f"--endpoint has no effect with --sampler={_SAMPLER.value}; leave it out"
+        )
+    if os.path.isfile(_OUT.value):
+        raise InputError(f"--out must be a folder, and {_OUT.value!r} is a file")
 
 
 def _load(run: Run) -> np.ndarray:
@@ -168,21 +174,25 @@ def _choose_timesteps(run: Run, pixels: np.ndarray) -> np.ndarray:
 def _restore(
     run: Run, pixels: np.ndarray, timesteps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
-    """The clean, degraded and restored images; the trajectory as [B, N, H, W, C]."""
+    """The clean, degraded and restored images; of the pictured, the way [B, N, ...]."""
     model, degrade = run.experiment.model, run.experiment.degrade
-    needs_endpoint = _ENDPOINT.value == "estimated" or _SAMPLER.value == "ddim"
-    if needs_endpoint and not isinstance(degrade, Blend):
+    ddim = _SAMPLER.value == "ddim"
+    noise = isinstance(degrade, Blend) and not degrade.one_color
+    if (ddim and not noise) or (
+        _ENDPOINT.value == "estimated" and not isinstance(degrade, Blend)
+    ):
         raise InputError(
-            "--endpoint=estimated and --sampler=ddim need a run that was trained on a "
-            f"blend, such as gaussian_noise; this one's degradation is a "
+            "--sampler=ddim needs a run that was trained with gaussian_noise, and "
+            "--endpoint=estimated that or fade_to_color; this one's degradation is a "
             f"{type(degrade).__name__}"
         )
     options: dict[str, Any] = {
         "timesteps": timesteps,
-        "endpoint": _ENDPOINT.value,
         "check_finite": True,
         "return_trajectory": _TRAJECTORY.value or _GIF.value,
     }
+    if not ddim:
+        options["endpoint"] = _ENDPOINT.value
 
     def sample(shared: tuple, batch: tuple) -> tuple:
         params, degrade, key = shared
@@ -195,7 +205,7 @@ def _restore(
         x_T = degrade(x_0, int(timesteps[0]))
         restore_fn = functools.partial(model.apply, {"params": params})
         sampler = SAMPLERS[_SAMPLER.value]
-        if _SAMPLER.value == "ddim":
+        if ddim:
             sampler = functools.partial(sampler, noise_keys, eta=_ETA.value)
         result = sampler(restore_fn, degrade, x_T, **options)
         if result.trajectory is not None:
@@ -203,11 +213,23 @@ def _restore(
         return x_0, x_T, result
 
     devices = jax.local_device_count()
-    per_device = min(_BATCH_SIZE.value, -(-len(pixels) // devices))
-    run_batches = sampling.BatchSampler(sample, batch_size=per_device * devices)
+    wanted = min(_BATCH_SIZE.value, len(pixels))
+    run_batches = sampling.BatchSampler(
+        sample, batch_size=-(-wanted // devices) * devices
+    )
     shared = (run.params, degrade, stream(_SEED.value, "sample"))
-    numbered = (pixels, np.arange(len(pixels)))
-    clean, degraded, result = run_batches(shared, numbered, progress="restoring")
+    parts: list[tuple] = []
+    for clean, degraded, result in run_batches.stream(
+        shared,
+        lambda start, stop: (pixels[start:stop], np.arange(start, stop)),
+        len(pixels),
+        progress="restoring",
+    ):
+        if result.trajectory is not None:  # Large, and only for the pictures.
+            room = max(0, _PICTURED - sum(len(part[0]) for part in parts))
+            result = result._replace(trajectory=result.trajectory[:room])
+        parts.append((clean, degraded, result))
+    clean, degraded, result = jax.tree.map(lambda *x: np.concatenate(x), *parts)
     try:
         result.raise_if_not_finite()
     except FloatingPointError as error:

@@ -196,7 +196,7 @@ def draw(results: dict[str, dict]) -> None:
     for column, (run, result) in enumerate(results.items()):
         for row, score_name in enumerate(("rmse", "ssim")):
             axis = axes[row, column]
-            for name in shown:
+            for name in [name for name in shown if name in result["samplers"]]:
                 entries = result["samplers"][name]
                 if "change" in name:  # All steps are the same with any spacing.
                     entries = entries + result["samplers"][name.split(",")[0]][-1:]

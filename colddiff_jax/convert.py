@@ -15,6 +15,7 @@ rotation of sin(t w) and cos(t w).
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -130,9 +131,11 @@ def network_weights(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
     """
     found = {
-        _NETWORK.sub("", name): np.asarray(value, np.float32)
+        _NETWORK.sub("", name): value.astype(np.float32)
         for name, value in state.items()
-        if _NETWORK.match(name)
+        if isinstance(name, str)
+        and _NETWORK.match(name)
+        and isinstance(value, np.ndarray)
     }
     if not found:
         raise InputError(
@@ -172,6 +175,8 @@ def convert_weights(
     """
     if not isinstance(model, ConvNeXtUNet | UNet):
         raise InputError(f"no official network is a {type(model).__name__}")
+    if model.num_classes:
+        raise InputError("no official network has classes; set num_classes to 0")
     names = _CONVNEXT if isinstance(model, ConvNeXtUNet) else _RESNET
     levels = len(model.channel_multipliers)
     x, t = jnp.zeros((1, *image_shape)), jnp.ones(1, jnp.int32)
@@ -182,11 +187,12 @@ def convert_weights(
         if name not in left:
             missing.append(name)
             continue
-        value = left.pop(name)
-        params[path] = _to_our_layout(value, path, like.ndim)
-        if params[path].shape != like.shape:
-            expected = "x".join(map(str, like.shape))
-            different.append(f"{name} {'x'.join(map(str, value.shape))} for {expected}")
+        value, expected = left.pop(name), _official_shape(path, like.shape)
+        # Linear layers may be 1 x 1 convolutions, and normalisations broadcast.
+        if _without_ones(value.shape) != _without_ones(expected):
+            different.append(f"{name} {value.shape} for {expected}")
+            continue
+        params[path] = _to_our_layout(value.reshape(expected), path)
     problems = {
         "missing": missing,
         "left over": list(left),
@@ -227,15 +233,10 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
         >>> config = mnist_blur.get_config("paper")
         >>> convert_checkpoint("model.pt", config, "runs/mnist_blur_official")
     """
-    if os.path.exists(os.path.join(workdir, "config.json")):
-        raise InputError(f"{workdir!r} holds a run already; choose another --workdir")
+    if os.path.exists(workdir) and (not os.path.isdir(workdir) or os.listdir(workdir)):
+        raise InputError(f"{workdir!r} exists already; choose another --workdir")
     saved = read_torch_file(path)
-    if not isinstance(saved, dict) or not {"step", "model", "ema"} <= saved.keys():
-        found = list(saved)[:3] if isinstance(saved, dict) else type(saved).__name__
-        raise InputError(
-            f"{path!r} is no checkpoint of the official code: it should hold step, "
-            f"model and ema, and holds {found}"
-        )
+    _check_official(saved, path)
     experiment = build_experiment(config)
     params, ema_params = (
         convert_weights(
@@ -243,18 +244,42 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
         )
         for name in ("model", "ema")
     )
-    step = int(saved["step"])
+    step = saved["step"]
     state = TrainState(
         step=jnp.int32(step),
         params=params,
         ema_params=ema_params,
         opt_state=experiment.optimizer.init(params),
     )
-    os.makedirs(workdir, exist_ok=True)
-    with open_checkpoints(workdir) as checkpoints:
-        checkpoints.save(parallel.replicate(state), step, None)
-    save_config(config, workdir)
+    parent = os.path.dirname(os.path.abspath(workdir))
+    os.makedirs(parent, exist_ok=True)
+    # Whole or not at all: it gets its name when everything is in it.
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
+        with open_checkpoints(made) as checkpoints:
+            checkpoints.save(parallel.replicate(state), step, None)
+        save_config(config, made)
+        os.chmod(made, 0o755)  # Temporary folders are for their owner alone.
+        os.rename(made, workdir)
     return step
+
+
+def _check_official(saved: Any, path: str) -> None:
+    """Raises InputError unless a file held what the official code saves."""
+    if not isinstance(saved, dict) or not {"step", "model", "ema"} <= saved.keys():
+        found = list(saved)[:3] if isinstance(saved, dict) else type(saved).__name__
+        raise InputError(
+            f"{path!r} is no checkpoint of the official code: it should hold step, "
+            f"model and ema, and holds {found}"
+        )
+    for name in ("model", "ema"):
+        if not isinstance(saved[name], dict):
+            raise InputError(
+                f"{path!r} is no checkpoint of the official code: its {name} should be "
+                f"a dictionary of weights, and is a {type(saved[name]).__name__}"
+            )
+    step = saved["step"]
+    if type(step) is not int or not 0 <= step < 2**31:
+        raise InputError(f"{path!r} should hold a number of steps, and holds {step!r}")
 
 
 def _official_name(path: tuple[str, ...], names: _Names, levels: int) -> str:
@@ -273,18 +298,34 @@ def _official_name(path: tuple[str, ...], names: _Names, levels: int) -> str:
     return f"{name}.{leaves[leaf]}"
 
 
-def _to_our_layout(value: np.ndarray, path: tuple[str, ...], rank: int) -> np.ndarray:
+def _official_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in PyTorch of a parameter of ours."""
+    if len(shape) == 4 and _is_transposed(path, shape):
+        return (shape[2], shape[3], *shape[:2])
+    if len(shape) == 4:
+        return (shape[3], shape[2], *shape[:2])
+    return (shape[2], 1, *shape[:2]) if len(shape) == 3 else shape[::-1]
+
+
+def _to_our_layout(value: np.ndarray, path: tuple[str, ...]) -> np.ndarray:
     """A weight in the layout of Flax: channels last, outputs after inputs."""
-    if path[-1] != "kernel":
-        return value.reshape(-1)
-    if rank == 2:  # A linear layer, or a 1 x 1 convolution.
-        return value.reshape(value.shape[:2]).T
-    if rank == 3:  # Depthwise: one input per output.
+    if value.ndim < 4:
+        return value.T
+    if "depthwise" in path:  # One input per output.
         return value[:, 0].transpose(1, 2, 0)
-    if "upsample" in path[0] and value.shape[-1] == 4:
+    if _is_transposed(path, value.shape[2:]):
         # PyTorch's transposed convolution is IOHW and flipped.
         return value.transpose(2, 3, 0, 1)[::-1, ::-1]
     return value.transpose(2, 3, 1, 0)
+
+
+def _is_transposed(path: tuple[str, ...], size: tuple[int, ...]) -> bool:
+    """Whether a layer of this name and kernel size is a transposed convolution."""
+    return "upsample" in path[0] and size[:2] == (4, 4)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(side for side in shape if side != 1)
 
 
 def _shift_step(kernel: np.ndarray) -> np.ndarray:

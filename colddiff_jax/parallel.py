@@ -1,6 +1,7 @@
-"""All that knows about devices: the pmapped step and where its arguments live."""
+"""All that knows about devices: what is pmapped, and where its arguments live."""
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -35,6 +36,16 @@ def parallel_train_step(train_step: "TrainStep") -> "TrainStep":
         out_axes=None,
         donate_argnums=0,
     )
+
+
+def over_devices(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Runs function(shared, share) on every device, each with its share of a batch."""
+    return jax.pmap(function, in_axes=(None, 0))
+
+
+def num_devices() -> int:
+    """How many devices of this process share a batch."""
+    return jax.local_device_count()
 
 
 def replicate(tree: Any) -> Any:

@@ -9,7 +9,9 @@ import collections
 import io
 import math
 import pickle
+import pickletools
 import zipfile
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -90,8 +92,11 @@ class _Unpickler(pickle.Unpickler):
     """Knows tensors and ordered dictionaries, and nothing else that can be called."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str, path: str):
-        super().__init__(io.BytesIO(archive.read(f"{folder}data.pkl")))
+        content = archive.read(f"{folder}data.pkl")
+        _check_lengths(content)
+        super().__init__(io.BytesIO(content))
         self._archive, self._folder, self._path = archive, folder, path
+        self._storages: dict[str, np.ndarray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """The few names that a checkpoint of tensors needs."""
@@ -99,8 +104,8 @@ class _Unpickler(pickle.Unpickler):
             return _StorageType(_DTYPES[name])
         known = {
             ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+            ("torch._utils", "_rebuild_tensor_v2"): _Call(_rebuild_tensor),
+            ("torch._utils", "_rebuild_parameter"): _Call(_rebuild_parameter),
         }
         if (module, name) not in known:
             raise InputError(
@@ -113,14 +118,38 @@ class _Unpickler(pickle.Unpickler):
         """The numbers of a storage, one-dimensional."""
         kind, storage_type, key, _, size = pid
         if kind != "storage" or not isinstance(storage_type, _StorageType):
-            raise pickle.UnpicklingError(f"unknown reference {pid!r}")
-        raw = self._archive.read(f"{self._folder}data/{key}")
-        storage = np.frombuffer(raw, storage_type.dtype)
+            raise pickle.UnpicklingError(f"a reference to a {type(kind).__name__}")
+        if key not in self._storages:  # Several tensors may share one.
+            raw = self._archive.read(f"{self._folder}data/{key}")
+            self._storages[key] = np.frombuffer(raw, storage_type.dtype)
+        storage = self._storages[key]
         if len(storage) < size:
             raise pickle.UnpicklingError(
                 f"storage {key} has {len(storage)} numbers instead of {size}"
             )
         return storage
+
+
+class _Call:
+    """A function that a pickle may call, and can do nothing else to."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., np.ndarray]):
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> np.ndarray:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes a function")
+
+
+def _check_lengths(content: bytes) -> None:
+    """Raises ValueError for a pickle that claims more memory than it fills."""
+    for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        if "PUT" in operation.name and argument is not None and argument > number:
+            raise ValueError(f"{operation.name} {argument} leaves the file")
 
 
 def _rebuild_tensor(
@@ -131,8 +160,10 @@ def _rebuild_tensor(
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     negative = min((offset, *shape, *strides)) < 0
     size = math.prod(shape)
-    if negative or size > len(storage) or (size and last >= len(storage)):
+    if negative or (size and last >= len(storage)):
         raise pickle.UnpicklingError(f"a tensor of shape {shape} leaves its storage")
+    if size > len(storage):
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} repeats its numbers")
     return np.lib.stride_tricks.as_strided(
         storage[offset:], shape, [step * storage.itemsize for step in strides]
     ).copy()

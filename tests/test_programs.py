@@ -97,8 +97,10 @@ def test_sample_restores_the_same_in_batches_on_several_devices(folder):
     assert one["heun"].shape == (10, 16, 16, 1)
     for name in one:
         np.testing.assert_allclose(one[name], four[name], atol=1e-5)
-    done = run(f"{SAMPLE} --steps=3 --spacing=log --trajectory --out=log", folder)
+    done = run(f"{SAMPLE} --steps=3 --spacing=log --gif --out=log", folder)
     assert done.returncode == 0, done.stderr
+    with Image.open(folder / done.stdout.split()[1]) as gif:
+        assert gif.n_frames == 4
 
 
 def test_evaluate_writes_its_scores_and_the_same_twice(folder):
@@ -152,7 +154,9 @@ BAD = {
     f"{SAMPLE} --sampler=alg3": "value should be one of",
     f"{SAMPLE} --sampler=direct --gif": "no trajectory; leave --gif out",
     f"{SAMPLE} --sampler=direct --steps=2": "with no steps and no trajectory",
-    f"{SAMPLE} --sampler=ddim": "need a run that was trained on a blend",
+    f"{SAMPLE} --sampler=ddim": "needs a run that was trained with gaussian_noise",
+    f"{SAMPLE} --sampler=direct --endpoint=fixed": "--endpoint has no effect with",
+    f"{SAMPLE} --out=shape.npz": "--out must be a folder, and 'shape.npz' is a file",
     f"{SAMPLE} --endpoint=estimated": "degradation is a Separable",
     f"{SAMPLE} --steps=21": "--steps must be at most 20, got 21",
     f"{SAMPLE} --start=21": "--start must lie in 1..20",

@@ -90,7 +90,9 @@ def example_keys(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
     return key
 
 
-def divide(y: chex.Array, singular_values: chex.Array, cutoff: float) -> chex.Array:
+def divide(
+    y: chex.Array, singular_values: chex.Array, cutoff: chex.Numeric
+) -> chex.Array:
     """Returns y / singular_values, and 0 where they do not exceed the cutoff."""
     known = singular_values > cutoff
     return jnp.where(known, y / jnp.where(known, singular_values, 1.0), 0.0)
@@ -189,6 +191,28 @@ def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
             f"{image_size!r}"
         )
     return int(sides[0]), int(sides[1])
+
+
+def check_integer(name: str, value: object, largest: int | None = None) -> int:
+    """Returns a positive integer, of Python or NumPy, that is at most the largest."""
+    known = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if known and value >= 1 and (largest is None or value <= largest):  # type: ignore[operator]
+        return int(value)  # type: ignore[call-overload]
+    expected = (
+        "a positive integer" if largest is None else f"an integer in 1..{largest}"
+    )
+    raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def last_step(degrade: object) -> int:
+    """T of a degradation; a plain function has none."""
+    num_steps = getattr(degrade, "num_steps", None)
+    if num_steps is None:
+        raise TypeError(
+            f"a plain function has no last step; make {degrade!r} a degradation with "
+            "colddiff_jax.from_function(fn, num_steps)"
+        )
+    return num_steps
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

@@ -55,13 +55,18 @@ class Separable:
         image_size = (rows.shape[-1], columns.shape[-1])
         y, t = base.check_call(y, t, self.num_steps, image_size)
         entry = jnp.maximum(t, 1) - 1
-        U, of_rows, V = jnp.linalg.svd(rows[entry])
-        P, of_columns, Q = jnp.linalg.svd(columns[entry])
+        U, of_rows, V = P, of_columns, Q = jnp.linalg.svd(rows[entry])
+        if len(self.operators) == 2:
+            P, of_columns, Q = jnp.linalg.svd(columns[entry])
         image = y.astype(jnp.float32)
         modes = precise_einsum("...ij,...iwc->...jwc", U, image)
         modes = precise_einsum("...wk,...jwc->...jkc", P, modes)
         singular_values = of_rows[..., :, None] * of_columns[..., None, :]
-        modes = base.divide(modes, singular_values.reshape(-1, *image_size, 1), cutoff)
+        # What is smaller than the rounding of the tables is not known.
+        rounding = jnp.finfo(jnp.float32).eps * max(image_size)
+        smallest = jnp.maximum(cutoff, rounding * singular_values.max())
+        singular_values = singular_values.reshape(-1, *image_size, 1)
+        modes = base.divide(modes, singular_values, smallest)
         x = precise_einsum("...ji,...jkc->...ikc", V, modes)
         x = precise_einsum("...kw,...ikc->...iwc", Q, x)
         return base.keep_clean(image, x, t)

@@ -9,6 +9,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Dtype = Any
 
@@ -99,7 +100,9 @@ class Dropout(nn.Module):
 
 
 def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -> None:
-    """Raises ValueError for labels without classes, or not one per image."""
+    """Raises ValueError for labels without classes, not one per image, or too large."""
+    if num_classes < 0:
+        raise ValueError(f"num_classes must be 0 or positive, got {num_classes}")
     if labels is None:
         return
     if not num_classes:
@@ -112,6 +115,12 @@ def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -
             f"labels must be one integer per image, shape ({batch_size},), got shape "
             f"{jnp.shape(labels)}"
         )
+    if not isinstance(labels, jax.core.Tracer):
+        wrong = (np.asarray(labels) < 0) | (np.asarray(labels) > num_classes)
+        if wrong.any():
+            raise ValueError(
+                f"labels must lie in 0..{num_classes}, the null class, got {labels}"
+            )
 
 
 def label_embedding(

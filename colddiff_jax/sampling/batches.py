@@ -20,7 +20,8 @@ class BatchSampler:
     Args:
         sample: called as sample(shared, batch) with one device's share of a batch;
             returns arrays, in any structure, whose first axis is that of the images.
-            The trajectory of a `SampleResult` has it second: swap it.
+            The trajectory of a `SampleResult` has it second: swap it. What is random
+            follows from the images' numbers, if they are part of the batch.
         batch_size: images at once, over all devices; a multiple of their number.
 
     Raises:
@@ -30,22 +31,23 @@ class BatchSampler:
         >>> def sample(shared, x_T):
         ...     restore_fn, degrade = shared
         ...     return sample_alg2(restore_fn, degrade, x_T).x_0
+        >>> restore_fn = jax.tree_util.Partial(model.apply, {"params": params})
         >>> restore = BatchSampler(sample, batch_size=64)
         >>> x_0 = restore((restore_fn, degrade), x_T)   # x_T: [N, H, W, C], any N
     """
 
     def __init__(self, sample: Callable[[Any, Any], Any], *, batch_size: int):
-        self._num_devices = jax.local_device_count()
+        self._num_devices = parallel.num_devices()
         parallel.check_batch_size("batch_size", batch_size, self._num_devices)
         self._batch_size = batch_size
-        self._sample = jax.pmap(sample, in_axes=(None, 0))
+        self._sample = parallel.over_devices(sample)
 
     def __call__(self, shared: Any, images: Any, *, progress: str = "") -> Any:
         """Samples images that are in memory.
 
         Args:
             shared: what all images have in common, such as (restore_fn, degrade).
-            images: an array [N, ...], or arrays in any structure.
+            images: a NumPy or JAX array [N, ...], or such arrays in any structure.
             progress: text before a progress bar on the terminal; none if empty.
 
         Returns:
@@ -54,17 +56,18 @@ class BatchSampler:
         Raises:
             ValueError: no images, or arrays of different lengths.
         """
-        lengths = {len(leaf) for leaf in jax.tree.leaves(images)}
-        if len(lengths) != 1 or 0 in lengths:
+        lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(images)}
+        if len(lengths) != 1 or lengths & {(), (0,)}:
             raise ValueError(
                 "images must be arrays with one and the same number of images, at "
-                f"least one; got lengths {sorted(lengths)}"
+                f"least one; got shapes that begin with {sorted(lengths)}"
             )
+        ((num_images,),) = lengths
 
         def load(start: int, stop: int) -> Any:
             return jax.tree.map(lambda leaf: np.asarray(leaf[start:stop]), images)
 
-        batches = self.stream(shared, load, *lengths, progress=progress)
+        batches = self.stream(shared, load, num_images, progress=progress)
         return jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
 
     def stream(
@@ -88,6 +91,9 @@ class BatchSampler:
 
         Yields:
             What `sample` returns for the images of each batch, as NumPy arrays.
+
+        Raises:
+            ValueError: `load` or `sample` returns another number of images.
         """
         from tqdm import tqdm
 
@@ -100,19 +106,37 @@ class BatchSampler:
         ) as bar:
             for start in range(0, num_images, self._batch_size):
                 stop = min(start + self._batch_size, num_images)
-                batch = jax.tree.map(self._whole_batch, load(start, stop))
+                batch = self._whole_batch(load(start, stop), stop - start)
                 under_way.append((self._sample(shared, batch), stop - start))
                 if len(under_way) > 1:
                     yield self._fetch(*under_way.pop(0), bar)
             for result, count in under_way:
                 yield self._fetch(result, count, bar)
 
-    def _whole_batch(self, images: np.ndarray) -> np.ndarray:
-        missing = self._batch_size - len(images)
-        padding = ((0, missing), *((0, 0),) * (images.ndim - 1))
-        return parallel.shard(np.pad(images, padding, mode="edge"), self._num_devices)
+    def _whole_batch(self, images: Any, count: int) -> Any:
+        """The images of a batch, filled up with copies of the last, by device."""
+
+        def fill(leaf: np.ndarray) -> np.ndarray:
+            if np.shape(leaf)[:1] != (count,):
+                raise ValueError(
+                    f"load should have returned {count} images, and returned an array "
+                    f"of shape {np.shape(leaf)}"
+                )
+            padding = ((0, self._batch_size - count), *((0, 0),) * (leaf.ndim - 1))
+            return parallel.shard(np.pad(leaf, padding, mode="edge"), self._num_devices)
+
+        return jax.tree.map(fill, images)
 
     def _fetch(self, result: Any, count: int, bar: Any) -> Any:
+        """The results of a batch, without those of the copies."""
+        share = self._batch_size // self._num_devices
+        for path, leaf in jax.tree_util.tree_leaves_with_path(result):
+            if leaf.shape[1:2] != (share,):
+                raise ValueError(
+                    "sample must return arrays whose first axis is that of its "
+                    f"{share} images; result{jax.tree_util.keystr(path)} has shape "
+                    f"{leaf.shape[1:]}"
+                )
         fetched = jax.tree.map(lambda x: parallel.unshard(x)[:count], result)
         bar.update(count)
         return fetched

@@ -1,9 +1,15 @@
 """How well a restored image explains what was observed, and the nearest that does."""
 
 import chex
+import jax
 import jax.numpy as jnp
 
-from colddiff_jax.degradations.base import Degradation, Linear, check_images
+from colddiff_jax.degradations.base import (
+    Degradation,
+    Linear,
+    check_images,
+    last_step,
+)
 
 
 def data_consistency(
@@ -51,9 +57,9 @@ def project_onto_data(
         x_0 + D^+ (x_T - D(x_0, t)),    so that    D(result, t) = x_T
 
     where D^+ is the pseudo-inverse of the linear part of D(., t). What D loses is left
-    as it was restored; what it keeps is taken from the observation. Blurs, pixelation,
-    masks, fading, loss of colour and blends with a known endpoint have one in closed
-    form. Algorithm 2 needs none where D(D(x, s), T) = D(x, T).
+    as it was restored; what it keeps is taken from the observation. Gaussian and heat
+    blur, pixelation, masks, fading, loss of colour and blends with a known endpoint
+    have one in closed form. Algorithm 2 needs none where D(D(x, s), T) = D(x, T).
 
     Args:
         x_0: restored images, float [B, H, W, C].
@@ -68,7 +74,8 @@ def project_onto_data(
         Images like x_0.
 
     Raises:
-        ValueError: images of different shapes, or a negative cutoff.
+        ValueError: images of different shapes, a cutoff that is not positive, a t
+            outside 0..T, or a degradation that is not bound yet.
         TypeError: images that are not float, or a degradation without such an inverse.
 
     Example:
@@ -81,12 +88,13 @@ def project_onto_data(
     """
     if not isinstance(degrade, Linear):
         raise TypeError(
-            "a projection needs a degradation with a pseudo_inverse (blur, pixelation, "
-            "masks, fading, loss of colour, blends), got "
+            "a projection needs a degradation with a pseudo_inverse (Gaussian and heat "
+            "blur, pixelation, masks, fading, loss of colour, blends), got "
             f"{type(degrade).__name__}"
         )
-    if not cutoff >= 0:
-        raise ValueError(f"cutoff must be 0 or positive, got {cutoff}")
+    if not isinstance(cutoff, jax.core.Tracer) and not cutoff > 0:
+        raise ValueError(f"cutoff must be positive, got {cutoff}")
+    x_0 = check_images(x_0)
     difference = _unexplained(x_0, degrade, x_T, t)
     step = degrade.num_steps if t is None else t
     change = degrade.pseudo_inverse(-difference, step, cutoff=cutoff)
@@ -102,5 +110,6 @@ def _unexplained(
         raise ValueError(
             f"x_0 and x_T must have one shape, got {x_0.shape} and {x_T.shape}"
         )
-    again = degrade(x_0, degrade.num_steps if t is None else t)
-    return again.astype(jnp.float32) - x_T.astype(jnp.float32)
+    # In full precision: a projection divides what is left by small numbers.
+    again = degrade(x_0.astype(jnp.float32), last_step(degrade) if t is None else t)
+    return again - x_T.astype(jnp.float32)

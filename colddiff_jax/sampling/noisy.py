@@ -13,6 +13,7 @@ from colddiff_jax.degradations.base import (
     check_images,
     check_schedule,
     example_keys,
+    last_step,
 )
 from colddiff_jax.degradations.blend import Blend
 from colddiff_jax.sampling.walk import (
@@ -43,7 +44,7 @@ def sample_ddim(
     Algorithm 1 with an estimated endpoint, part of which is drawn anew: eta = 0 is
     Algorithms 1 and 2 with endpoint="estimated", eta = 1 is ancestral sampling (DDPM).
     A restart adds noise of its own, x_high = a_high / a_low x_low + c e with c such
-    that x_high has the noise of its step.
+    that x_high has the noise of its step; the prediction at x_low is not used then.
 
     Args:
         key: for e, one for the batch or one per example, [B]; the result is a pure
@@ -58,7 +59,7 @@ def sample_ddim(
         A `SampleResult` of float arrays like x_T.
 
     Raises:
-        ValueError: an eta outside [0, 1], or as in `sample_alg2`.
+        ValueError: an eta outside [0, 1], a fixed endpoint, or as in `sample_alg2`.
         TypeError: a degradation that is no blend with noise, or as in `sample_alg2`.
 
     Example:
@@ -74,6 +75,10 @@ def sample_ddim(
             "sample_ddim needs gaussian_noise or animorph, got "
             f"{type(degrade).__name__}"
         )
+    if options.pop("endpoint", "estimated") != "estimated":
+        raise ValueError(
+            "sample_ddim estimates the endpoint at every step; leave endpoint out"
+        )
     if not isinstance(eta, jax.core.Tracer) and not 0 <= eta <= 1:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
     keys = example_keys(key, len(check_images(x_T)))
@@ -83,16 +88,18 @@ def sample_ddim(
         z_hat = degrade.estimate_endpoint(x_t, x0_hat, t)
         a_t, a_s = degrade.image_weights[t], degrade.image_weights[s]
         b_t = degrade.endpoint_weights[t]
-        rho = jnp.minimum(eta * jnp.sqrt(1 - (a_t / a_s) ** 2) / b_t, 1.0)
+        # Without an image, a_s = a_t = 0, or without noise nothing is drawn anew.
+        rho = eta * _ratio(_sqrt(1 - _ratio(a_t, a_s, 1.0) ** 2), b_t, 0.0)
+        rho = jnp.minimum(rho, 1.0)
         fresh = _normal(keys, number, x_t)
-        z = jnp.sqrt(1 - rho**2) * z_hat + rho * fresh
+        z = _sqrt(1 - rho**2) * z_hat + rho * fresh
         return degrade.with_endpoint(z)(x0_hat, s), memory
 
     def rise(place: Place) -> chex.Array:
         _, x_t, _, t, s, number = place
-        scale = degrade.image_weights[s] / degrade.image_weights[t]
+        scale = _ratio(degrade.image_weights[s], degrade.image_weights[t], 0.0)
         b_t, b_s = degrade.endpoint_weights[t], degrade.endpoint_weights[s]
-        std = jnp.sqrt(jnp.maximum(b_s**2 - (scale * b_t) ** 2, 0.0))
+        std = _sqrt(b_s**2 - (scale * b_t) ** 2)
         fresh = _normal(keys, number, x_t)
         return scale * x_t + std * fresh
 
@@ -149,10 +156,9 @@ def sample_momentum(
         noise_stds = check_schedule(
             "noise_stds", noise_stds, "from 0 up", lambda v: v >= 0, order="rising"
         )
-    if len(noise_stds) != degrade.num_steps:
+    if len(noise_stds) != (T := last_step(degrade)):
         raise ValueError(
-            f"noise_stds must have one value per step, T = {degrade.num_steps}, got "
-            f"{len(noise_stds)}"
+            f"noise_stds must have one value per step, T = {T}, got {len(noise_stds)}"
         )
     stds = jnp.concatenate([jnp.zeros(1), jnp.asarray(noise_stds, jnp.float32)])
     keys = example_keys(key, len(check_images(x_T)))
@@ -160,11 +166,10 @@ def sample_momentum(
     def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
         D, x_t, x0_hat, t, s, number = place
         known = D(x0_hat, t)
-        share = 1 - (stds[s] / jnp.where(stds[t] > 0, stds[t], 1.0)) ** 2
-        share = jnp.where(stds[t] > 0, share, 0.0)  # Without noise: Algorithm 2.
+        share = 1 - _ratio(stds[s], stds[t], 1.0) ** 2  # Without noise: Algorithm 2.
         fresh = _normal(keys, number, x_t)
         x_s = x_t - known + D(x0_hat, s) + share * (known - x_t)
-        return x_s + stds[s] * jnp.sqrt(share) * fresh, memory
+        return x_s + stds[s] * _sqrt(share) * fresh, memory
 
     def rise(place: Place) -> chex.Array:
         D, x_t, x0_hat, _, s, number = place
@@ -181,3 +186,13 @@ def _normal(keys: chex.PRNGKey, number: chex.Array, x: chex.Array) -> chex.Array
         return jax.random.normal(jax.random.fold_in(key, number), x.shape[1:])
 
     return jax.vmap(draw)(keys)
+
+
+def _ratio(a: chex.Array, b: chex.Array, otherwise: float) -> chex.Array:
+    """Returns a / b, or a given value where b is 0, with gradients that are finite."""
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), otherwise)
+
+
+def _sqrt(x: chex.Array) -> chex.Array:
+    """The root of x, 0 where x is not positive, with gradients that are finite."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)

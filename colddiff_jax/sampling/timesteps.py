@@ -6,14 +6,20 @@ samplers, one more than the number of network calls.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.degradations.base import Degradation, check_images, check_schedule
+from colddiff_jax.degradations.base import (
+    Degradation,
+    check_images,
+    check_integer,
+    check_schedule,
+    last_step,
+)
 
 
 class Restart(NamedTuple):
@@ -32,7 +38,7 @@ class Restart(NamedTuple):
 
 
 def equal_stride(num_steps: int, *, num_calls: int) -> np.ndarray:
-    """Chooses steps at equal distances, t_i = round((1 - i / N) T).
+    """Chooses steps at equal distances, the nearest to t_i = (1 - i / N) T.
 
     Args:
         num_steps: T.
@@ -42,12 +48,13 @@ def equal_stride(num_steps: int, *, num_calls: int) -> np.ndarray:
         int32 [N + 1], from T down to 0.
 
     Raises:
-        ValueError: num_calls outside 1..T.
+        ValueError: num_steps that is no positive integer, or num_calls outside 1..T.
 
     Example:
         >>> equal_stride(20, num_calls=4)
         array([20, 15, 10,  5,  0], dtype=int32)
     """
+    num_steps = check_integer("num_steps", num_steps)
     return _equally_spaced(np.arange(num_steps + 1.0), num_calls)
 
 
@@ -75,7 +82,7 @@ def equal_log_severity(
     values = check_schedule(
         "severities", severities, "positive", lambda v: v > 0, order="rising"
     )
-    _check_num_calls(num_calls, len(values))
+    num_calls = check_integer("num_calls", num_calls, len(values))
     logs = np.log(values)
     # The step to 0 is one more of the same ratio.
     below = logs[0] - (logs[-1] - logs[0]) / max(num_calls - 1, 1)
@@ -98,6 +105,7 @@ def measured_severity(degrade: Degradation, x: chex.Array) -> np.ndarray:
         >>> severity = measured_severity(degrade, photos)
         >>> steps = equal_log_severity(severity, num_calls=10)
     """
+    last_step(degrade)
     distances, _ = jax.jit(_measure)(degrade, check_images(x))
     return np.maximum.accumulate(np.asarray(distances, np.float64))
 
@@ -131,7 +139,7 @@ def equal_change(
         The idea of choosing levels by the distance of what lies between them is that of
         Daras et al. (2022), "Soft Diffusion", arXiv:2209.05442.
     """
-    T = check_timesteps(None, start, degrade.num_steps)[0]
+    T = check_timesteps(None, start, last_step(degrade))[0]
     _, changes = jax.jit(_measure)(degrade, check_images(x))
     change = np.cumsum(np.concatenate([[0.0], np.asarray(changes[:T], np.float64)]))
     return _equally_spaced(change, num_calls)
@@ -150,32 +158,29 @@ def check_timesteps(
             raise ValueError(
                 "a degradation without num_steps needs timesteps, or the start"
             )
-        if isinstance(first, bool) or not isinstance(first, int | np.integer):
-            raise ValueError(f"start must be an integer, got {start!r}")
-        if not 1 <= first <= largest:
-            raise ValueError(f"start must lie in 1..{largest}, got {start}")
-        return np.arange(first, -1, -1)
+        return np.arange(check_integer("start", first, num_steps), -1, -1)
     if start is not None:
         raise ValueError(
             f"give start or timesteps, not both: timesteps begin with their own start; "
             f"got start={start}"
         )
-    if isinstance(timesteps, jax.core.Tracer):
-        return timesteps
-    steps = np.asarray(timesteps)
+    traced = isinstance(timesteps, jax.core.Tracer)
+    steps: Any = timesteps if traced else np.asarray(timesteps)
     if (
         steps.ndim != 1
         or len(steps) < 2
-        or not np.issubdtype(steps.dtype, np.integer)
-        or (np.diff(steps) >= 0).any()
-        or steps[-1] != 0
-        or steps[0] > largest
+        or not jnp.issubdtype(steps.dtype, jnp.integer)
+        or (not traced and not _falls_to_zero(steps, largest))
     ):
         raise ValueError(
             "timesteps must be strictly decreasing integers from at most T = "
             f"{largest} down to 0, got {timesteps}"
         )
     return steps
+
+
+def _falls_to_zero(steps: np.ndarray, largest: float) -> bool:
+    return bool((np.diff(steps) < 0).all() and steps[-1] == 0 and steps[0] <= largest)
 
 
 def repeat_part(visited: chex.Array | np.ndarray, restart: Restart) -> np.ndarray:
@@ -185,6 +190,8 @@ def repeat_part(visited: chex.Array | np.ndarray, restart: Restart) -> np.ndarra
             "a restart needs timesteps of known values; do not pass them as an "
             "argument of the jitted function"
         )
+    if not isinstance(restart, Restart):
+        raise TypeError(f"restart must be a sampling.Restart, got {restart!r}")
     low, high, times = restart
     steps = np.asarray(visited).tolist()
     if low not in steps or high not in steps or not 0 < low < high:
@@ -192,8 +199,7 @@ def repeat_part(visited: chex.Array | np.ndarray, restart: Restart) -> np.ndarra
             "restart must go from a low step to a higher one, both among the timesteps "
             f"above 0; got low={low}, high={high} for timesteps {steps}"
         )
-    if not isinstance(times, int) or times < 1:
-        raise ValueError(f"restart.times must be a positive integer, got {times!r}")
+    times = check_integer("restart.times", times)
     end = steps.index(low) + 1
     part = steps[steps.index(high) : end]
     return np.array([*steps[:end], *times * part, *steps[end:]])
@@ -219,15 +225,10 @@ def _equally_spaced(coordinate: np.ndarray, num_calls: int) -> np.ndarray:
     The nearest steps, moved apart where several fall on one.
     """
     T = len(coordinate) - 1
-    _check_num_calls(num_calls, T)
+    num_calls = check_integer("num_calls", num_calls, T)
     targets = np.linspace(coordinate[-1], coordinate[0], num_calls + 1)
     steps = [T]
     for i, target in enumerate(targets[1:-1], start=1):
         nearest = int(np.argmin(np.abs(coordinate - target)))
         steps.append(int(np.clip(nearest, num_calls - i, steps[-1] - 1)))
     return np.array([*steps, 0], np.int32)
-
-
-def _check_num_calls(num_calls: int, num_steps: int) -> None:
-    if not isinstance(num_calls, int) or not 1 <= num_calls <= num_steps:
-        raise ValueError(f"num_calls must lie in 1..{num_steps}, got {num_calls!r}")

@@ -8,7 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.degradations.base import Degradation, check_choice, check_images
+from colddiff_jax.degradations.base import (
+    Degradation,
+    check_choice,
+    check_images,
+    check_integer,
+)
 from colddiff_jax.degradations.blend import Blend
 from colddiff_jax.sampling.timesteps import Restart, check_timesteps, repeat_part
 
@@ -23,9 +28,9 @@ class SampleResult(NamedTuple):
         x_0: the restored images, float [B, H, W, C], about [-1, 1], not clipped.
         direct: the first prediction R(x_T, T), like x_0.
         trajectory: x_t from x_T to x_0, [N, B, H, W, C], or None.
-        nonfinite_step: with `check_finite`, the first step t whose prediction R(x_t, t)
-            or image x_t is NaN or infinite, int32 [B], -1 where all are finite; else
-            None.
+        nonfinite_step: with `check_finite`, the step t of the walk at which the image
+            x_t or its prediction R(x_t, t) first was NaN or infinite, int32 [B], -1
+            where all are finite; else None.
     """
 
     x_0: chex.Array
@@ -37,7 +42,7 @@ class SampleResult(NamedTuple):
         """Raises if NaN or infinity appeared, for results that left `jit`.
 
         Raises:
-            FloatingPointError: names the first such step and its images.
+            FloatingPointError: names the images and the first such step of each.
             ValueError: the sampler was not asked to check.
 
         Example:
@@ -46,13 +51,13 @@ class SampleResult(NamedTuple):
         """
         if self.nonfinite_step is None:
             raise ValueError("the sampler was not called with check_finite=True")
-        steps = np.asarray(self.nonfinite_step)
-        if (t := steps.max(initial=-1)) >= 0:  # The walk goes down.
-            images = np.flatnonzero(steps == t).tolist()
+        steps = np.asarray(self.nonfinite_step).ravel()
+        if images := np.flatnonzero(steps >= 0).tolist():
+            first = ", ".join(f"number {i} at t = {steps[i]}" for i in images[:3])
             raise FloatingPointError(
-                f"NaN or infinity first appeared at step t = {t}, in {len(images)} of "
-                f"{steps.size} images (number {images[0]} is the first); look at the "
-                "restorer's output, and at x_T, for that step"
+                f"NaN or infinity appeared in {len(images)} of {steps.size} images, "
+                f"first in {first}{' ...' if len(images) > 3 else ''}; look at the "
+                "restorer's output for that step, and at x_T"
             )
 
 
@@ -148,9 +153,7 @@ def walk(
         visited = repeat_part(visited, restart)
     blend = _check_endpoint(endpoint, degrade)
     check_choice("last_step", last_step, ["full", "direct"])
-    every = trajectory_every
-    if not isinstance(every, int) or every < 1:
-        raise ValueError(f"trajectory_every must be a positive integer, got {every!r}")
+    every = check_integer("trajectory_every", trajectory_every)
     num_steps = len(visited) - 1
     # Every k-th image from x_T on, and x_0.
     kept = -(-num_steps // every) + 1
@@ -183,18 +186,19 @@ def walk(
         if last_step == "direct":
             x_s = jnp.where(s == 0, x0_hat, x_s)
         if nonfinite_step is not None:
-            for image, at in ((x0_hat, t), (x_s, s)):
-                bad = ~jnp.isfinite(image).all(axis=(1, 2, 3)) & (nonfinite_step < 0)
-                nonfinite_step = jnp.where(bad, at, nonfinite_step)
+            nonfinite_step = _note_nonfinite(x0_hat, t, nonfinite_step)
+            nonfinite_step = _note_nonfinite(x_s, s, nonfinite_step)
         if trajectory is not None:
             index = jnp.where((number + 1) % every == 0, (number + 1) // every, kept)
             index = jnp.where(number == num_steps - 1, kept - 1, index)
             trajectory = trajectory.at[index].set(x_s, mode="drop")
         return (x_s, direct, trajectory, nonfinite_step, memory), None
 
-    nonfinite_step = jnp.full(len(x_T), -1, jnp.int32) if check_finite else None
-    first = (x_T, jnp.zeros_like(x_T), trajectory, nonfinite_step, memory)
     steps = jnp.asarray(visited, jnp.int32)
+    nonfinite_step = None
+    if check_finite:
+        nonfinite_step = _note_nonfinite(x_T, steps[0], jnp.full(len(x_T), -1))
+    first = (x_T, jnp.zeros_like(x_T), trajectory, nonfinite_step, memory)
     moments = (steps[:-1], steps[1:], jnp.arange(num_steps, dtype=jnp.int32))
     (x_0, direct, trajectory, nonfinite_step, _), _ = jax.lax.scan(body, first, moments)
     result = SampleResult(x_0, direct, trajectory, nonfinite_step)
@@ -222,6 +226,12 @@ def predict(restore_fn: RestoreFn, x_t: chex.Array, t: chex.Array) -> chex.Array
             f"{x0_hat.dtype} (compute in any precision inside, cast the result)"
         )
     return x0_hat
+
+
+def _note_nonfinite(x: chex.Array, t: chex.Array, noted: chex.Array) -> chex.Array:
+    """Notes the step t, int32 [B], of images with NaN that had none before."""
+    bad = ~jnp.isfinite(x).all(axis=(1, 2, 3)) & (noted < 0)
+    return jnp.where(bad, t, noted).astype(jnp.int32)
 
 
 def _check_plain_function(degrade: Degradation, x: chex.Array) -> None:

@@ -180,6 +180,11 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
         logging=call("logging", LoggingOptions, config["logging"]),
         splits=call("data", source, only(data, inspect.signature(source).parameters)),
     )
+    if getattr(experiment.model, "num_classes", 0):
+        raise InputError(
+            "model.num_classes must be 0: training has no labels; a network with "
+            "classes can be used as a function"
+        )
     if not 1 <= experiment.evaluation.num_images <= len(experiment.splits.test):
         raise InputError(
             f"evaluation.num_images must lie in 1..{len(experiment.splits.test)}, the "

@@ -71,6 +71,14 @@ def test_wrong_labels_are_named(make, x):
         make(num_classes=4).apply({"params": params}, x, T, labels=T[:2])
 
 
+@pytest.mark.parametrize("label", [-1, 5])
+def test_labels_out_of_range_are_named(make, x, label):
+    params = random_parameters(make(num_classes=4), SHAPE)
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.4"):
+        labels = jnp.array([0, label, 1])
+        make(num_classes=4).apply({"params": params}, x, T, labels=labels)
+
+
 def test_the_last_layer_may_start_at_zero(make, x):
     model = make(zero_output=True)
     fast = {"xla_backend_optimization_level": 0}

@@ -125,7 +125,25 @@ def test_bad_input_is_named(x_T):
     with pytest.raises(cd.InputError, match="multiple of the 4 devices, got 6"):
         BatchSampler(sample, batch_size=6)
     run = BatchSampler(lambda shared, x: x, batch_size=4)
-    with pytest.raises(ValueError, match=r"at least one; got lengths \[0\]"):
+    with pytest.raises(ValueError, match=r"at least one; got .* with \[\(0,\)\]"):
         run((), x_T[:0])
-    with pytest.raises(ValueError, match=r"got lengths \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"begin with \[\(2,\), \(3,\)\]"):
         run((), {"x": x_T[:3], "y": x_T[:2]})
+    with pytest.raises(ValueError, match=r"begin with \[\(\)\]"):
+        run((), np.float32(1))
+    with pytest.raises(ValueError, match="load should have returned 4 images"):
+        list(run.stream((), lambda start, stop: x_T[:3], 11))
+
+
+def test_results_that_do_not_belong_to_images_are_named(x_T):
+    def mean(shared, x):
+        return {"mean": x.mean()}
+
+    with pytest.raises(ValueError, match=r"result\['mean'\] has shape \(\)"):
+        BatchSampler(mean, batch_size=8)((), x_T)
+
+    def whole(shared, x):
+        return cd.sample_alg2(*shared, x, return_trajectory=True)
+
+    with pytest.raises(ValueError, match=r"its 2 images; result.trajectory has shape"):
+        BatchSampler(whole, batch_size=8)((network(), blur()), x_T)

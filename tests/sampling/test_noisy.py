@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax import sample_alg1, sample_alg2, sample_ddim, sample_momentum
+from colddiff_jax import (
+    sample_alg1,
+    sample_alg2,
+    sample_ddim,
+    sample_momentum,
+    sampling,
+)
 
 T = 8
 
@@ -135,6 +141,25 @@ def test_the_result_is_a_pure_function_of_the_key(noise, photos):
         assert np.abs(run(0) - run(1)).max() > 0.01
 
 
+@pytest.mark.parametrize(
+    "alphas", [[1.0, 1.0, 0.5, 0.1], [0.9, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+)
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_steps_without_noise_or_without_image_stay_finite(alphas, eta, photos):
+    noise = cd.gaussian_noise(alphas).bind(jax.random.key(0), photos.shape)
+    for restart in (None, sampling.Restart(3, 4)):
+
+        def loss(x_T, eta, restart=restart):
+            result = sample_ddim(
+                jax.random.key(1), restorer, noise, x_T, eta=eta, restart=restart
+            )
+            return jnp.square(result.x_0).mean()
+
+        value, slopes = jax.value_and_grad(loss, (0, 1))(jnp.asarray(photos), eta)
+        assert np.isfinite(value)
+        assert all(np.isfinite(slope).all() for slope in slopes)
+
+
 def test_bad_arguments_are_named(noise, photos):
     blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
     with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Separ"):
@@ -142,6 +167,12 @@ def test_bad_arguments_are_named(noise, photos):
     with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Blend"):
         sample_ddim(
             jax.random.key(0), restorer, cd.fade_to_color(32, T * [1.0]), photos
+        )
+    with pytest.raises(ValueError, match="estimates the endpoint at every step; leave"):
+        sample_ddim(jax.random.key(0), restorer, noise, photos, endpoint="fixed")
+    with pytest.raises(TypeError, match="a plain function has no last step"):
+        sample_momentum(
+            jax.random.key(0), restorer, lambda x, t: x, photos, noise_stds=[0.1]
         )
     with pytest.raises(ValueError, match=r"eta must lie in \[0, 1\], got 2"):
         sample_ddim(jax.random.key(0), restorer, noise, photos, eta=2)

@@ -167,6 +167,23 @@ def test_bad_restarts_are_named(blur, photos, timesteps, restart, message):
         cd.sample_alg2(toy_restorer, blur, photos, timesteps=timesteps, restart=restart)
 
 
+def test_a_restart_that_is_none_is_named(blur, photos):
+    with pytest.raises(TypeError, match=r"must be a sampling.Restart, got \(2, 5\)"):
+        cd.sample_alg2(toy_restorer, blur, photos, restart=(2, 5))
+
+
+def test_nan_is_named_for_every_image_on_either_side_of_a_restart(blur, photos):
+    def restore_fn(x_t, t):
+        first_way = jnp.abs(x_t[0]).max() > 1.5  # The restorer makes images smaller.
+        at = jnp.where(first_way, 2, 5)
+        bad = (t == at) & (jnp.arange(4) == jnp.where(first_way, 0, 1))
+        return jnp.where(bad[:, None, None, None], jnp.nan, 0.1 * photos)
+
+    x_T = jnp.full(photos.shape, 2.0)
+    with pytest.raises(FloatingPointError, match="number 0 at t = 2"):
+        cd.sample_alg2(restore_fn, blur, x_T, restart=Restart(2, 6), check_finite=True)
+
+
 def test_a_restart_on_timesteps_without_values_is_named(blur, photos):
     def run(steps):
         return cd.sample_alg2(

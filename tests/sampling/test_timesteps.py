@@ -71,7 +71,7 @@ def test_changes_are_equal_from_a_start_on(photos):
     share = np.concatenate([[1.0], keep])[steps]
     assert steps[0] == 60
     np.testing.assert_allclose(np.diff(share), (1 - keep[59]) / 3, atol=0.02)
-    with pytest.raises(ValueError, match=r"start must lie in 1\.\.100, got 101"):
+    with pytest.raises(ValueError, match=r"start must be an integer in 1\.\.100, got"):
         equal_change(cd.fade(keep), photos, num_calls=3, start=101)
 
 
@@ -105,8 +105,15 @@ def test_a_wrong_number_of_calls_is_named(num_calls, photos):
         lambda: equal_log_severity(np.arange(1, 21), num_calls=num_calls),
         lambda: equal_change(degrade, photos, num_calls=num_calls),
     ):
-        with pytest.raises(ValueError, match=r"num_calls must lie in 1\.\.20, got"):
+        with pytest.raises(ValueError, match=r"num_calls must be .* in 1\.\.20"):
             choose()
+
+
+def test_a_plain_function_is_named(photos):
+    for measure in (measured_severity, lambda *a: equal_change(*a, num_calls=2)):
+        with pytest.raises(TypeError, match="a plain function has no last step"):
+            measure(lambda x, t: x, photos)
+    np.testing.assert_array_equal(equal_stride(20, num_calls=np.int64(2)), [20, 10, 0])
 
 
 def test_wrong_severities_are_named():

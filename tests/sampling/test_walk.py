@@ -204,9 +204,9 @@ def test_an_nnx_model_serves_as_restorer(sampler, degrade, photos):
         ({"timesteps": [0, 8]}, "timesteps must be strictly decreasing .* T = 8 down"),
         ({"timesteps": [9, 0]}, "timesteps must be strictly decreasing"),
         ({"timesteps": [8.0, 0.0]}, "timesteps must be strictly decreasing"),
-        ({"start": 9}, r"start must lie in 1\.\.8, got 9"),
-        ({"start": 0}, r"start must lie in 1\.\.8, got 0"),
-        ({"start": 2.0}, "start must be an integer, got 2.0"),
+        ({"start": 9}, r"start must be an integer in 1\.\.8, got 9"),
+        ({"start": 0}, r"start must be an integer in 1\.\.8, got 0"),
+        ({"start": 2.0}, r"start must be an integer in 1\.\.8, got 2.0"),
         ({"start": 5, "timesteps": [5, 0]}, "give start or timesteps, not both"),
         ({"trajectory_every": 0}, "trajectory_every must be a positive integer, got 0"),
     ],
@@ -214,6 +214,30 @@ def test_an_nnx_model_serves_as_restorer(sampler, degrade, photos):
 def test_bad_options_are_named(sampler, degrade, photos, options, message):
     with pytest.raises(ValueError, match=message):
         sampler(toy_restorer, degrade, photos, **options)
+
+
+@pytest.mark.parametrize("steps", [[0], [2.0, 0.0], [[2, 0]]])
+def test_traced_timesteps_are_checked_as_far_as_they_are_known(photos, steps):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+
+    def run(timesteps):
+        return cd.sample_alg2(toy_restorer, blur, photos, timesteps=timesteps).x_0
+
+    with pytest.raises(ValueError, match="timesteps must be strictly decreasing"):
+        jax.jit(run)(jnp.array(steps))
+
+
+def test_numpy_integers_are_integers(photos):
+    blur = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
+    result = cd.sample_alg2(
+        toy_restorer,
+        blur,
+        photos,
+        start=np.int64(3),
+        return_trajectory=True,
+        trajectory_every=np.int32(2),
+    )
+    assert result.trajectory.shape == (3, *photos.shape)
 
 
 def test_an_unknown_last_step_is_named(photos):
@@ -241,10 +265,11 @@ def broken_at(step, images):
 def test_the_step_that_first_makes_nan_is_named(sampler, degrade, photos):
     x_T = degrade(photos, 8)
     with pytest.raises(
-        FloatingPointError, match=r"first appeared at step t = 5, in 2 of 4 images .*1 "
+        FloatingPointError,
+        match="in 2 of 4 images, first in number 1 at t = 5, number 3 at t = 5; look",
     ):
         sampler(broken_at(5, [1, 3]), degrade, x_T, check_finite=True)
-    with pytest.raises(FloatingPointError, match="step t = 8, in 1 of 4"):
+    with pytest.raises(FloatingPointError, match="first in number 2 at t = 8"):
         sampler(toy_restorer, degrade, x_T.at[2].set(jnp.inf), check_finite=True)
     assert sampler(broken_at(5, [1]), degrade, x_T).nonfinite_step is None
 
@@ -264,8 +289,14 @@ def test_the_step_that_first_makes_nan_is_told_under_jit_and_pmap(
     np.testing.assert_array_equal(result.nonfinite_step, [3, -1, 3, -1])
     mapped = jax.pmap(broken)(jnp.stack([x_T, x_T]))
     for bad in (result, mapped):
-        with pytest.raises(FloatingPointError, match="at step t = 3"):
+        with pytest.raises(FloatingPointError, match="number 0 at t = 3"):
             bad.raise_if_not_finite()
+
+
+def test_nan_in_the_degraded_images_is_seen_whatever_the_restorer(sampler, degrade):
+    x_T = jnp.zeros((4, 32, 32, 3)).at[1, 0, 0, 0].set(jnp.nan)
+    with pytest.raises(FloatingPointError, match="1 of 4 images, first in number 1 at"):
+        sampler(lambda x_t, t: jnp.ones_like(x_t), degrade, x_T, check_finite=True)
 
 
 def test_a_result_that_was_not_checked_says_so(degrade, photos):
