@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,8 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices"
 CALLS = (1, 2, 5, 10, 20)
 RESULTS = timing.RESULTS / "few_steps"
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
+COLUMNS = 3  # Of the picture.
+DRAWN = ("alg1", "alg2", "alg2, change", "heun, change", "ab2, change", "restart")
 NOISE = 0.01  # Of the momentum sampler at t = T.
 
 Spacing = Callable[[int], np.ndarray]
@@ -189,32 +192,40 @@ def draw(results: dict[str, dict]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    blocks = -(-len(results) // COLUMNS)
     figure, axes = plt.subplots(
-        2, len(results), figsize=(3.4 * len(results), 6), squeeze=False, sharex="col"
+        2 * blocks, COLUMNS, figsize=(4 * COLUMNS, 5.5 * blocks), squeeze=False
     )
-    shown = ("alg1", "alg2", "alg2, change", "heun, change", "ab2, change", "restart")
-    for column, (run, result) in enumerate(results.items()):
+    for number, (run, result) in enumerate(results.items()):
+        block, column = divmod(number, COLUMNS)
         for row, score_name in enumerate(("rmse", "ssim")):
-            axis = axes[row, column]
-            for name in [name for name in shown if name in result["samplers"]]:
-                entries = result["samplers"][name]
-                if "change" in name:  # All steps are the same with any spacing.
-                    entries = entries + result["samplers"][name.split(",")[0]][-1:]
-                axis.plot(
-                    [entry["calls"] for entry in entries],
-                    [entry[score_name] for entry in entries],
-                    marker="o",
-                    markersize=3,
-                    label=name,
-                )
-            axis.set_xscale("log")
+            axis = axes[2 * block + row, column]
+            shown = draw_scores(axis, result["samplers"], score_name)
+            low, high = min(shown), max(shown)
+            # Algorithm 1 leaves the frame, or the others would be one line.
+            axis.set_ylim(low - 0.5 * (high - low), high + 0.5 * (high - low))
             axis.set_ylabel(score_name.upper())
-            axis.grid(alpha=0.3)
-        axes[0, column].set_title(f"{run}, T = {result['T']}", fontsize=10)
-        axes[1, column].set_xlabel("network calls")
-    axes[0, 0].legend(fontsize=7)
+        axes[2 * block, column].set_title(f"{run}, T = {result['T']}")
+        axes[2 * block + 1, column].set_xlabel("network calls")
+    axes[0, 0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(DOCS / "images" / "few_steps.png", dpi=80)
+
+
+def draw_scores(axis: Any, samplers: dict[str, list], score_name: str) -> list[float]:
+    """Draws a line per sampler; returns the values of all but Algorithm 1."""
+    values = []
+    for name in [name for name in DRAWN if name in samplers]:
+        entries = samplers[name]
+        if "change" in name:  # All steps are the same with any spacing.
+            entries = entries + samplers[name.split(",")[0]][-1:]
+        calls = [entry["calls"] for entry in entries]
+        scores = [entry[score_name] for entry in entries]
+        axis.plot(calls, scores, marker="o", markersize=3, label=name)
+        values += scores if name != "alg1" else []
+    axis.set_xscale("log")
+    axis.grid(alpha=0.3)
+    return values
 
 
 def cell(entry: dict) -> str:
