@@ -18,9 +18,9 @@ import timing
 import colddiff_jax as cd
 from colddiff_jax.sampling import Restart
 
-T = 8
+T = 5
 BATCHES = {32: 16, 128: 1}
-RESTART = Restart(low=2, high=6)
+RESTART = Restart(low=1, high=4)
 
 
 def samplers() -> dict[str, tuple[Callable, int]]:
@@ -81,7 +81,7 @@ def measure(size: int) -> dict[str, object]:
                 "network": functools.partial(_repeat, network, restore_fn, x, t),
                 "sampler": functools.partial(run, restore_fn, degrade, x),
             },
-            rounds=3,
+            rounds=6,
         )
         ratio = seconds["sampler"] / (calls * seconds["network"] / T)
         ratios.setdefault(name, {})[kind] = round(ratio, 3)
