@@ -5,10 +5,11 @@ from typing import Any
 
 import chex
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from colddiff_jax.models import layers
+from colddiff_jax.models.depthwise import depthwise_conv
+from colddiff_jax.models.upsampling import TransposedConv
 
 _HEADS, _HEAD_CHANNELS = 4, 32
 
@@ -125,11 +126,11 @@ class ConvNeXtUNet(nn.Module):
             h = block(h, widths[level - 1], f"up_{level}_block_0")
             h = block(h, widths[level - 1], f"up_{level}_block_1")
             h = attend(h, f"up_{level}_attention")
-            h = _upsample(h, self.dtype, f"up_{level}_upsample")
+            h = TransposedConv(h.shape[-1], self.dtype, name=f"up_{level}_upsample")(h)
 
         h = Block(self.base_channels, self.dtype, name="block_out")(h, None)
-        h = layers.output_conv(
-            h, x.shape[-1], 1, dtype=self.dtype, zero=self.zero_output
+        h = layers.dense(
+            h, x.shape[-1], dtype=self.dtype, zero=self.zero_output, name="conv_out"
         ).astype(jnp.float32)
         return h + x if self.residual else h
 
@@ -163,14 +164,14 @@ class ConvNeXtBlock(nn.Module):
         if temb is not None:
             step = nn.gelu(temb, approximate=False)
             step = layers.dense(step, x.shape[-1], dtype=self.dtype, name="time")
-            h = h + step[:, None, None, :]
+            h = layers.add_to_pixels(h, step)
         if self.norm:
             h = _layer_norm(h, self.dtype, "norm")
         h = layers.conv(h, 2 * self.features, 3, dtype=self.dtype, name="conv_0")
         h = nn.gelu(h, approximate=False)
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_1")
         if x.shape[-1] != self.features:
-            x = layers.conv(x, self.features, 1, dtype=self.dtype, name="shortcut")
+            x = layers.dense(x, self.features, dtype=self.dtype, name="shortcut")
         return x + h
 
 
@@ -217,38 +218,8 @@ class DepthwiseConv(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", init, (self.size, self.size, channels))
         bias = self.param("bias", init, (channels,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        # On a CPU, XLA's grouped convolution is far slower than this sum.
-        h = jax.lax.platform_dependent(
-            x, kernel, cpu=shift_and_add, default=grouped_convolution
-        )
-        return h + bias[None, None, None, :]
-
-
-def shift_and_add(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """Depthwise convolution of x [B, H, W, C] with kernel [K, K, C], tap by tap."""
-    size = kernel.shape[0]
-    height, width = x.shape[1:3]
-    margin = size // 2
-    padded = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-    total = jnp.zeros_like(x)
-    for row in range(size):
-        for column in range(size):
-            window = padded[:, row : row + height, column : column + width]
-            total += window * kernel[None, None, None, row, column]
-    return total
-
-
-def grouped_convolution(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """Depthwise convolution of x [B, H, W, C] with kernel [K, K, C] by the backend."""
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel[:, :, None, :],
-        window_strides=(1, 1),
-        padding="SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-    )
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        return layers.add_to_pixels(depthwise_conv(x, kernel), bias)
 
 
 def _layer_norm(x: chex.Array, dtype: Any, name: str) -> chex.Array:
@@ -256,18 +227,3 @@ def _layer_norm(x: chex.Array, dtype: Any, name: str) -> chex.Array:
     return nn.LayerNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False, name=name)(
         x
     )
-
-
-def _upsample(x: chex.Array, dtype: Any, name: str) -> chex.Array:
-    channels = x.shape[-1]
-    init = layers.fan_in_uniform(16 * channels)
-    return nn.ConvTranspose(
-        channels,
-        (4, 4),
-        strides=(2, 2),
-        padding="SAME",
-        dtype=dtype,
-        kernel_init=init,
-        bias_init=init,
-        name=name,
-    )(x)

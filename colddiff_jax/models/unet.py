@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import chex
 import flax.linen as nn
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax.models import layers
+from colddiff_jax.models.upsampling import UpsampledConv
 
 
 class UNet(nn.Module):
@@ -36,6 +37,9 @@ class UNet(nn.Module):
             does not.
         remat: compute the blocks again in the backward pass instead of keeping what
             they made: less memory for large images, more time.
+        attention_implementation: of `jax.nn.dot_product_attention`: None leaves it to
+            XLA; "cudnn" is cuDNN's flash attention, for bfloat16 on NVIDIA GPUs from
+            Ampere on with at most 128 channels at those resolutions (256 from Hopper).
         dtype: of the computation; parameters and output stay float32.
 
     Example:
@@ -61,6 +65,7 @@ class UNet(nn.Module):
     patch_size: int = 1
     zero_output: bool = False
     remat: bool = False
+    attention_implementation: Literal["xla", "cudnn"] | None = None
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -119,10 +124,16 @@ class UNet(nn.Module):
             )
             return layer(h, temb, dropout_keys)
 
+        def attention(h: chex.Array, name: str) -> chex.Array:
+            layer = Attention(
+                self.num_groups, self.attention_implementation, self.dtype, name=name
+            )
+            return layer(h)
+
         def attend(h: chex.Array, name: str) -> chex.Array:
             if h.shape[1] not in self.attention_resolutions:
                 return h
-            return Attention(self.num_groups, self.dtype, name=name)(h)
+            return attention(h, name)
 
         # Down.
         h = layers.fold_patches(x, self.patch_size).astype(self.dtype)
@@ -147,7 +158,7 @@ class UNet(nn.Module):
 
         # Middle.
         h = block(h, h.shape[-1], "middle_block_0")
-        h = Attention(self.num_groups, self.dtype, name="middle_attention")(h)
+        h = attention(h, "middle_attention")
         h = block(h, h.shape[-1], "middle_block_1")
 
         # Up.
@@ -157,14 +168,15 @@ class UNet(nn.Module):
                 h = block(h, self.base_channels * multiplier, f"up_{level}_block_{i}")
                 h = attend(h, f"up_{level}_attention_{i}")
             if level > 0:
-                h = layers.upsample_nearest(h)
-                h = layers.conv(
-                    h, h.shape[-1], 3, dtype=self.dtype, name=f"up_{level}_upsample"
+                h = UpsampledConv(h.shape[-1], self.dtype, name=f"up_{level}_upsample")(
+                    h
                 )
 
         h = nn.silu(_group_norm(h, self.num_groups, self.dtype, "norm_out"))
         features = self.patch_size**2 * channels
-        h = layers.output_conv(h, features, 3, dtype=self.dtype, zero=self.zero_output)
+        h = layers.conv(
+            h, features, 3, dtype=self.dtype, zero=self.zero_output, name="conv_out"
+        )
         return layers.unfold_patches(h, self.patch_size).astype(jnp.float32)
 
 
@@ -184,12 +196,12 @@ class ResidualBlock(nn.Module):
         h = nn.silu(_group_norm(x, self.num_groups, self.dtype, "norm_0"))
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_0")
         step = layers.dense(nn.silu(temb), self.features, dtype=self.dtype, name="time")
-        h = h + step[:, None, None, :]
+        h = layers.add_to_pixels(h, step)
         h = nn.silu(_group_norm(h, self.num_groups, self.dtype, "norm_1"))
         h = layers.Dropout(self.dropout, name="dropout")(h, dropout_keys)
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_1")
         if x.shape[-1] != self.features:
-            x = layers.conv(x, self.features, 1, dtype=self.dtype, name="shortcut")
+            x = layers.dense(x, self.features, dtype=self.dtype, name="shortcut")
         return x + h
 
 
@@ -197,6 +209,7 @@ class SelfAttention(nn.Module):
     """Single-head softmax attention between all pixels, added to its input."""
 
     num_groups: int
+    implementation: Literal["xla", "cudnn"] | None
     dtype: Any
 
     @nn.compact
@@ -210,7 +223,9 @@ class SelfAttention(nn.Module):
             layers.dense(h, channels, dtype=self.dtype, name=name)
             for name in ("query", "key", "value")
         )
-        h = jax.nn.dot_product_attention(query, key, value)
+        h = jax.nn.dot_product_attention(
+            query, key, value, implementation=self.implementation
+        )
         h = layers.dense(h, channels, dtype=self.dtype, name="out")
         return x + h.reshape(x.shape)
 

@@ -55,6 +55,55 @@ def test_labels_matter_and_none_is_the_null_class(make, x):
     assert np.abs(some - restore(None)).max() > 1e-3
 
 
+@pytest.mark.parametrize("sides", [(18, 22), (2, 10)])
+def test_sides_that_halve_to_odd_ones_with_one_channel_and_labels(make, sides):
+    model = make(num_classes=3)
+    x = jnp.zeros((2, *sides, 1))
+    params = random_parameters(model, x.shape[1:])
+    t, labels = jnp.array([1, 9]), jnp.array([0, 2])
+    out = jax.jit(model.apply)({"params": params}, x, t, labels=labels)
+    assert out.shape == x.shape and np.isfinite(out).all()
+
+
+def test_a_network_of_one_level_takes_odd_sides(make):
+    model = make(num_classes=3).copy(channel_multipliers=(1,))
+    x = jnp.zeros((2, 7, 9, 1))
+    params = random_parameters(model, x.shape[1:])
+    t, labels = jnp.array([1, 9]), jnp.array([0, 3])
+    out = jax.jit(model.apply)({"params": params}, x, t, labels=labels)
+    assert out.shape == x.shape and np.isfinite(out).all()
+
+
+def test_bfloat16_gradients_are_those_of_float32_within_one_percent(make, x):
+    params = random_parameters(make(), SHAPE)
+
+    def gradient(dtype):
+        def loss(params):
+            out = make(dtype=dtype).apply({"params": params}, x, T)
+            return jnp.square(out - 2 * x).mean()
+
+        return jax.jit(jax.grad(loss))(params)
+
+    full, half = gradient(jnp.float32), gradient(jnp.bfloat16)
+
+    def norm(tree):
+        return np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(tree)))
+
+    error = norm(jax.tree.map(lambda a, b: a - b, half, full))
+    assert error < 0.01 * norm(full)
+    assert {leaf.dtype for leaf in jax.tree.leaves(half)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.skipif(jax.default_backend() == "gpu", reason="cuDNN is here")
+def test_attention_by_cudnn_is_asked_for_and_missed_without_a_gpu():
+    # What JAX says when the choice reaches it.
+    x, t = jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)
+    params = random_parameters(unet(), SHAPE)
+    model = unet(attention_implementation="cudnn", dtype=jnp.bfloat16)
+    with pytest.raises(RuntimeError, match="cuDNN"):
+        model.apply({"params": params}, x, t)
+
+
 def test_a_network_without_classes_has_the_same_parameters_as_ever(make):
     shapes = jax.eval_shape(
         make().init, jax.random.key(0), jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)

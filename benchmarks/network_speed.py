@@ -1,0 +1,234 @@
+"""Speed of both networks at their published sizes, beside PyTorch in the same run.
+
+    pip install -e '.[benchmarks]' torch
+    python benchmarks/network_speed.py
+
+For each network: parameters, FLOPs of a forward pass and of a training step (counted by
+XLA), seconds of both (the step with loss, gradients, dropout and Adam, its state
+donated), FLOP/s achieved beside those of a large matrix product, memory that XLA
+reserves; and the same with the plain module of torch_networks.py: on a CPU eager, with
+the number of threads that suits it best; on a GPU compiled, in channels-last bfloat16,
+as ours is in bfloat16 there. Calls take turns, medians are compared. A profile of one
+step of each lists the operations that take longest.
+"""
+
+import collections
+import functools
+import glob
+import re
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import timing
+import torch
+import torch_networks
+
+import colddiff_jax as cd
+
+BATCH, SIDE, ROUNDS = 32, 32, 7
+THREADS = torch.get_num_threads()
+ON_GPU = jax.default_backend() == "gpu"
+DTYPE = jnp.bfloat16 if ON_GPU else jnp.float32
+DEVICE = "cuda" if ON_GPU else "cpu"
+NETWORKS = {
+    "ConvNeXtUNet, MNIST": (cd.ConvNeXtUNet, torch_networks.ConvNeXtUNet, 1),
+    "UNet, CIFAR-10": (cd.UNet, torch_networks.UNet, 3),
+}
+LONGEST = 12  # Operations listed by a profile.
+
+
+def matmul_rate() -> float:
+    """GFLOP/s of a matrix product in the networks' precision."""
+    size = 8192 if ON_GPU else 2048
+    a = jnp.ones((size, size), DTYPE)
+    product = jax.jit(lambda a: a @ a)
+    seconds = timing.compare({"product": lambda: product(a)}, rounds=ROUNDS)
+    return 2 * size**3 / seconds["product"] / 1e9
+
+
+class Ours:
+    """A network of ours, with its compiled forward pass and training step."""
+
+    def __init__(self, make: Callable, channels: int):
+        model = make(dtype=DTYPE)
+        self.x = jnp.zeros((BATCH, SIDE, SIDE, channels))
+        self.t = jnp.ones(BATCH, jnp.int32)
+        shapes = jax.eval_shape(model.init, jax.random.key(0), self.x, self.t)
+        rng = np.random.default_rng(0)
+        self.variables = jax.tree.map(
+            lambda leaf: jnp.asarray(0.02 * rng.normal(size=leaf.shape), jnp.float32),
+            shapes,
+        )
+        optimizer = optax.adam(2e-5)
+        self.opt_state = optimizer.init(self.variables)
+        keys = jax.random.split(jax.random.key(1), BATCH)
+
+        def train(
+            variables: dict, opt_state: optax.OptState, x: jax.Array, t: jax.Array
+        ) -> tuple:
+            def loss(variables: dict) -> jax.Array:
+                out = model.apply(variables, x, t, dropout_keys=keys)
+                return jnp.abs(out - x).mean()
+
+            gradients = jax.grad(loss)(variables)
+            updates, opt_state = optimizer.update(gradients, opt_state)
+            return optax.apply_updates(variables, updates), opt_state
+
+        self._forward = (
+            jax.jit(model.apply).lower(self.variables, self.x, self.t).compile()
+        )
+        self._train = (
+            jax.jit(train, donate_argnums=(0, 1))
+            .lower(self.variables, self.opt_state, self.x, self.t)
+            .compile()
+        )
+
+    def forward(self) -> jax.Array:
+        return self._forward(self.variables, self.x, self.t)
+
+    def step(self) -> Any:
+        self.variables, self.opt_state = self._train(
+            self.variables, self.opt_state, self.x, self.t
+        )
+        return self.variables
+
+    def facts(self) -> dict[str, Any]:
+        size = sum(leaf.size for leaf in jax.tree.leaves(self.variables))
+        return {
+            "parameters": size,
+            "GFLOP": {
+                "forward": round(self._forward.cost_analysis()["flops"] / 1e9, 1),
+                "step": round(self._train.cost_analysis()["flops"] / 1e9, 1),
+            },
+            "megabytes that the step reserves": round(
+                self._train.memory_analysis().temp_size_in_bytes / 2**20
+            ),
+        }
+
+    def profile(self) -> dict[str, int]:
+        """Milliseconds by operation of one step, summed over the threads."""
+        with tempfile.TemporaryDirectory() as folder:
+            with jax.profiler.trace(folder):
+                jax.block_until_ready(self.step())
+            (path,) = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
+            planes = jax.profiler.ProfileData.from_file(path).planes
+            text = self._train.as_text()
+            names = dict(re.findall(r'%([\w.\-]+) = .*op_name="([^"]*)"', text))
+            known = set(re.findall(r"%([\w.\-]+) = ", text))
+            spent: collections.Counter[str] = collections.Counter()
+            for plane in planes:
+                for line in plane.lines:
+                    for event in line.events:
+                        loop = re.match("while|call|cond", event.name)
+                        if event.name in known and not loop:
+                            spent[_operation(event.name, names)] += event.duration_ns
+        return {name: round(ns / 1e6) for name, ns in spent.most_common(LONGEST)}
+
+
+def _operation(instruction: str, names: dict[str, str]) -> str:
+    """The layer and primitive behind an instruction of XLA, without numbers."""
+    path = names.get(instruction, "").split("/")
+    name = "/".join(path[-2:]) or f"unnamed {instruction}"
+    return re.sub(r"[_.]*\d+", "", name)
+
+
+class Theirs:
+    """The same in PyTorch."""
+
+    def __init__(self, make: Callable, channels: int):
+        layout = torch.channels_last if ON_GPU else torch.contiguous_format
+        self.module = make(channels).to(DEVICE, memory_format=layout)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=2e-5)
+        self.x = torch.zeros(BATCH, channels, SIDE, SIDE, device=DEVICE)
+        self.x = self.x.to(memory_format=layout)
+        self.t = torch.ones(BATCH, device=DEVICE)
+        self.call = torch.compile(self.module) if ON_GPU else self.module
+
+    def _restore(self) -> torch.Tensor:
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=ON_GPU):
+            return self.call(self.x, self.t)
+
+    def forward(self) -> None:
+        self.module.eval()
+        with torch.no_grad():
+            self._restore()
+        self._wait()
+
+    def step(self) -> None:
+        self.module.train()
+        self.optimizer.zero_grad()
+        (self._restore() - self.x).abs().mean().backward()
+        self.optimizer.step()
+        self._wait()
+
+    def profile(self) -> dict[str, int]:
+        with torch.profiler.profile() as profiler:
+            self.step()
+        spent = {
+            event.key: event.self_device_time_total or event.self_cpu_time_total
+            for event in profiler.key_averages()
+        }
+        longest = sorted(spent, key=spent.__getitem__, reverse=True)[:LONGEST]
+        return {name: round(spent[name] / 1e3) for name in longest}
+
+    def _wait(self) -> None:
+        if ON_GPU:
+            torch.cuda.synchronize()
+
+
+def compare(ours: Ours, theirs: Theirs, rate: float) -> dict[str, Any]:
+    """One network's row of the results."""
+    facts = ours.facts()
+    row: dict[str, Any] = dict(facts)
+    for kind in ("forward", "step"):
+        jobs = {"ours": getattr(ours, kind)}
+        for threads in {1, THREADS} if not ON_GPU else {THREADS}:
+            job = functools.partial(_with_threads, threads, getattr(theirs, kind))
+            jobs[f"PyTorch, {threads} threads"] = job
+        seconds = timing.compare(jobs, ROUNDS)
+        best = min(value for job, value in seconds.items() if job != "ours")
+        achieved = facts["GFLOP"][kind] / seconds["ours"]
+        row[kind] = {
+            "seconds": {job: round(value, 4) for job, value in seconds.items()},
+            "ours over PyTorch": round(seconds["ours"] / best, 2),
+            "GFLOP/s": round(achieved),
+            "share of the matrix product's": round(achieved / rate, 2),
+        }
+    torch.set_num_threads(THREADS)
+    row["longest operations of a step, milliseconds"] = {
+        "ours": ours.profile(),
+        "PyTorch": theirs.profile(),
+    }
+    return row
+
+
+def _with_threads(threads: int, call: Callable) -> None:
+    torch.set_num_threads(threads)
+    call()
+
+
+def main() -> None:
+    rate = matmul_rate()
+    results: dict[str, Any] = {"matrix product, GFLOP/s": round(rate)}
+    for name, (make, make_torch, channels) in NETWORKS.items():
+        results[name] = compare(
+            Ours(make, channels), Theirs(make_torch, channels), rate
+        )
+    timing.write(
+        "network_speed",
+        {
+            "batch": [BATCH, SIDE, SIDE],
+            "dtype": jnp.dtype(DTYPE).name,
+            "torch": str(torch.__version__),
+            **results,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
