@@ -71,12 +71,15 @@ def unshard(shares: jax.Array) -> np.ndarray:
     return np.asarray(shares).reshape(-1, *shares.shape[2:])
 
 
-def check_batch_size(name: str, batch_size: int, num_devices: int) -> None:
-    """Raises InputError unless the batch divides evenly among the devices."""
-    if batch_size < 1 or batch_size % num_devices:
+def check_batch_size(
+    name: str, batch_size: int, num_devices: int, micro_batches: int = 1
+) -> None:
+    """Raises InputError unless the batch divides evenly into micro-batches."""
+    if batch_size < 1 or batch_size % (num_devices * micro_batches):
+        each = f" times {micro_batches} micro-batches" if micro_batches > 1 else ""
         raise InputError(
-            f"{name} must be a positive multiple of the {num_devices} devices, got "
-            f"{batch_size}"
+            f"{name} must be a positive multiple of the {num_devices} devices{each}, "
+            f"got {batch_size}"
         )
 
 

@@ -64,10 +64,12 @@ def get_config(
     config.training = ml_collections.ConfigDict(
         {
             "batch_size": 128,
+            "micro_batches": 1,
             "num_steps": 200_000,
             "log_every": 100,
             "evaluate_every": 5_000,
             "checkpoint_every": 5_000,
+            "skip_nonfinite": 0,
         }
     )
     config.evaluation = ml_collections.ConfigDict(

@@ -65,6 +65,11 @@ class TrainingOptions:
     Attributes:
         batch_size: images per step, over all devices.
         num_steps: optimiser steps in all.
+        micro_batches: parts of a device's share of the batch that are worked on one
+            after the other, for batches that do not fit in memory. The step is the same
+            to rounding.
+        skip_nonfinite: steps in a row whose gradient is not finite and that are skipped
+            instead of ending the run.
         log_every: steps between two lines of metrics.
         evaluate_every: steps between two evaluations.
         checkpoint_every: steps between two checkpoints.
@@ -75,13 +80,17 @@ class TrainingOptions:
     log_every: int
     evaluate_every: int
     checkpoint_every: int
+    micro_batches: int = 1
+    skip_nonfinite: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 1:
+            least = 0 if field.name == "skip_nonfinite" else 1
+            if not isinstance(value, int) or value < least:
                 raise InputError(
-                    f"training.{field.name} must be a positive integer, got {value!r}"
+                    f"training.{field.name} must be an integer of at least {least}, "
+                    f"got {value!r}"
                 )
 
 
@@ -166,6 +175,10 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     of_preprocessing = list(inspect.signature(Preprocessing).parameters)
     check_fields("data", data, [*of_any_source, *of_preprocessing], [])
     preprocessing = call("data", Preprocessing, only(data, of_preprocessing))
+    training = call("training", TrainingOptions, config["training"])
+    optimizer = call("optimizer", make_optimizer, config["optimizer"])
+    if training.skip_nonfinite:
+        optimizer = optax.apply_if_finite(optimizer, training.skip_nonfinite)
     model = dict(config["model"])
     model["dtype"] = _dtype(model.get("dtype", "float32"))
     experiment = Experiment(
@@ -173,9 +186,9 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
         preprocessing=preprocessing,
         degrade=_degradation(config["degradation"], preprocessing.image_size),
         model=call_named("model", MODELS, model),
-        optimizer=call("optimizer", make_optimizer, config["optimizer"]),
+        optimizer=optimizer,
         ema_decay=call_named("ema", EMA_DECAYS, config["ema"]),
-        training=call("training", TrainingOptions, config["training"]),
+        training=training,
         evaluation=call("evaluation", EvaluationOptions, config["evaluation"]),
         logging=call("logging", LoggingOptions, config["logging"]),
         splits=call("data", source, only(data, inspect.signature(source).parameters)),

@@ -7,16 +7,15 @@ steps equal 2 k steps bit for bit. Nothing in the step path waits for the device
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from colddiff_jax import checkpoints, figures, parallel, writers
 from colddiff_jax.data import train_batches
-from colddiff_jax.errors import InputError
 from colddiff_jax.training.evaluation import Evaluation, Evaluator
 from colddiff_jax.training.experiment import (
     Experiment,
@@ -24,7 +23,9 @@ from colddiff_jax.training.experiment import (
     load_config,
     save_config,
 )
+from colddiff_jax.training.interruption import stop_requests
 from colddiff_jax.training.progress import Progress
+from colddiff_jax.training.recent import RecentMetrics
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step import make_train_step, stream
 
@@ -40,11 +41,12 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         workdir: the run folder; made if it does not exist.
 
     Returns:
-        The final state, on all local devices.
+        The final state, on all local devices. After SIGTERM or SIGINT, that of the step
+        it stopped at, which is saved: the same call goes on from there.
 
     Raises:
         InputError: a configuration or data that do not fit, a run folder of another
-            configuration, or a loss that is no longer finite.
+            configuration, or a loss or gradient that is no longer finite.
 
     Example:
         >>> from configs import digits_blur
@@ -57,7 +59,9 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
     experiment = build_experiment(config)
     options = experiment.training
     num_devices = jax.local_device_count()
-    parallel.check_batch_size("training.batch_size", options.batch_size, num_devices)
+    parallel.check_batch_size(
+        "training.batch_size", options.batch_size, num_devices, options.micro_batches
+    )
     evaluator = Evaluator(
         experiment.model,
         experiment.degrade,
@@ -67,7 +71,12 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         batch_size=experiment.evaluation.batch_size,
     )
     train_step = parallel.parallel_train_step(
-        make_train_step(experiment.model, experiment.optimizer, experiment.ema_decay)
+        make_train_step(
+            experiment.model,
+            experiment.optimizer,
+            experiment.ema_decay,
+            options.micro_batches,
+        )
     )
     degrade = parallel.replicate(experiment.degrade)
     key = parallel.replicate(stream(experiment.seed, "train"))
@@ -105,31 +114,41 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         for log in logs:
             stack.callback(log.close)
         progress = Progress(first_step, options.num_steps, options.batch_size)
-        pending: list[dict[str, jax.Array]] = []
+        recent = RecentMetrics(options.skip_nonfinite)
+        stop_requested = stack.enter_context(stop_requests())
 
-        def evaluate_and_save(step: int, last: bool = False) -> None:
+        def evaluate_and_save(
+            step: int, *, last: bool = False, stopping: bool = False
+        ) -> None:
             loss = None
             if last or step % options.evaluate_every == 0:
                 num_images = experiment.evaluation.num_images
                 evaluation = evaluator(state.ema_params, num_images)
                 loss = evaluation.loss
                 progress.message(_report(evaluation, step, workdir, logs))
-            if last or step % options.checkpoint_every == 0:
+            if last or stopping or step % options.checkpoint_every == 0:
+                recent.check(step)  # What is not finite must never be saved.
                 saved.save(state, step, loss)
 
         # Train.
         for step in range(first_step, options.num_steps):
+            stopping = stop_requested()
             if step > first_step or step == 0:
                 with progress.paused():
-                    evaluate_and_save(step)
+                    evaluate_and_save(step, stopping=stopping)
+            if stopping:
+                _log(recent, step, progress, logs)
+                progress.message(
+                    f"stopped and saved at step {step}; run again to resume"
+                )
+                return state
             batch = parallel.shard(next(batches), num_devices)
             state, metrics = train_step(state, batch, degrade, key)
             # Metrics of the steps before are ready by now: reading them waits for none.
-            if pending and step % options.log_every == 0:
-                _log(pending, step, progress, logs)
-                pending = []
-            pending.append(metrics)
-        _log(pending, options.num_steps, progress, logs)
+            if step % options.log_every == 0:
+                _log(recent, step, progress, logs)
+            recent.add(metrics)
+        _log(recent, options.num_steps, progress, logs)
         evaluate_and_save(options.num_steps, last=True)
     return state
 
@@ -147,21 +166,16 @@ def _restore_or_initialize(
 
 
 def _log(
-    pending: list[dict[str, jax.Array]],
+    recent: RecentMetrics,
     step: int,
     progress: Progress,
     logs: list[writers.Writer],
 ) -> None:
-    """Writes the mean of the metrics of the steps since the last call."""
-    fetched = jax.device_get(pending)
-    means = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
-    if not np.isfinite(means["loss"]):
-        raise InputError(
-            f"the loss became {means['loss']} in the {len(fetched)} steps before step "
-            f"{step}; lower optimizer.learning_rate and start from an earlier "
-            "checkpoint"
-        )
-    rate = progress.report(step, means["loss"])
+    """Writes the mean of the metrics of the steps since the last call, if any."""
+    if not recent:
+        return
+    means = recent.means(step)
+    rate = progress.report(step, means.get("loss", math.nan))
     for log in logs:
         log.scalars(step, {**means, "steps_per_second": rate})
 

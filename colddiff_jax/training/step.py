@@ -36,7 +36,10 @@ def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
 
 
 def make_train_step(
-    model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: EmaDecay
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    ema_decay: EmaDecay,
+    micro_batches: int = 1,
 ) -> TrainStep:
     """Builds the training step of a network, an optimiser and an average.
 
@@ -51,6 +54,8 @@ def make_train_step(
         model: the restorer R.
         optimizer: the optimiser.
         ema_decay: maps the step to the decay d.
+        micro_batches: parts of the batch that are worked on one after the other, their
+            gradients averaged: less memory for the same step, to rounding.
 
     Returns:
         `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is uint8
@@ -81,9 +86,11 @@ def make_train_step(
         )
         x_0 = images.to_float(batch)
         t = draw_steps(t_keys, degrade.num_steps)
-        bound = degrade.bind(degrade_keys, x_0.shape)
 
-        def batch_loss(params: Any) -> chex.Array:
+        def batch_loss(params: Any, part: tuple) -> chex.Array:
+            x_0, t, degrade_keys, dropout_keys = part
+            bound = degrade.bind(degrade_keys, x_0.shape)
+
             def restore_fn(x_t: chex.Array, t: chex.Array) -> chex.Array:
                 return model.apply(
                     {"params": params}, x_t, t, dropout_keys=dropout_keys
@@ -91,8 +98,14 @@ def make_train_step(
 
             return restoration_loss(restore_fn, bound, x_0, t).mean()
 
-        loss, gradient = jax.value_and_grad(batch_loss)(state.params)
-        loss, gradient = mean(loss), mean(gradient)
+        loss_and_gradient = functools.partial(
+            jax.value_and_grad(batch_loss), state.params
+        )
+        loss, gradient = mean(
+            _mean_over_parts(
+                loss_and_gradient, (x_0, t, degrade_keys, dropout_keys), micro_batches
+            )
+        )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = ema_decay(state.step)
@@ -103,6 +116,23 @@ def make_train_step(
         return new_state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
 
     return train_step
+
+
+def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int) -> Any:
+    """The mean of function(part) over equal parts of a batch, one after the other."""
+    if num_parts == 1:
+        return function(batch)
+    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
+    like = jax.eval_shape(
+        lambda parts: function(jax.tree.map(lambda x: x[0], parts)), parts
+    )
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    total, _ = jax.lax.scan(add, zeros, parts)
+    return jax.tree.map(lambda x: x / num_parts, total)
 
 
 def _same(tree: Any) -> Any:

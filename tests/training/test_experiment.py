@@ -4,6 +4,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from colddiff_jax import InputError
@@ -49,7 +50,7 @@ def change(path, value):
         (
             "training.num_steps",
             0,
-            "training.num_steps must be a positive integer, got 0",
+            "training.num_steps must be an integer of at least 1, got 0",
         ),
         ("evaluation.num_images", 298, "evaluation.num_images must lie in 1..297"),
         ("degradation.image_size", 8, "must not have a field 'image_size': it follows"),
@@ -103,6 +104,16 @@ def test_every_degradation_can_be_configured_and_trained_on(name):
         return degrade.bind(keys, x.shape)(x, jnp.array([1, 4]))
 
     assert jnp.isfinite(degraded(built.degrade, keys, x)).all()
+
+
+def test_an_optimiser_that_may_skip_steps_is_not_moved_by_what_is_not_finite():
+    config = digits_blur.get_config("smoke")
+    config.training.skip_nonfinite = 2
+    optimizer = experiment.build_experiment(config).optimizer
+    params = {"w": jnp.ones(3)}
+    nan = {"w": jnp.array([1.0, jnp.nan, 2.0])}
+    updates, _ = optimizer.update(nan, optimizer.init(params), params)
+    np.testing.assert_array_equal(updates["w"], 0)
 
 
 def test_missing_fields_are_named():

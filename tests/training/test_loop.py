@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import threading
+import time
 
 import chex
 import jax
@@ -20,13 +23,13 @@ from configs import digits_blur, mnist_mask
 def smoke(module=digits_blur, **training):
     config = module.get_config("smoke")
     config.model.channel_multipliers = (1,)
-    config.training.update(training)
+    config.training.update({"micro_batches": 2, **training})
     return config
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of six steps with random masks and dropout, undisturbed."""
+    """A run of six steps with random masks, dropout and micro-batches, undisturbed."""
     workdir = str(tmp_path_factory.mktemp("finished"))
     return workdir, train_and_evaluate(smoke(mnist_mask), workdir)
 
@@ -106,11 +109,38 @@ def test_the_progress_line_tells_speed_loss_and_time_left(tmp_path, capsys):
     assert "RMSE degraded" in out
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    config = smoke(num_steps=4, log_every=1)
+def test_sigterm_stops_after_a_step_and_the_run_goes_on_as_if_it_had_not(
+    finished, tmp_path, capsys
+):
+    # The signal arrives with the first line of metrics, that of step 2.
+    metrics = tmp_path / "metrics.jsonl"
+
+    def interrupt():
+        while not (metrics.exists() and '"loss"' in metrics.read_text()):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    stopped = train_and_evaluate(smoke(mnist_mask), str(tmp_path))
+    thread.join()
+    out = capsys.readouterr().out
+    step = int(stopped.step)
+    assert 2 < step < 6
+    assert f"stopped and saved at step {step}; run again to resume" in out
+    resumed = train_and_evaluate(smoke(mnist_mask), str(tmp_path))
+    assert f"resuming at step {step}" in capsys.readouterr().out
+    chex.assert_trees_all_equal(resumed, finished[1])
+    assert lines(str(tmp_path))[-1] == lines(finished[0])[-1]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_never_saved(tmp_path):
+    config = smoke(num_steps=6, log_every=6, checkpoint_every=1)
     config.optimizer.update({"learning_rate": 1e30, "warmup_steps": 0})
-    with pytest.raises(InputError, match=r"the loss became (nan|inf) in the 1 steps"):
+    with pytest.raises(InputError, match=r"step 1 has a loss of (nan|inf)"):
         train_and_evaluate(config, str(tmp_path))
+    with open_checkpoints(str(tmp_path)) as saved:
+        assert saved.steps() == [0, 1]  # The step that led astray is finite itself.
 
 
 def test_the_last_two_and_the_best_checkpoints_are_kept(tmp_path):

@@ -132,6 +132,22 @@ def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
     chex.assert_trees_all_close(shared.params, alone.params, atol=1e-6)
 
 
+def test_micro_batches_on_four_devices_make_the_same_step_to_rounding(model, state):
+    optimizer, decay = optax.sgd(1.0), warmup_ema(decay=0.9)
+    state = state.replace(opt_state=optimizer.init(state.params))
+    whole = step.make_train_step(model, optimizer, decay)
+    alone, expected = jax.jit(whole)(state, batch(), make_degrade(), key())
+    parts = step.make_train_step(model, optimizer, decay, micro_batches=4)
+    in_parts, found = jax.jit(parts)(state, batch(), make_degrade(), key())
+    two = step.make_train_step(model, optimizer, decay, micro_batches=2)
+    shared, _ = parallel.parallel_train_step(two)(
+        parallel.replicate(state), parallel.shard(batch(), 4), make_degrade(), key()
+    )
+    for new in (in_parts, shared):
+        chex.assert_trees_all_close(new.params, alone.params, atol=1e-6)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5)
+
+
 def test_a_forgotten_average_over_devices_is_caught():
     forgetful = jax.pmap(lambda x: x.sum(), axis_name="batch", out_axes=None)
     value = forgetful(np.arange(8.0).reshape(4, 2))
@@ -187,3 +203,5 @@ def test_a_batch_that_does_not_divide_is_named():
             cd.InputError, match=f"multiple of the 4 devices, got {size}"
         ):
             parallel.check_batch_size("training.batch_size", size, 4)
+    with pytest.raises(cd.InputError, match="devices times 3 micro-batches, got 16"):
+        parallel.check_batch_size("training.batch_size", 16, 4, micro_batches=3)

@@ -1,0 +1,73 @@
+"""The metrics of the latest steps, and the alarm when they are no longer finite."""
+
+import jax
+import numpy as np
+
+from colddiff_jax.errors import InputError
+from colddiff_jax.training.step import Metrics
+
+
+class RecentMetrics:
+    """Collects the metrics of steps until they are logged.
+
+    They stay on the device, so that no step waits, until `check` or `means` fetch them.
+
+    Args:
+        skip_nonfinite: consecutive steps without a finite loss and gradient that the
+            optimiser skips; the next one is an error.
+    """
+
+    def __init__(self, skip_nonfinite: int):
+        self._allowed = skip_nonfinite
+        self._in_a_row = 0
+        self._on_device: list[Metrics] = []
+        self._fetched: list[dict[str, np.ndarray]] = []
+
+    def add(self, metrics: Metrics) -> None:
+        """Adds the metrics of a step."""
+        self._on_device.append(metrics)
+
+    def check(self, step: int) -> None:
+        """Waits for the steps before `step`, all added, and looks at their values.
+
+        Raises:
+            InputError: more steps in a row than allowed have a loss or gradient that is
+                not finite.
+        """
+        new = jax.device_get(self._on_device)
+        self._on_device = []
+        for number, metrics in enumerate(new, start=step - len(new)):
+            finite = all(np.isfinite(value) for value in metrics.values())
+            self._in_a_row = 0 if finite else self._in_a_row + 1
+            if self._in_a_row > self._allowed:
+                raise InputError(
+                    f"step {number} has a loss of {metrics['loss']} and a gradient of "
+                    f"norm {metrics['gradient_norm']}, which nothing can be learned "
+                    "from. What was saved is from before it. Begin a new run folder "
+                    "with a lower optimizer.learning_rate, or with "
+                    "training.skip_nonfinite set to the number of such steps in a row "
+                    "that are to be skipped"
+                )
+        self._fetched += new
+
+    def means(self, step: int) -> dict[str, float]:
+        """The mean of every metric since the last call, over its finite steps.
+
+        Steps without finite metrics are counted as "skipped_steps" if there are any; if
+        there are no others, that is all.
+
+        Raises:
+            InputError: as `check`.
+        """
+        self.check(step)
+        fetched, self._fetched = self._fetched, []
+        finite = [m for m in fetched if all(np.isfinite(v) for v in m.values())]
+        means = {
+            name: float(np.mean([metrics[name] for metrics in finite]))
+            for name in (finite[0] if finite else ())
+        }
+        skipped = len(fetched) - len(finite)
+        return means | ({"skipped_steps": float(skipped)} if skipped else {})
+
+    def __bool__(self) -> bool:
+        return bool(self._on_device or self._fetched)
