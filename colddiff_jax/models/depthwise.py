@@ -69,7 +69,7 @@ def grouped_conv_gradients(
 
 
 def shift_and_add(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """`depthwise_conv` as a sum over the taps, in float32.
+    """`depthwise_conv` as a sum over the taps, in float32 or better.
 
     A loop over the rows of the kernel, for unrolling all K^2 taps takes longer to
     compile and no less to run.
@@ -80,13 +80,13 @@ def shift_and_add(x: chex.Array, kernel: chex.Array) -> chex.Array:
 
     def add_row(row: chex.Array, total: chex.Array) -> chex.Array:
         shifted = jax.lax.dynamic_slice_in_dim(padded, row, height, axis=1)
-        taps = kernel[row].astype(jnp.float32)
+        taps = kernel[row].astype(total.dtype)
         return total + sum(
             shifted[:, :, column : column + width] * taps[None, None, None, column]
             for column in range(size)
         )
 
-    total = jax.lax.fori_loop(0, size, add_row, jnp.zeros(x.shape, jnp.float32))
+    total = jax.lax.fori_loop(0, size, add_row, _zeros(x.shape, like=x))
     return total.astype(x.dtype)
 
 
@@ -108,19 +108,23 @@ def shift_and_add_gradients(
         rows = jax.lax.dynamic_slice(
             padded, (image, row, 0, 0), (1, size, *padded.shape[2:])
         )[0]
-        g_row = g[image, row].astype(jnp.float32)[None]
+        g_row = g[image, row].astype(sums[0].dtype)[None]
         return [
             total + rows[:, column : column + width] * g_row
             for column, total in enumerate(sums)
         ], None
 
-    zeros = [jnp.zeros((size, width, channels), jnp.float32)] * size
+    zeros = [_zeros((size, width, channels), like=x)] * size
     sums, _ = jax.lax.scan(add_row, zeros, jnp.arange(batch * height))
     kernel_gradient = jnp.stack([total.sum(axis=1) for total in sums], axis=1)
     return (
         shift_and_add(g, kernel[::-1, ::-1]),
         kernel_gradient.astype(kernel.dtype),
     )
+
+
+def _zeros(shape: tuple[int, ...], like: chex.Array) -> chex.Array:
+    return jnp.zeros(shape, jnp.promote_types(like.dtype, jnp.float32))
 
 
 def _pad(x: chex.Array, size: int) -> chex.Array:

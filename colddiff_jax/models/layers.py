@@ -30,14 +30,14 @@ def fan_in_uniform(fan_in: int) -> Callable[..., chex.Array]:
 
 
 def add_to_pixels(x: chex.Array, values: chex.Array) -> chex.Array:
-    """Adds values, [C] or [B, C], to every pixel of x [B, H, W, C], in float32.
+    """Adds values, [C] or [B, C], to every pixel of x [B, H, W, C].
 
-    The gradient of the values is a sum over all pixels, which must not be rounded to
-    bfloat16 at every addition: it would be off by a quarter.
+    In float32 or better: the gradient of the values is a sum over all pixels, and
+    rounded to bfloat16 at every addition it would be off by a quarter.
     """
-    values = values.astype(jnp.float32)
-    values = values[None] if values.ndim == 1 else values
-    return (x.astype(jnp.float32) + values[:, None, None, :]).astype(x.dtype)
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    values = (values[None] if values.ndim == 1 else values).astype(dtype)
+    return (x.astype(dtype) + values[:, None, None, :]).astype(x.dtype)
 
 
 def _promote_but_bias(
