@@ -1,4 +1,6 @@
-"""The training objective of Cold Diffusion."""
+"""The training objective of Cold Diffusion, and the distances it can be made of."""
+
+from collections.abc import Callable
 
 import chex
 import jax.numpy as jnp
@@ -6,22 +8,67 @@ import jax.numpy as jnp
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.sampling.walk import RestoreFn
 
+Distance = Callable[[chex.Array], chex.Array]
+"""Maps differences of pixel values, of any shape, to penalties of the same shape."""
+
+
+def l1() -> Distance:
+    """The paper's: |d|."""
+    return jnp.abs
+
+
+def l2() -> Distance:
+    """d^2, whose minimum is the mean of all clean images that may lie behind x_t."""
+    return jnp.square
+
+
+def pseudo_huber(*, scale: float) -> Distance:
+    """sqrt(d^2 + c^2) - c, which is d^2 / (2 c) for small and |d| - c for large d.
+
+    Args:
+        scale: c, positive; pixels reach from -1 to 1.
+
+    Raises:
+        ValueError: c is not positive.
+
+    Reference:
+        Charbonnier et al. (1994), "Two deterministic half-quadratic regularization
+        algorithms for computed imaging".
+    """
+    if not scale > 0:
+        raise ValueError(f"scale must be positive, got {scale!r}")
+    return lambda d: jnp.sqrt(jnp.square(d) + scale**2) - scale
+
+
+DISTANCES: dict[str, Callable[..., Distance]] = {
+    "l1": l1,
+    "l2": l2,
+    "pseudo_huber": pseudo_huber,
+}
+
 
 def restoration_loss(
-    restore_fn: RestoreFn, degrade: Degradation, x_0: chex.Array, t: chex.Array
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_0: chex.Array,
+    t: chex.Array,
+    *,
+    distance: Distance = jnp.abs,
 ) -> chex.Array:
     """How far the restorer stays from the clean images, per example.
 
-        L_b = mean over pixels and channels of |R(D(x_0, t), t) - x_0|
+        L_b = mean over pixels and channels of distance(R(D(x_0, t), t) - x_0)
 
     Args:
         restore_fn: R, called with x_t [B, H, W, C] and t int32 [B].
         degrade: D, bound if it is random.
         x_0: clean images, float [B, H, W, C], in [-1, 1].
         t: steps, int32 [B], in 1..T.
+        distance: of every pixel value, such as `jnp.abs` or `pseudo_huber(scale=0.1)`.
 
     Returns:
-        L, float32 [B], non-negative; 2 is the distance between black and white.
+        L, float32 [B], non-negative; with the absolute value, 2 is the distance between
+        black and white.
 
     Example:
         >>> loss = restoration_loss(restore_fn, degrade, x, t).mean()
@@ -33,4 +80,4 @@ def restoration_loss(
     chex.assert_rank([x_0, t], [4, 1])
     x0_hat = restore_fn(degrade(x_0, t), t)
     chex.assert_equal_shape([x0_hat, x_0])
-    return jnp.abs(x0_hat - x_0).mean(axis=(1, 2, 3))
+    return distance(x0_hat - x_0).mean(axis=(1, 2, 3))

@@ -2,8 +2,8 @@
 
 A section holds the arguments of the function or class it feeds, so the documentation of
 a field is that function's: data (colddiff_jax.data), degradation
-(colddiff_jax.degradations), model (colddiff_jax.models), optimizer and ema
-(colddiff_jax.training.state), training, evaluation and logging
+(colddiff_jax.degradations), model (colddiff_jax.models), loss (colddiff_jax.losses),
+optimizer and ema (colddiff_jax.training.state), training, evaluation and logging
 (colddiff_jax.training.experiment).
 """
 
@@ -57,6 +57,7 @@ def get_config(
             "dtype": "auto",  # bfloat16 where the hardware is fast at it, else float32
         }
     )
+    config.loss = ml_collections.ConfigDict({"name": "l1"})
     config.optimizer = ml_collections.ConfigDict(
         {"learning_rate": 2e-4, "warmup_steps": 1000, "decay_steps": 0}
     )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from colddiff_jax import gaussian_blur, restoration_loss
+from colddiff_jax.losses import l1, l2, pseudo_huber
 
 
 def test_it_is_the_mean_absolute_error_of_every_example(photos):
@@ -16,6 +17,35 @@ def test_it_is_the_mean_absolute_error_of_every_example(photos):
         np.testing.assert_allclose(
             loss[b], np.abs(0.5 * x_t[0] - photos[b]).mean(), rtol=1e-5
         )
+
+
+@pytest.mark.parametrize(
+    ("distance", "expected"),
+    [
+        (l1(), lambda d: np.abs(d)),
+        (l2(), lambda d: d**2),
+        (pseudo_huber(scale=0.1), lambda d: np.sqrt(d**2 + 0.01) - 0.1),
+    ],
+)
+def test_the_distance_may_be_chosen(photos, distance, expected):
+    degrade = gaussian_blur(32, 3 * [1.0], kernel_size=3)
+    loss = restoration_loss(
+        lambda x_t, t: jnp.zeros_like(x_t),
+        degrade,
+        photos,
+        jnp.ones(4, jnp.int32),
+        distance=distance,
+    )
+    np.testing.assert_allclose(loss, expected(photos).mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_pseudo_huber_is_quadratic_near_zero_and_linear_far_from_it():
+    distance = pseudo_huber(scale=0.1)
+    np.testing.assert_allclose(distance(jnp.float32(0.01)), 0.01**2 / 0.2, rtol=0.01)
+    np.testing.assert_allclose(distance(jnp.float32(-100.0)), 99.9, rtol=1e-5)
+    for scale in (0, -1.0):
+        with pytest.raises(ValueError, match="scale must be positive, got"):
+            pseudo_huber(scale=scale)
 
 
 def test_a_perfect_restorer_has_no_loss(photos):

@@ -17,6 +17,7 @@ from colddiff_jax import degradations, models, parallel, schedules
 from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
+from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.training.fields import call, call_named, check_fields, choose, only
 from colddiff_jax.training.state import (
     EMA_DECAYS,
@@ -124,6 +125,7 @@ class Experiment:
     preprocessing: Preprocessing
     degrade: Degradation
     model: nn.Module
+    distance: Distance
     optimizer: optax.GradientTransformation
     ema_decay: EmaDecay
     training: TrainingOptions
@@ -164,8 +166,8 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
             fit.
     """
     config = _plain(config)
-    sections = ["seed", "data", "degradation", "model", "optimizer", "ema", "training"]
-    sections += ["evaluation", "logging"]
+    sections = ["seed", "data", "degradation", "model", "loss", "optimizer", "ema"]
+    sections += ["training", "evaluation", "logging"]
     check_fields("", config, sections, sections)
     data = dict(config["data"])
     source = choose("data.source", SOURCES, data.pop("source", None))
@@ -186,6 +188,7 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
         preprocessing=preprocessing,
         degrade=_degradation(config["degradation"], preprocessing.image_size),
         model=call_named("model", MODELS, model),
+        distance=call_named("loss", DISTANCES, config["loss"]),
         optimizer=optimizer,
         ema_decay=call_named("ema", EMA_DECAYS, config["ema"]),
         training=training,

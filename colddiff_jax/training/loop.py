@@ -75,6 +75,7 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
             experiment.model,
             experiment.optimizer,
             experiment.ema_decay,
+            experiment.distance,
             options.micro_batches,
         )
     )
@@ -120,14 +121,17 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         def evaluate_and_save(
             step: int, *, last: bool = False, stopping: bool = False
         ) -> None:
+            evaluating = last or step % options.evaluate_every == 0
+            saving = last or stopping or step % options.checkpoint_every == 0
+            if evaluating or saving:
+                recent.check(step)  # What is not finite must never be saved.
             loss = None
-            if last or step % options.evaluate_every == 0:
+            if evaluating:
                 num_images = experiment.evaluation.num_images
                 evaluation = evaluator(state.ema_params, num_images)
                 loss = evaluation.loss
                 progress.message(_report(evaluation, step, workdir, logs))
-            if last or stopping or step % options.checkpoint_every == 0:
-                recent.check(step)  # What is not finite must never be saved.
+            if saving:
                 saved.save(state, step, loss)
 
         # Train.

@@ -13,7 +13,7 @@ import optax
 
 from colddiff_jax import images
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.losses import restoration_loss
+from colddiff_jax.losses import Distance, restoration_loss
 from colddiff_jax.training.state import EmaDecay, TrainState
 
 Metrics = dict[str, chex.Array]
@@ -39,11 +39,12 @@ def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     ema_decay: EmaDecay,
+    distance: Distance,
     micro_batches: int = 1,
 ) -> TrainStep:
     """Builds the training step of a network, an optimiser and an average.
 
-        t ~ U{1..T},  L = mean_b |R(D(x_b, t_b), t_b) - x_b|_1
+        t ~ U{1..T},  L = mean_b distance(R(D(x_b, t_b), t_b) - x_b)
         ema <- d ema + (1 - d) params
 
     The step draws everything random (t, the mask, dropout) per example, from the number
@@ -54,6 +55,7 @@ def make_train_step(
         model: the restorer R.
         optimizer: the optimiser.
         ema_decay: maps the step to the decay d.
+        distance: the penalty of a difference of pixel values; the paper's is `l1()`.
         micro_batches: parts of the batch that are worked on one after the other, their
             gradients averaged: less memory for the same step, to rounding.
 
@@ -96,7 +98,8 @@ def make_train_step(
                     {"params": params}, x_t, t, dropout_keys=dropout_keys
                 )
 
-            return restoration_loss(restore_fn, bound, x_0, t).mean()
+            losses = restoration_loss(restore_fn, bound, x_0, t, distance=distance)
+            return losses.mean()
 
         loss_and_gradient = functools.partial(
             jax.value_and_grad(batch_loss), state.params

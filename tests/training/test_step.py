@@ -9,6 +9,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax import parallel
+from colddiff_jax.losses import l1
 from colddiff_jax.training import step
 from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
 from tests.networks import random_parameters, tiny_unet
@@ -40,7 +41,7 @@ def state(model, optimizer):
 
 @pytest.fixture(scope="module")
 def train_step(model, optimizer):
-    return step.make_train_step(model, optimizer, warmup_ema(decay=0.9))
+    return step.make_train_step(model, optimizer, warmup_ema(decay=0.9), l1())
 
 
 def batch(seed=0):
@@ -122,7 +123,7 @@ def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, 
 
 def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
     """Plain descent instead of Adam, so that differences are those of the gradient."""
-    descend = step.make_train_step(model, optax.sgd(1.0), warmup_ema(decay=0.9))
+    descend = step.make_train_step(model, optax.sgd(1.0), warmup_ema(decay=0.9), l1())
     state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
     alone, _ = jax.jit(descend)(state, batch(), make_degrade(), key())
     pmapped = parallel.parallel_train_step(descend)
@@ -135,11 +136,11 @@ def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
 def test_micro_batches_on_four_devices_make_the_same_step_to_rounding(model, state):
     optimizer, decay = optax.sgd(1.0), warmup_ema(decay=0.9)
     state = state.replace(opt_state=optimizer.init(state.params))
-    whole = step.make_train_step(model, optimizer, decay)
+    whole = step.make_train_step(model, optimizer, decay, l1())
     alone, expected = jax.jit(whole)(state, batch(), make_degrade(), key())
-    parts = step.make_train_step(model, optimizer, decay, micro_batches=4)
+    parts = step.make_train_step(model, optimizer, decay, l1(), micro_batches=4)
     in_parts, found = jax.jit(parts)(state, batch(), make_degrade(), key())
-    two = step.make_train_step(model, optimizer, decay, micro_batches=2)
+    two = step.make_train_step(model, optimizer, decay, l1(), micro_batches=2)
     shared, _ = parallel.parallel_train_step(two)(
         parallel.replicate(state), parallel.shard(batch(), 4), make_degrade(), key()
     )
@@ -165,7 +166,7 @@ def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
             return 0 * x_t + jax.tree.leaves(variables)[0].mean()
 
     recorder = Recorder()
-    run = step.make_train_step(recorder, optax.sgd(0.0), warmup_ema(decay=0.9))
+    run = step.make_train_step(recorder, optax.sgd(0.0), warmup_ema(decay=0.9), l1())
     state = state.replace(opt_state=optax.sgd(0.0).init(state.params))
     white = np.full((8, SIZE, SIZE, 1), 255, np.uint8)
     for _ in range(60):
