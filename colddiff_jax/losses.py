@@ -28,8 +28,15 @@ def pseudo_huber(*, scale: float) -> Distance:
     Args:
         scale: c, positive; pixels reach from -1 to 1.
 
+    Returns:
+        The distance, as `restoration_loss` takes it.
+
     Raises:
         ValueError: c is not positive.
+
+    Example:
+        >>> pseudo_huber(scale=0.1)(jnp.array([0.0, 1.0]))
+        Array([0.       , 0.9049876], dtype=float32)
 
     Reference:
         Charbonnier et al. (1994), "Two deterministic half-quadratic regularization

@@ -206,9 +206,11 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
             f"evaluation.num_images must lie in 1..{len(experiment.splits.test)}, the "
             f"number of test images, got {experiment.evaluation.num_images}"
         )
-    try:  # The shapes alone: finds a side the network cannot halve before any work.
+    # The shapes alone: finds a side the network cannot halve, or an attention that is
+    # not to be had here (a RuntimeError), before any work.
+    try:
         jax.eval_shape(experiment.initial_state)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise InputError(f"model: {error}") from error
     return experiment
 

@@ -1,6 +1,7 @@
 """Stopping between two steps when the process is told to end."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +30,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+    # A handler that was not set from Python is None, and cannot be put back.
+    before: dict[int, Any] = {
+        number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS
+    }
 
     def restore() -> None:
         for number, handler in before.items():
@@ -39,7 +43,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         requests.append(number)
         restore()
         name = signal.Signals(number).name
-        print(f"{name}: stopping after this step; again to stop at once", flush=True)
+        # Not print, which the signal may have interrupted and cannot be entered twice.
+        os.write(
+            1, f"{name}: stopping after this step; again to stop at once\n".encode()
+        )
 
     for number in _SIGNALS:
         signal.signal(number, request)

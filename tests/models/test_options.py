@@ -94,13 +94,16 @@ def test_bfloat16_gradients_are_those_of_float32_within_one_percent(make, x):
     assert {leaf.dtype for leaf in jax.tree.leaves(half)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.skipif(jax.default_backend() == "gpu", reason="cuDNN is here")
-def test_attention_by_cudnn_is_asked_for_and_missed_without_a_gpu():
-    # What JAX says when the choice reaches it.
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [("flash", "Unsupported implementation option: flash"), ("cudnn", "cuDNN|fp16")],
+)
+def test_the_choice_of_attention_reaches_jax(choice, message):
+    # Its complaints show it: of a name, and of cuDNN or else of float32.
     x, t = jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)
     params = random_parameters(unet(), SHAPE)
-    model = unet(attention_implementation="cudnn", dtype=jnp.bfloat16)
-    with pytest.raises(RuntimeError, match="cuDNN"):
+    model = unet(attention_implementation=choice)
+    with pytest.raises((ValueError, RuntimeError), match=message):
         model.apply({"params": params}, x, t)
 
 

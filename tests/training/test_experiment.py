@@ -39,6 +39,7 @@ def change(path, value):
         ("degradation.name", "fog", "degradation.name must be one of .* got 'fog'"),
         ("degradation.stds.name", "up", "stds.name must be one of"),
         ("ema.name", "long", "ema.name must be one of"),
+        ("model.attention_implementation", "cudnn", "model: .*(cuDNN|fp16)"),
         ("loss.name", "l3", "loss.name must be one of"),
         ("loss", {"name": "pseudo_huber", "scale": 0}, "loss: scale must be positive"),
         ("loss", {"name": "pseudo_huber"}, "'loss' .* lacks the field 'scale'"),

@@ -10,7 +10,7 @@ from colddiff_jax.training.interruption import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capsys):
+def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capfd):
     received = []
     before = signal.signal(number, lambda *_: received.append("ours"))
     try:
@@ -20,7 +20,7 @@ def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capsy
             os.kill(os.getpid(), number)
             assert stop_requested() and not received
             message = f"{number.name}: stopping after this step; again to stop at once"
-            assert message in capsys.readouterr().out
+            assert message in capfd.readouterr().out
             os.kill(os.getpid(), number)
             assert received == ["ours"]
         assert signal.getsignal(number) is ours
