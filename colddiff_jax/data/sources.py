@@ -2,35 +2,20 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
+from colddiff_jax.data.folder import folder
+from colddiff_jax.data.splits import Images, ImageSplits, check_labels, make_splits
 from colddiff_jax.errors import InputError
 
 
-class Images(Protocol):
-    """A sequence of uint8 images [H, W, C] with random access."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> np.ndarray: ...
-
-
-class ImageSplits(NamedTuple):
-    """The two halves of a data set.
-
-    Attributes:
-        train: images to learn from.
-        test: images that training never sees.
-    """
-
-    train: Images
-    test: Images
-
-
-def digits() -> ImageSplits:
+def digits(*, labels: bool = False) -> ImageSplits:
     """scikit-learn's 1,797 handwritten digits, 8 x 8 x 1; bundled, nothing to download.
+
+    Args:
+        labels: give the digits' values, 0..9, too.
 
     Returns:
         1,500 training images, and as test images the last 297, which other people
@@ -38,16 +23,21 @@ def digits() -> ImageSplits:
     """
     from sklearn.datasets import load_digits
 
-    sixteenths = load_digits().images
-    images = np.round(sixteenths / 16 * 255).astype(np.uint8)[..., None]
-    return ImageSplits(train=images[:1500], test=images[1500:])
+    bundled = load_digits()
+    images = np.round(bundled.images / 16 * 255).astype(np.uint8)[..., None]
+    splits = ImageSplits(images[:1500], images[1500:])
+    if not labels:
+        return splits
+    values = bundled.target.astype(np.int32)
+    return splits._replace(train_labels=values[:1500], test_labels=values[1500:])
 
 
-def npz(*, path: str) -> ImageSplits:
+def npz(*, path: str, labels: bool = False) -> ImageSplits:
     """A file of NumPy arrays `train_images` and `test_images`.
 
     Args:
         path: an .npz file with these two uint8 arrays, [N, H, W] or [N, H, W, C].
+        labels: read `train_labels` and `test_labels` too, integers [N] or [N, 1].
 
     Raises:
         InputError: the file is missing, is not an npz, or holds no such arrays.
@@ -58,44 +48,47 @@ def npz(*, path: str) -> ImageSplits:
         )
     if not os.path.isfile(path):
         raise InputError(f"no file {path!r}; data.path must name an .npz file")
+    wanted = ["train_images", "test_images"]
+    if labels:
+        wanted += ["train_labels", "test_labels"]
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys = sorted(arrays.files)
-            missing = {"train_images", "test_images"} - set(keys)
-            if missing:
-                raise InputError(
-                    f"{path}: no array {sorted(missing)[0]!r} (it holds {keys}); an "
-                    "image file needs uint8 arrays train_images and test_images"
-                )
-            train, test = (
-                _check_array(path, key, arrays[key])
-                for key in ("train_images", "test_images")
-            )
-    except InputError:
-        raise
+            found = {name: arrays[name] for name in wanted if name in keys}
     except Exception as error:  # zipfile, zlib, OS and pickle errors, one cure for all.
         raise InputError(
             f"{path}: not a readable .npz file ({error}); write it again with "
             "numpy.savez"
         ) from error
-    if train.shape[-1] != test.shape[-1]:
-        raise InputError(
-            f"{path}: train_images have {train.shape[-1]} channels and test_images "
-            f"{test.shape[-1]}; both need the same number"
-        )
-    return ImageSplits(train=train, test=test)
+    for name in wanted:
+        if name not in found:
+            raise InputError(
+                f"{path}: no array {name!r} (it holds {keys}); it needs "
+                f"{', '.join(wanted)}"
+            )
+    return make_splits(
+        path,
+        found["train_images"],
+        found["test_images"],
+        found.get("train_labels"),
+        found.get("test_labels"),
+    )
 
 
-def tfds(*, name: str, data_dir: str = "", test_split: str = "test") -> ImageSplits:
+def tfds(
+    *, name: str, data_dir: str = "", test_split: str = "test", labels: bool = False
+) -> ImageSplits:
     """Any image set of TensorFlow Datasets, read without TensorFlow.
 
     Args:
         name: of the data set, such as "mnist" or "cifar10".
         data_dir: where it was prepared; empty for TFDS's own default.
         test_split: name of the split to test on.
+        labels: read the feature "label" too.
 
     Raises:
-        InputError: the set is unknown, not prepared as ArrayRecord, or has no images.
+        InputError: the set is unknown, not prepared as ArrayRecord, or has no images
+            or no labels.
     """
     import tensorflow_datasets
 
@@ -121,15 +114,44 @@ def tfds(*, name: str, data_dir: str = "", test_split: str = "test") -> ImageSpl
                 f"the TFDS set {name!r} has no split {split!r}; it has "
                 f"{sorted(builder.info.splits)}"
             )
-    if "image" not in builder.info.features:
-        raise InputError(
-            f"the TFDS set {name!r} has no feature 'image'; it has "
-            f"{sorted(builder.info.features)}"
-        )
-    return ImageSplits(
-        train=_TfdsImages(builder.as_data_source("train")),
-        test=_TfdsImages(builder.as_data_source(test_split)),
+    for feature in ("image", "label") if labels else ("image",):
+        if feature not in builder.info.features:
+            raise InputError(
+                f"the TFDS set {name!r} has no feature {feature!r}; it has "
+                f"{sorted(builder.info.features)}"
+            )
+    splits = ImageSplits(
+        train=_tfds_images(builder, "train"), test=_tfds_images(builder, test_split)
     )
+    if not labels:
+        return splits
+    return splits._replace(
+        train_labels=_tfds_labels(builder, "train"),
+        test_labels=_tfds_labels(builder, test_split),
+    )
+
+
+def _tfds_images(builder: Any, split: str) -> Images:
+    where = f"the TFDS set {builder.name!r}"
+    if not builder.info.splits[split].num_examples:
+        raise InputError(f"{where} has no images in its split {split!r}")
+    # What the set says of itself: its images may be of a kind that cannot be decoded.
+    feature = builder.info.features["image"]
+    if feature.np_dtype != np.uint8 or len(feature.shape) != 3:
+        raise InputError(
+            f"{where} must have uint8 images [H, W, C], got "
+            f"{np.dtype(feature.np_dtype)} of shape {feature.shape}"
+        )
+    return _TfdsImages(builder.as_data_source(split))
+
+
+def _tfds_labels(builder: Any, split: str) -> np.ndarray:
+    from tensorflow_datasets import decode
+
+    source = builder.as_data_source(split, decoders={"image": decode.SkipDecoding()})
+    labels = np.array([source[i]["label"] for i in range(len(source))])
+    where = f"the TFDS set {builder.name!r}"
+    return check_labels(where, f"labels of {split!r}", labels, len(source))
 
 
 class _TfdsImages:
@@ -147,22 +169,9 @@ class _TfdsImages:
         return self._source[index]["image"]
 
 
-def _check_array(path: str, key: str, images: np.ndarray) -> np.ndarray:
-    """Returns images as [N, H, W, C], or says what is wrong with them."""
-    if images.dtype != np.uint8:
-        raise InputError(f"{path}: {key} must be uint8 in 0..255, got {images.dtype}")
-    if images.ndim not in (3, 4):
-        raise InputError(
-            f"{path}: {key} must have shape [N, H, W] or [N, H, W, C], got "
-            f"{images.shape}"
-        )
-    if not images.size:
-        raise InputError(f"{path}: {key} is empty, shape {images.shape}")
-    return images[..., None] if images.ndim == 3 else images
-
-
 SOURCES: dict[str, Callable[..., ImageSplits]] = {
     "digits": digits,
+    "folder": folder,
     "npz": npz,
     "tfds": tfds,
 }

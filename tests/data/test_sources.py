@@ -1,6 +1,10 @@
 """Where images come from."""
 
+import json
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,11 +22,33 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, 12, 10, 3), dtype=np.uint8)
 
 
+def test_importing_data_loads_neither_tfds_nor_grain():
+    code = (
+        "import sys, colddiff_jax.data; "
+        "print([x for x in ('grain', 'tensorflow_datasets') if x in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "[]\n"
+
+
 def test_digits_are_bundled_split_and_complete():
     splits = data.digits()
     assert splits.train.shape == (1500, 8, 8, 1) and splits.test.shape == (297, 8, 8, 1)
     assert splits.train.dtype == np.uint8
     assert splits.train.min() == 0 and splits.train.max() == 255
+
+
+def test_digits_have_their_values_as_labels():
+    assert data.digits().num_classes == 0
+    splits = data.digits(labels=True)
+    assert splits.num_classes == 10 and splits.train_labels.dtype == np.int32
+    assert len(splits.train_labels) == 1500 and len(splits.test_labels) == 297
+    # A zero is empty in the middle, a one is not.
+    middle = splits.train[:, 3:5, 3:5].mean((1, 2, 3))
+    assert middle[splits.train_labels == 0].mean() < 10
+    assert middle[splits.train_labels == 1].mean() > 100
 
 
 def test_an_npz_gives_its_images_with_a_channel_axis(tmp_path, images):
@@ -61,6 +87,74 @@ def test_bad_npz_files_are_named(tmp_path, images):
     )
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint64"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_an_npz_gives_its_labels_only_where_they_are_wanted(
+    tmp_path, images, dtype, shape
+):
+    labels = np.array([3, 0, 1, 1, 5], dtype)
+    path = write(
+        tmp_path / "a.npz",
+        train_images=images,
+        test_images=images[:2],
+        train_labels=labels.reshape(shape),
+        test_labels=labels[:2].reshape(shape),
+    )
+    splits = data.npz(path=path, labels=True)
+    assert splits.num_classes == 6
+    assert splits.train_labels.dtype == splits.test_labels.dtype == np.int32
+    np.testing.assert_array_equal(splits.train_labels, [3, 0, 1, 1, 5])
+    np.testing.assert_array_equal(splits.test_labels, [3, 0])
+    assert data.npz(path=path).train_labels is None
+
+
+def test_bad_labels_are_named(images):
+    def complaint(train_labels, test_labels=(0, 1, 2, 3, 4)):
+        with pytest.raises(InputError) as caught:
+            data.arrays(
+                images, images, train_labels=train_labels, test_labels=test_labels
+            )
+        return str(caught.value)
+
+    assert "test_labels are missing; both" in complaint([0, 1, 2, 3, 4], None)
+    assert "train_labels are missing; both" in complaint(None)
+    assert "train_labels must be integers in 0..K-1, got float64" in complaint(
+        np.zeros(5)
+    )
+    assert "train_labels must have shape (5,), one per image, got (4,)" in complaint(
+        [0, 1, 2, 3]
+    )
+    assert "train_labels must lie in 0..K-1, got -1" in complaint([0, 1, -1, 0, 0])
+    assert "got 4294967296" in complaint(np.array([2**32, 0, 0, 0, 0]))
+
+
+def test_labels_that_an_npz_lacks_are_named(tmp_path, images):
+    path = write(
+        tmp_path / "a.npz", train_images=images, test_images=images, train_labels=[0]
+    )
+    with pytest.raises(InputError, match=r"no array 'test_labels' \(it holds"):
+        data.npz(path=path, labels=True)
+
+
+def test_arrays_are_checked_as_those_of_a_file_are(images):
+    splits = data.arrays(images[..., 0], images[:2, :, :, 1])
+    np.testing.assert_array_equal(splits.train, images[..., :1])
+    np.testing.assert_array_equal(splits.test, images[:2, ..., 1:2])
+    labels = np.arange(5)
+    splits = data.arrays(images, images, train_labels=labels, test_labels=labels)
+    assert splits.num_classes == 5
+    for bad, said in [
+        (images / 255, "arrays: test_images must be uint8 in 0..255, got float64"),
+        (images[:0], "arrays: test_images is empty"),
+        (images[0, 0], "arrays: test_images must have shape"),
+        (images[..., :1], "train_images have 3 channels and test_images 1"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            data.arrays(images, bad)
+        assert said in str(caught.value)
+    assert "arrays" not in data.SOURCES
+
+
 def test_a_missing_or_damaged_npz_is_named(tmp_path, images):
     with pytest.raises(InputError, match=r"no file 'nowhere\.npz'"):
         data.npz(path="nowhere.npz")
@@ -95,6 +189,63 @@ def test_a_prepared_tfds_set_is_read(prepared_digits):
     found = {np.asarray(image).tobytes() for image in splits.train}
     assert found == {image.tobytes() for image in expected.train[:32]}
     assert splits.test[0].shape == (8, 8, 1) and splits.test[0].dtype == np.uint8
+
+
+def test_a_prepared_tfds_set_has_the_labels_of_its_images(prepared_digits):
+    splits = data.tfds(name="tiny_digits", data_dir=prepared_digits, labels=True)
+    bundled = data.digits(labels=True)
+    value = {
+        image.tobytes(): label
+        for image, label in zip(bundled.train, bundled.train_labels, strict=True)
+    }
+    assert splits.num_classes == 10
+    found = [value[np.asarray(image).tobytes()] for image in splits.train]
+    np.testing.assert_array_equal(splits.train_labels, found)
+    assert splits.test_labels.shape == (8,) and splits.test_labels.dtype == np.int32
+
+
+@pytest.fixture
+def prepared_otherwise(tmp_path, prepared_digits):
+    """Copies the prepared set after a change to what it says of itself."""
+
+    def change(file, edit):
+        root = tmp_path / "tfds"
+        shutil.copytree(prepared_digits, root, dirs_exist_ok=True)
+        path = root / "tiny_digits" / "1.0.0" / file
+        content = json.loads(path.read_text())
+        edit(content)
+        path.write_text(json.dumps(content))
+        return str(root)
+
+    return change
+
+
+def test_a_prepared_set_without_labels_is_named(prepared_otherwise):
+    root = prepared_otherwise(
+        "features.json", lambda x: x["featuresDict"]["features"].pop("label")
+    )
+    assert len(data.tfds(name="tiny_digits", data_dir=root).train) == 32
+    with pytest.raises(InputError, match=r"no feature 'label'; it has \['image'\]"):
+        data.tfds(name="tiny_digits", data_dir=root, labels=True)
+
+
+def test_a_prepared_set_of_16_bits_is_refused(prepared_otherwise):
+    def deepen(content):
+        image = content["featuresDict"]["features"]["image"]["image"]
+        image["dtype"] = "uint16"
+
+    root = prepared_otherwise("features.json", deepen)
+    with pytest.raises(InputError, match=r"must have uint8 images .* got uint16"):
+        data.tfds(name="tiny_digits", data_dir=root)
+
+
+def test_a_prepared_set_with_an_empty_split_is_refused(prepared_otherwise):
+    def empty(content):
+        content["splits"][1]["shardLengths"] = ["0"]
+
+    root = prepared_otherwise("dataset_info.json", empty)
+    with pytest.raises(InputError, match="no images in its split 'test'"):
+        data.tfds(name="tiny_digits", data_dir=root)
 
 
 def test_a_prepared_set_without_the_split_or_images_is_named(prepared_digits):

@@ -1,0 +1,130 @@
+"""What every source returns: images to train and to test on, perhaps with labels."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from colddiff_jax.errors import InputError
+
+
+class Images(Protocol):
+    """A sequence of uint8 images [H, W, C] with random access."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+
+class ImageSplits(NamedTuple):
+    """The two halves of a data set.
+
+    Attributes:
+        train: images to learn from.
+        test: images that training never sees.
+        train_labels: the class of each training image, int32 [N] in 0..K-1, or None.
+        test_labels: the class of each test image, likewise.
+    """
+
+    train: Images
+    test: Images
+    train_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """K, one more than the largest label; 0 without labels."""
+        if self.train_labels is None or self.test_labels is None:
+            return 0
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+
+def arrays(
+    train_images: np.ndarray,
+    test_images: np.ndarray,
+    *,
+    train_labels: np.ndarray | None = None,
+    test_labels: np.ndarray | None = None,
+) -> ImageSplits:
+    """Images that are in memory already, as in a notebook.
+
+    Args:
+        train_images: uint8 [N, H, W] or [N, H, W, C].
+        test_images: uint8 of as many channels; number and size may differ.
+        train_labels: the class of each training image, integers [N] or [N, 1], 0..K-1.
+        test_labels: the class of each test image; both or neither are given.
+
+    Returns:
+        The images as [N, H, W, C] and the labels as int32 [N].
+
+    Raises:
+        InputError: an array of another dtype or shape, or an empty one; labels that are
+            negative or not one per image.
+
+    Example:
+        >>> x = np.zeros((6, 32, 32), np.uint8)
+        >>> arrays(x[:4], x[4:]).train.shape
+        (4, 32, 32, 1)
+    """
+    return make_splits("arrays", train_images, test_images, train_labels, test_labels)
+
+
+def make_splits(
+    where: str,
+    train_images: np.ndarray,
+    test_images: np.ndarray,
+    train_labels: np.ndarray | None,
+    test_labels: np.ndarray | None,
+) -> ImageSplits:
+    """Checks arrays and joins them; complaints begin with `where` they are from."""
+    train = _check_images(where, "train_images", np.asarray(train_images))
+    test = _check_images(where, "test_images", np.asarray(test_images))
+    if train.shape[-1] != test.shape[-1]:
+        raise InputError(
+            f"{where}: train_images have {train.shape[-1]} channels and test_images "
+            f"{test.shape[-1]}; both need the same number"
+        )
+    if train_labels is None and test_labels is None:
+        return ImageSplits(train, test)
+    if train_labels is None or test_labels is None:
+        missing = "train_labels" if train_labels is None else "test_labels"
+        raise InputError(f"{where}: {missing} are missing; both splits need labels")
+    return ImageSplits(
+        train,
+        test,
+        check_labels(where, "train_labels", train_labels, len(train)),
+        check_labels(where, "test_labels", test_labels, len(test)),
+    )
+
+
+def check_labels(
+    where: str, name: str, labels: np.ndarray, num_images: int
+) -> np.ndarray:
+    """Returns labels as int32 [N], or says what is wrong with them."""
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"{where}: {name} must be integers in 0..K-1, got {labels.dtype}"
+        )
+    if labels.shape not in ((num_images,), (num_images, 1)):
+        raise InputError(
+            f"{where}: {name} must have shape ({num_images},), one per image, got "
+            f"{labels.shape}"
+        )
+    for label in (int(labels.min()), int(labels.max())):
+        if not 0 <= label < np.iinfo(np.int32).max:
+            raise InputError(f"{where}: {name} must lie in 0..K-1, got {label}")
+    return labels.reshape(num_images).astype(np.int32)
+
+
+def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
+    """Returns images as [N, H, W, C], or says what is wrong with them."""
+    if images.dtype != np.uint8:
+        raise InputError(f"{where}: {name} must be uint8 in 0..255, got {images.dtype}")
+    if images.ndim not in (3, 4):
+        raise InputError(
+            f"{where}: {name} must have shape [N, H, W] or [N, H, W, C], got "
+            f"{images.shape}"
+        )
+    if not images.size:
+        raise InputError(f"{where}: {name} is empty, shape {images.shape}")
+    return images[..., None] if images.ndim == 3 else images
