@@ -45,7 +45,7 @@ def mixed(tmp_path):
     """Sixty images of several sizes and modes, and five broken files, in one folder."""
     root = tmp_path / "mixed"
     modes = ["RGB", "L", "LA", "RGBA", "P", "CMYK", "1", "I;16"]
-    endings = {"CMYK": "tif", "I;16": "png", "1": "pbm", "RGB": "webp"}
+    endings = {"CMYK": "tif", "P": "gif", "1": "pbm", "RGB": "webp"}
     for i in range(60):
         mode = modes[i % len(modes)]
         path = root / f"part{i % 3}" / f"{i:02}.{endings.get(mode, 'png')}"
@@ -88,7 +88,7 @@ def test_images_of_any_size_and_mode_are_read_and_broken_ones_listed(mixed, caps
     assert len(lines) == 5
     for line, (name, why) in zip(lines, BROKEN.items(), strict=True):
         assert line.startswith(f"  '{name}': ") and why in line
-    assert "and" not in lines[-1].split() and not printed.err
+    assert not printed.err
 
 
 def test_too_many_broken_files_are_an_error_that_names_them(mixed, capsys):
@@ -110,106 +110,14 @@ def test_a_folder_without_broken_files_prints_nothing(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def decoded(tmp_path, image, name, channels=3, **options):
-    """What the source makes of one image."""
-    root = tmp_path / "one"
-    shutil.rmtree(root, ignore_errors=True)
-    for split in ("train", "test"):
-        (root / split).mkdir(parents=True)
-        image.save(root / split / name, **options)
-    return read(root, channels=channels).train[0]
-
-
-def test_rgb_and_grey_come_back_exactly(tmp_path):
-    x = pixels(5, 7)
-    np.testing.assert_array_equal(decoded(tmp_path, Image.fromarray(x), "a.PNG"), x)
-    grey = decoded(tmp_path, Image.fromarray(x[..., 0]), "a.bmp", channels=1)
-    np.testing.assert_array_equal(grey, x[..., :1])
-    triple = decoded(tmp_path, Image.fromarray(x[..., 0]), "a.pgm")
-    np.testing.assert_array_equal(triple, np.repeat(x[..., :1], 3, -1))
-
-
-def test_transparency_shows_white(tmp_path):
-    x = pixels(4, 4)
-    clear = np.zeros((4, 4), np.uint8)
-    clear[:2] = 255
-    expected = np.where(clear[..., None] > 0, x, 255)
-    rgba = Image.fromarray(np.dstack([x, clear]))
-    np.testing.assert_array_equal(decoded(tmp_path, rgba, "a.png"), expected)
-    la = Image.merge("LA", [Image.fromarray(x[..., 0]), Image.fromarray(clear)])
-    found = decoded(tmp_path, la, "a.png", channels=1)
-    np.testing.assert_array_equal(found, expected[..., :1])
-    half = Image.fromarray(np.full((1, 1, 4), (0, 100, 200, 51), np.uint8))
-    found = decoded(tmp_path, half, "a.webp", lossless=True, exact=True)
-    np.testing.assert_array_equal(found[0, 0], [204, 224, 244])
-
-
-def test_transparent_entries_of_a_palette_show_white(tmp_path):
-    palette = Image.fromarray(np.array([[0, 1, 2]], np.uint8), mode="P")
-    palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    expected = [[[255, 255, 255], [40, 50, 60], [70, 80, 90]]]
-    for name, transparency in [("a.png", b"\0\xff\xff"), ("a.gif", 0), ("b.png", 0)]:
-        found = decoded(tmp_path, palette, name, transparency=transparency)
-        np.testing.assert_array_equal(found, expected)
-    grey = Image.fromarray(np.array([[7, 8]], np.uint8))
-    found = decoded(tmp_path, grey, "a.png", transparency=7)
-    np.testing.assert_array_equal(found[..., 0], [[255, 8]])
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
-def test_16_bits_of_grey_become_8(tmp_path, name):
-    grey = np.array([[0, 128, 129, 257, 65535], [25700, 65534, 32896, 1, 2]], np.uint16)
-    found = decoded(tmp_path, Image.fromarray(grey), name, channels=1)
-    np.testing.assert_array_equal(found[..., 0], np.round(grey / 257))
-
-
-def test_floats_are_taken_as_0_to_1_or_0_to_255(tmp_path):
-    unit = np.array([[0, 0.5, 1]], np.float32)
-    for grey in (unit, unit * 255):
-        found = decoded(tmp_path, Image.fromarray(grey), "a.tif", channels=1)
-        np.testing.assert_array_equal(found[..., 0], [[0, 128, 255]])
-    for value in (np.nan, -0.5, 300.0):
-        with pytest.raises(InputError, match=r"are not within 0\.\."):
-            decoded(tmp_path, Image.fromarray(unit + np.float32(value)), "a.tif")
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
-def test_images_are_turned_upright(tmp_path, orientation, name):
-    corners = np.zeros((16, 32, 3), np.uint8)  # Whole blocks of JPEG.
-    corners[:8, :16], corners[:8, 16:], corners[8:, :16] = 60, 120, 180
-    image = Image.fromarray(corners)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    found = decoded(tmp_path, image, name, channels=1, exif=exif)
-    expected = {
-        1: corners,
-        2: corners[:, ::-1],
-        3: corners[::-1, ::-1],
-        4: corners[::-1],
-        5: corners.swapaxes(0, 1),
-        6: corners.swapaxes(0, 1)[:, ::-1],
-        7: corners.swapaxes(0, 1)[::-1, ::-1],
-        8: corners.swapaxes(0, 1)[::-1],
-    }[orientation]
-    np.testing.assert_allclose(found.astype(int), expected[..., :1], atol=2)
-
-
 def test_broken_metadata_neither_warns_nor_loses_the_image(tmp_path):
     image = Image.fromarray(pixels(16, 16))
-    for exif in (b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01"):
-        assert decoded(tmp_path, image, "a.jpg", exif=exif).shape == (16, 16, 3)
-
-
-def test_animations_give_their_first_frame(tmp_path):
-    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
-    for name in ("a.gif", "a.webp", "a.png"):
-        options = {} if name == "a.gif" else {"lossless": True}
-        found = decoded(
-            tmp_path, frames[0], name, save_all=True, append_images=[frames[1]],
-            **options,
-        )  # fmt: skip
-        np.testing.assert_array_equal(found[0, 0], [255, 0, 0])
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for i, exif in enumerate([b"no EXIF at all", b"MM\0*\0\0\0\x08\0\x09\x01"]):
+            image.save(tmp_path / split / f"{i}.jpg", exif=b"Exif\0\0" + exif)
+    splits = read(tmp_path, max_unreadable=0)
+    assert [x.shape for x in splits.train] == [(16, 16, 3)] * 2
 
 
 def test_a_decompression_bomb_is_broken_and_does_not_warn(tmp_path, monkeypatch):
