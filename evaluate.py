@@ -42,14 +42,7 @@ def main(argv: list[str]) -> None:
         raise InputError(
             f"--num_images must be at most {available}, got {_NUM_IMAGES.value}"
         )
-    evaluator = Evaluator(
-        experiment.model,
-        experiment.degrade,
-        experiment.splits.test,
-        experiment.preprocessing,
-        seed=experiment.seed,
-        batch_size=_BATCH_SIZE.value,
-    )
+    evaluator = Evaluator(experiment, batch_size=_BATCH_SIZE.value)
     num_images = _NUM_IMAGES.value or available
     start = time.perf_counter()
     evaluation = evaluator(run.params, num_images, progress="evaluating")

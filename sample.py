@@ -24,7 +24,7 @@ from colddiff_jax.data import load_test_images
 from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
 from colddiff_jax.runs import Run, load_run
-from colddiff_jax.training.step import example_keys, stream
+from colddiff_jax.training.draws import example_keys, stream
 from colddiff_jax.writers import save_npz
 
 _PICTURED = 16  # Images in the pictures.

@@ -29,7 +29,7 @@ from absl import flags
 from colddiff_jax import images, metrics, programs, sampling
 from colddiff_jax.data import load_test_images
 from colddiff_jax.runs import Run, load_run
-from colddiff_jax.training.step import example_keys, stream
+from colddiff_jax.training.draws import example_keys, stream
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)

@@ -33,16 +33,20 @@ def compare(
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def machine() -> str:
+    """What the benchmark runs on."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{jax.device_count()} x {device.device_kind}"
+
+
 def write(name: str, results: dict[str, Any]) -> None:
     """Writes results/NAME.json and prints it."""
     program = pathlib.Path(sys.argv[0]).name
-    device = jax.devices()[0]
-    machine = f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    if device.platform != "cpu":
-        machine = f"{jax.device_count()} x {device.device_kind}"
     record = {
         "command": " ".join(["python", f"benchmarks/{program}", *sys.argv[1:]]),
-        "machine": machine,
+        "machine": machine(),
         "jax": jax.__version__,
         **results,
     }

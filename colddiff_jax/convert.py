@@ -29,10 +29,12 @@ from ml_collections import config_flags
 
 from colddiff_jax import parallel, programs
 from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax.data import fingerprint
 from colddiff_jax.errors import InputError
 from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.torch_files import read_torch_file
-from colddiff_jax.training.experiment import build_experiment, save_config
+from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.training.run_folder import describe, save_description
 from colddiff_jax.training.state import TrainState
 
 _NETWORK = re.compile(r"^(?:module\.)*(?:denoise_fn|defade_fn)\.(?:module\.)*")
@@ -257,7 +259,8 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
         with open_checkpoints(made) as checkpoints:
             checkpoints.save(parallel.replicate(state), step, None)
-        save_config(config, made)
+        about = describe(config, fingerprint(experiment.splits.train), None)
+        save_description(about, made)
         os.chmod(made, 0o755)  # Temporary folders are for their owner alone.
         os.rename(made, workdir)
     return step

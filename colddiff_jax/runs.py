@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.errors import InputError
-from colddiff_jax.training.experiment import Experiment, build_experiment, load_config
+from colddiff_jax.training.experiment import Experiment, build_experiment
+from colddiff_jax.training.run_folder import load_description, load_scales
 
 
 class Run(NamedTuple):
@@ -37,7 +38,7 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
         ...     run.experiment.model.apply, {"params": run.params}
         ... )
     """
-    config = load_config(workdir)
+    config = load_description(workdir)["config"]
     with open_checkpoints(workdir) as saved:
         steps = saved.steps()
         if not steps:
@@ -56,6 +57,6 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
                 "checkpoint must be latest, best or the number of a step, got "
                 f"{checkpoint!r}"
             )
-        experiment = build_experiment(config)
+        experiment = build_experiment(config, scales=load_scales(workdir))
         state = saved.restore(experiment.abstract_state(), step)
     return Run(experiment=experiment, step=step, params=state.ema_params)

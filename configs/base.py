@@ -43,10 +43,15 @@ def get_config(
             "flip": False,
         }
     )
+    # Images that animorph blends with: source, and the fields of that source.
+    config.endpoints = ml_collections.ConfigDict(
+        {"source": "", "name": "", "data_dir": "", "test_split": "test", "path": ""}
+    )
     config.degradation = ml_collections.ConfigDict()
     config.model = ml_collections.ConfigDict(
         {
             "name": "unet",
+            "precondition": False,  # scale input and output as measured on the data
             "base_channels": 128,
             "channel_multipliers": (1, 2, 2, 2),
             "num_blocks": 2,
@@ -58,23 +63,36 @@ def get_config(
         }
     )
     config.loss = ml_collections.ConfigDict({"name": "l1"})
+    config.objective = ml_collections.ConfigDict(
+        {"weights": (), "input_noise": 0.0, "rollouts": 0.0, "label_dropout": 0.1}
+    )
     config.optimizer = ml_collections.ConfigDict(
-        {"learning_rate": 2e-4, "warmup_steps": 1000, "decay_steps": 0}
+        {
+            "learning_rate": 2e-4,
+            "warmup_steps": 1000,
+            "decay_steps": 0,
+            "weight_decay": 0.0,
+            "clip_norm": 0.0,
+        }
     )
     config.ema = ml_collections.ConfigDict({"name": "warmup", "decay": 0.9999})
     config.training = ml_collections.ConfigDict(
         {
             "batch_size": 128,
             "micro_batches": 1,
+            "steps_per_call": 1,
             "num_steps": 200_000,
             "log_every": 100,
             "evaluate_every": 5_000,
             "checkpoint_every": 5_000,
             "skip_nonfinite": 0,
+            "resident_mb": 2000,
+            "num_workers": 0,
+            "profile_steps": 0,
         }
     )
     config.evaluation = ml_collections.ConfigDict(
-        {"num_images": 256, "batch_size": 128}
+        {"num_images": 256, "batch_size": 128, "best_by": "test_loss"}
     )
     config.logging = ml_collections.ConfigDict({"tensorboard": False, "wandb": ""})
     return config

@@ -2,21 +2,31 @@
 
 from colddiff_jax.data.fingerprint import fingerprint
 from colddiff_jax.data.folder import folder
-from colddiff_jax.data.pipeline import Preprocessing, load_test_images, train_batches
+from colddiff_jax.data.pipeline import (
+    Batch,
+    Preprocessing,
+    batch_indices,
+    load_all,
+    load_test_images,
+    stream_batches,
+)
 from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
 from colddiff_jax.data.splits import Images, ImageSplits, arrays
 
 __all__ = [
     "SOURCES",
+    "Batch",
     "ImageSplits",
     "Images",
     "Preprocessing",
     "arrays",
+    "batch_indices",
     "digits",
     "fingerprint",
     "folder",
+    "load_all",
     "load_test_images",
     "npz",
+    "stream_batches",
     "tfds",
-    "train_batches",
 ]

@@ -1,27 +1,50 @@
 """From a source of images to batches whose order is a pure function of (seed, step)."""
 
+import concurrent.futures
 import dataclasses
+import os
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from colddiff_jax.data.sources import Images
+from colddiff_jax.data.splits import Images
 from colddiff_jax.errors import InputError
+
+
+class Batch(NamedTuple):
+    """Training images and what comes with them.
+
+    Attributes:
+        images: uint8 [B, H, W, C].
+        labels: classes, int32 [B], or None.
+        endpoints: images that a blend degrades into, uint8 [B, H, W, C], or None.
+    """
+
+    images: chex.Array
+    labels: chex.Array | None = None
+    endpoints: chex.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """How an image becomes a square of the size the network trains on.
 
-    The shorter side is resized to `resize_to` (bilinear with antialiasing, as PIL and
-    the official code do it), then a square of `image_size` is cut: at random while
-    training, from the centre for tests. MNIST's 28 x 28 digits are resized to 32, a
-    power of two that the network can halve.
+    On the host, once: the shorter side is resized to `resize_to` (bilinear with
+    antialiasing, as PIL and the official code do it), and the central square is kept.
+    On the device, anew in every step: black pixels are added on every side, a square of
+    `image_size` is cut at random, and half of the images are mirrored. Test images are
+    cut from the centre. The published augmentation is `resize_to` = 1.12 `image_size`,
+    rounded down, and `flip`.
 
     Attributes:
         image_size: side of the result in pixels.
-        resize_to: length of the shorter side before the cut; 0 leaves it as it is.
+        resize_to: length of the shorter side before the cut; 0 leaves images as they
+            are, which then must all have the same size.
         pad: black pixels added on every side before a random cut.
         flip: mirror half of the training images; wrong for digits and letters.
     """
@@ -38,89 +61,137 @@ class Preprocessing:
                 f"{self.image_size}, got {self.resize_to}"
             )
 
-    def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Resizes, pads, cuts at random and flips one uint8 image [H, W, C]."""
-        image = self._resize(image)
-        if self.pad:
-            image = np.pad(image, ((self.pad,) * 2, (self.pad,) * 2, (0, 0)))
-        rows, columns = self._spare(image)
-        top, left = int(rng.integers(rows + 1)), int(rng.integers(columns + 1))
-        image = self._cut(image, top, left)
-        return image[:, ::-1] if self.flip and rng.integers(2) else image
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """The part on the host: resizes one uint8 image [H, W, C] to a square.
+
+        Raises:
+            InputError: an image smaller than `image_size`, or of so many channels that
+                it cannot be resized.
+        """
+        height, width, channels = image.shape
+        if not self.resize_to:
+            if min(height, width) < self.image_size:
+                raise InputError(
+                    f"images of {height} x {width} pixels are smaller than "
+                    f"data.image_size = {self.image_size}; set data.resize_to to "
+                    f"{self.image_size} or more"
+                )
+            return image
+        if min(height, width) != self.resize_to:
+            if channels not in (1, 3, 4):
+                raise InputError(
+                    "only images of 1, 3 or 4 channels can be resized, got "
+                    f"{channels}; resize them to {self.resize_to} beforehand or set "
+                    "data.resize_to to 0"
+                )
+            scale = self.resize_to / min(height, width)
+            size = (round(width * scale), round(height * scale))
+            pixels = image[..., 0] if channels == 1 else image
+            resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
+            image = np.asarray(resized).reshape(size[1], size[0], channels)
+        return _central(image, self.resize_to)
+
+    def augment(self, keys: chex.PRNGKey, images: chex.Array) -> chex.Array:
+        """The part on the device: pads, cuts at random and flips a batch.
+
+        Args:
+            keys: one per image, [B].
+            images: uint8 [B, H, W, C], as `resize` makes them.
+
+        Returns:
+            uint8 [B, S, S, C].
+        """
+        padding = ((0, 0), (self.pad, self.pad), (self.pad, self.pad), (0, 0))
+        images = jnp.pad(images, padding)
+        spare = jnp.array(images.shape[1:3]) - self.image_size
+        shape = (self.image_size, self.image_size, images.shape[3])
+
+        def cut(key: chex.PRNGKey, image: chex.Array) -> chex.Array:
+            place, mirror = jax.random.split(key)
+            top, left = jax.random.randint(place, (2,), 0, spare + 1)
+            image = jax.lax.dynamic_slice(image, (top, left, 0), shape)
+            if not self.flip:
+                return image
+            return jnp.where(jax.random.bernoulli(mirror), image[:, ::-1], image)
+
+        return jax.vmap(cut)(keys, images)
 
     def test(self, image: np.ndarray) -> np.ndarray:
         """Resizes one uint8 image [H, W, C] and cuts its centre."""
-        image = self._resize(image)
-        rows, columns = self._spare(image)
-        return self._cut(image, round(rows / 2), round(columns / 2))
-
-    def _resize(self, image: np.ndarray) -> np.ndarray:
-        height, width, channels = image.shape
-        if not self.resize_to or min(height, width) == self.resize_to:
-            return image
-        if channels not in (1, 3, 4):
-            raise InputError(
-                f"only images of 1, 3 or 4 channels can be resized, got {channels}; "
-                f"resize them to {self.resize_to} beforehand or set data.resize_to to 0"
-            )
-        scale = self.resize_to / min(height, width)
-        size = (round(width * scale), round(height * scale))
-        pixels = image[..., 0] if channels == 1 else image
-        resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-        return np.asarray(resized).reshape(size[1], size[0], channels)
-
-    def _spare(self, image: np.ndarray) -> tuple[int, int]:
-        """Rows and columns that a cut leaves over."""
-        height, width = image.shape[:2]
-        if min(height, width) < self.image_size:
-            raise InputError(
-                f"images of {height} x {width} pixels are smaller than data.image_size "
-                f"= {self.image_size}; set data.resize_to to {self.image_size} or more"
-            )
-        return height - self.image_size, width - self.image_size
-
-    def _cut(self, image: np.ndarray, top: int, left: int) -> np.ndarray:
-        return image[top : top + self.image_size, left : left + self.image_size]
+        return _central(self.resize(image), self.image_size)
 
 
-def train_batches(
-    images: Images,
-    preprocessing: Preprocessing,
-    batch_size: int,
-    *,
-    seed: int,
-    first_step: int = 0,
-) -> Iterator[np.ndarray]:
-    """Endless shuffled batches; that of a step depends on (seed, step) alone.
+def batch_indices(
+    num_images: int, batch_size: int, *, seed: int, first_step: int = 0
+) -> Any:
+    """Which images make up the batch of every step, a pure function of (seed, step).
+
+    Every epoch shows every image once, in another order.
 
     Args:
-        images: the training images.
-        preprocessing: applied to each, with fresh random cuts in every epoch.
+        num_images: how many there are.
         batch_size: B, over all devices.
-        seed: of the order, the cuts and the flips.
+        seed: of the order.
         first_step: the step whose batch comes first, so that a run resumes exactly.
 
-    Yields:
-        uint8 [B, S, S, C].
-
-    Example:
-        >>> batches = train_batches(images, Preprocessing(image_size=32), 64, seed=0)
-        >>> next(batches).shape
-        (64, 32, 32, 3)
+    Returns:
+        An endless `grain.MapDataset` of int64 [B].
     """
     import grain
 
-    batches = (
-        grain.MapDataset.source(images)
-        .seed(seed)
-        .shuffle()
-        .repeat()
-        .random_map(preprocessing.train)
-        .batch(batch_size)
-    )
-    # Threads, a few batches ahead: enough to hide the preprocessing of small images.
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    return iter(batches[first_step:].to_iter_dataset(options))
+    dataset = grain.MapDataset.range(num_images).seed(seed).shuffle().repeat()
+    return dataset.batch(batch_size)[first_step:]
+
+
+def stream_batches(
+    images: Images,
+    labels: np.ndarray | None,
+    preprocessing: Preprocessing,
+    indices: Any,
+    *,
+    num_workers: int = 0,
+) -> Iterator[Batch]:
+    """Loads the images of batches, a few batches ahead of where they are used.
+
+    Args:
+        images: the training images.
+        labels: their classes, int32 [N], or None.
+        preprocessing: its part on the host is applied to each.
+        indices: a `grain.MapDataset` of indices [..., B], from `batch_indices`.
+        num_workers: processes that load; 0 for two threads of this one, which is enough
+            for small images.
+
+    Yields:
+        Images uint8 [..., B, H, W, C], and their labels.
+    """
+    import grain
+
+    batches = indices.map(_Loader(images, labels, preprocessing))
+    if num_workers:
+        options = grain.MultiprocessingOptions(
+            num_workers=num_workers, per_worker_buffer_size=2
+        )
+        return iter(batches.to_iter_dataset().mp_prefetch(options))
+    ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    return iter(batches.to_iter_dataset(ahead))
+
+
+def load_all(images: Images, preprocessing: Preprocessing) -> np.ndarray:
+    """All images, resized, uint8 [N, H, W, C]; with a progress bar on a terminal."""
+    from tqdm import tqdm
+
+    first = preprocessing.resize(images[0])
+    result = np.empty((len(images), *first.shape), np.uint8)
+
+    def load(index: int) -> None:
+        result[index] = _of_shape(preprocessing.resize(images[index]), first.shape)
+
+    # Decoding and resizing release Python's lock.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(load, range(len(images)))
+        for _ in tqdm(done, "loading", len(images), unit=" images", disable=None):
+            pass
+    return result
 
 
 def load_test_images(
@@ -128,3 +199,35 @@ def load_test_images(
 ) -> np.ndarray:
     """The test images start..stop - 1 in their order, uint8 [stop - start, S, S, C]."""
     return np.stack([preprocessing.test(images[i]) for i in range(start, stop)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loader:
+    """Loads the images with some indices; can be sent to another process."""
+
+    images: Images
+    labels: np.ndarray | None
+    preprocessing: Preprocessing
+
+    def __call__(self, indices: np.ndarray) -> Batch:
+        loaded = [self.preprocessing.resize(self.images[int(i)]) for i in indices.flat]
+        pixels = np.stack([_of_shape(image, loaded[0].shape) for image in loaded])
+        return Batch(
+            pixels.reshape(*indices.shape, *loaded[0].shape),
+            None if self.labels is None else self.labels[indices],
+        )
+
+
+def _of_shape(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if image.shape != shape:
+        raise InputError(
+            f"the images have different sizes, {image.shape} and {shape} (rows, "
+            "columns, channels); set data.resize_to to bring them to one"
+        )
+    return image
+
+
+def _central(image: np.ndarray, size: int) -> np.ndarray:
+    """The central square of an image, where torchvision's CenterCrop has it."""
+    top, left = (round((length - size) / 2) for length in image.shape[:2])
+    return image[top : top + size, left : left + size]

@@ -14,15 +14,15 @@ class BatchSampler:
 
     Every batch has the same shape, whatever the number of images: the last one is
     filled up with copies of its last image, and what they give is thrown away. So one
-    program is compiled, once, for all batches and all later calls; each device works on
-    its share of every batch.
+    program is compiled, once, for all batches and all later calls; each device of this
+    process works on its share of every batch.
 
     Args:
         sample: called as sample(shared, batch) with one device's share of a batch;
             returns arrays, in any structure, whose first axis is that of the images.
             The trajectory of a `SampleResult` has it second: swap it. What is random
             follows from the images' numbers, if they are part of the batch.
-        batch_size: images at once, over all devices; a multiple of their number.
+        batch_size: images at once, over these devices; a multiple of their number.
 
     Raises:
         InputError: a batch size that does not divide among the devices.
@@ -37,7 +37,7 @@ class BatchSampler:
     """
 
     def __init__(self, sample: Callable[[Any, Any], Any], *, batch_size: int):
-        self._num_devices = parallel.num_devices()
+        self._num_devices = parallel.num_local_devices()
         parallel.check_batch_size("batch_size", batch_size, self._num_devices)
         self._batch_size = batch_size
         self._sample = parallel.over_devices(sample)

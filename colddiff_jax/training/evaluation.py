@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 from typing import Any, NamedTuple
 
 import chex
@@ -10,21 +11,27 @@ import jax
 import numpy as np
 
 from colddiff_jax import images, metrics, parallel, sampling
-from colddiff_jax.data import Images, Preprocessing, load_test_images
+from colddiff_jax.data import Batch, load_test_images
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.losses import restoration_loss
+from colddiff_jax.losses import Distance, restoration_loss
 from colddiff_jax.sampling.batches import BatchSampler
 from colddiff_jax.sampling.walk import RestoreFn
-from colddiff_jax.training.step import draw_steps, example_keys, stream
+from colddiff_jax.training.draws import draw_steps, example_keys, stream
+from colddiff_jax.training.experiment import Experiment
+from colddiff_jax.training.objective import bind
 
 METHODS = ("degraded", "direct", "alg1", "alg2")
+QUARTERS = 4  # Of 1..T, for which the loss is told apart.
 
 
 class Evaluation(NamedTuple):
     """What one evaluation found.
 
     Attributes:
-        loss: held-out training loss, mean over the images, one random t each.
+        loss: held-out training loss, mean over the images, one random t each, without
+            the weights, noise and rollouts that training may add.
+        quarters: the same over the images whose t lies in each quarter of 1..T, from
+            the mildest; NaN for none.
         rmse: by method, the root of the mean squared error over all images, in [0, 1].
         ssim: by method, the mean structural similarity.
         examples: by name ("clean" and the methods), the first images, float [N, H, W,
@@ -32,6 +39,7 @@ class Evaluation(NamedTuple):
     """
 
     loss: float
+    quarters: tuple[float, ...]
     rmse: dict[str, float]
     ssim: dict[str, float]
     examples: dict[str, np.ndarray]
@@ -45,32 +53,20 @@ class Evaluator:
     devices.
 
     Args:
-        model: the restorer.
-        degrade: an unbound degradation.
-        test: the test images.
-        preprocessing: how they become squares.
-        seed: of the masks and steps.
-        batch_size: images restored at once, over all devices.
+        experiment: the model, the degradation, the test images and the seed.
+        batch_size: images restored at once, over all devices of this process.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        degrade: Degradation,
-        test: Images,
-        preprocessing: Preprocessing,
-        *,
-        seed: int,
-        batch_size: int,
-    ):
+    def __init__(self, experiment: Experiment, *, batch_size: int):
         parallel.check_batch_size(
             "evaluation.batch_size", batch_size, jax.local_device_count()
         )
-        self._test, self._preprocessing = test, preprocessing
-        self._degrade = parallel.replicate(degrade)
-        self._key = parallel.replicate(stream(seed, "evaluate"))
+        self._experiment = experiment
+        self._degrade = parallel.replicate(experiment.degrade)
+        self._key = parallel.replicate(stream(experiment.seed, "evaluate"))
         self._score = BatchSampler(
-            functools.partial(_score, model), batch_size=batch_size
+            functools.partial(_score, experiment.model, experiment.objective.distance),
+            batch_size=batch_size,
         )
 
     def __call__(
@@ -94,12 +90,13 @@ class Evaluator:
                 for name, x in restored.items():
                     examples[name].append(x)
             done += len(found["loss"])
-        mean = {
-            name: float(np.concatenate(values).mean(dtype=np.float64))
-            for name, values in scores.items()
-        }
+        every = {name: np.concatenate(values) for name, values in scores.items()}
+        mean = {name: float(x.mean(dtype=np.float64)) for name, x in every.items()}
+        quarter = (every.pop("t") - 1) * QUARTERS // self._experiment.degrade.num_steps
+        losses = [every["loss"][quarter == i] for i in range(QUARTERS)]
         return Evaluation(
             loss=mean["loss"],
+            quarters=tuple(float(x.mean()) if x.size else math.nan for x in losses),
             rmse={method: mean[f"mse_{method}"] ** 0.5 for method in METHODS},
             ssim={method: mean[f"ssim_{method}"] for method in METHODS},
             # In the order of a grid's rows; pmap returns dicts sorted by name.
@@ -109,10 +106,22 @@ class Evaluator:
             },
         )
 
-    def _load(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """The images start..stop - 1 and their numbers."""
-        batch = load_test_images(self._test, self._preprocessing, start, stop)
-        return batch, np.arange(start, stop)
+    def _load(self, start: int, stop: int) -> tuple[Batch, np.ndarray]:
+        """The images start..stop - 1, what comes with them, and their numbers."""
+        splits, others = self._experiment.splits, self._experiment.endpoints
+        preprocessing = self._experiment.preprocessing
+        numbers = np.arange(start, stop)
+        labels = splits.test_labels
+        endpoints = None
+        if others is not None:  # There may be fewer of them.
+            chosen = [others.test[i % len(others.test)] for i in range(start, stop)]
+            endpoints = load_test_images(chosen, preprocessing, 0, len(chosen))
+        batch = Batch(
+            load_test_images(splits.test, preprocessing, start, stop),
+            None if labels is None else labels[start:stop],
+            endpoints,
+        )
+        return batch, numbers
 
 
 def restore(
@@ -127,21 +136,26 @@ def restore(
 
 def _score(
     model: nn.Module,
+    distance: Distance,
     shared: tuple[Any, Degradation, chex.PRNGKey],
-    batch: tuple[chex.Array, chex.Array],
+    batch: tuple[Batch, chex.Array],
 ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
-    """Scores per image, and the images, of a uint8 batch [B, H, W, C] numbered [B]."""
+    """Scores per image, and the images, of a batch numbered [B]."""
     params, degrade, key = shared
-    pixels, numbers = batch
+    (pixels, labels, endpoints), numbers = batch
     x_0 = images.to_float(pixels)
     t_keys, degrade_keys = (
         example_keys(jax.random.fold_in(key, i), numbers) for i in range(2)
     )
     t = draw_steps(t_keys, degrade.num_steps)
-    bound = degrade.bind(degrade_keys, x_0.shape)
-    restore_fn = functools.partial(model.apply, {"params": params})
+    bound = bind(degrade, degrade_keys, x_0.shape, endpoints)
+    options = {} if labels is None else {"labels": labels}
+    restore_fn = functools.partial(model.apply, {"params": params}, **options)
     restored = restore(restore_fn, bound, x_0)
-    scores = {"loss": restoration_loss(restore_fn, bound, x_0, t)}
+    scores = {
+        "t": t,
+        "loss": restoration_loss(restore_fn, bound, x_0, t, distance=distance),
+    }
     for name, x in restored.items():
         scores[f"mse_{name}"] = metrics.mean_squared_error(x, x_0)
         scores[f"ssim_{name}"] = metrics.ssim(x, x_0)

@@ -15,22 +15,27 @@ from typing import Any
 import jax
 
 from colddiff_jax import checkpoints, figures, parallel, writers
-from colddiff_jax.data import train_batches
+from colddiff_jax.data import ImageSplits, fingerprint
+from colddiff_jax.errors import InputError
+from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluation, Evaluator
-from colddiff_jax.training.experiment import (
-    Experiment,
-    build_experiment,
-    load_config,
-    save_config,
-)
+from colddiff_jax.training.experiment import Experiment, build_experiment
+from colddiff_jax.training.feed import make_feed
 from colddiff_jax.training.interruption import stop_requests
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.recent import RecentMetrics
+from colddiff_jax.training.run_folder import describe, load_scales, save_description
 from colddiff_jax.training.state import TrainState
-from colddiff_jax.training.step import make_train_step, stream
+from colddiff_jax.training.step import make_train_step
 
 
-def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
+def train_and_evaluate(
+    config: Mapping[str, Any],
+    workdir: str,
+    *,
+    splits: ImageSplits | None = None,
+    force: bool = False,
+) -> TrainState:
     """Trains a restorer, or goes on training it where the run folder left off.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
@@ -39,6 +44,9 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
     Args:
         config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.
         workdir: the run folder; made if it does not exist.
+        splits: images to use instead of those that the configuration names, such as
+            `data.arrays(train_images, test_images)` in a notebook.
+        force: go on in a folder of another configuration or other data.
 
     Returns:
         The final state, on all local devices. After SIGTERM or SIGINT, that of the step
@@ -56,35 +64,34 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         Bansal et al. (2022), sections 3 and 4.
     """
     # Set up.
-    experiment = build_experiment(config)
+    experiment = build_experiment(config, splits=splits, scales=load_scales(workdir))
     options = experiment.training
     num_devices = jax.local_device_count()
     parallel.check_batch_size(
         "training.batch_size", options.batch_size, num_devices, options.micro_batches
     )
-    evaluator = Evaluator(
-        experiment.model,
-        experiment.degrade,
-        experiment.splits.test,
-        experiment.preprocessing,
-        seed=experiment.seed,
-        batch_size=experiment.evaluation.batch_size,
-    )
-    train_step = parallel.parallel_train_step(
+    evaluator = Evaluator(experiment, batch_size=experiment.evaluation.batch_size)
+    train_steps = parallel.parallel_train_step(
         make_train_step(
             experiment.model,
             experiment.optimizer,
             experiment.ema_decay,
-            experiment.distance,
+            experiment.objective,
+            experiment.preprocessing,
             options.micro_batches,
         )
     )
     degrade = parallel.replicate(experiment.degrade)
     key = parallel.replicate(stream(experiment.seed, "train"))
+    about = describe(
+        config,
+        fingerprint(experiment.splits.train, labels=experiment.splits.train_labels),
+        experiment.scales,
+    )
 
     # Resume or start.
     os.makedirs(os.path.join(workdir, "grids"), exist_ok=True)
-    save_config(config, workdir)
+    save_description(about, workdir, force=force)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(checkpoints.open_checkpoints(workdir))
         state, first_step = _restore_or_initialize(experiment, saved)
@@ -98,17 +105,18 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
         if first_step >= options.num_steps:
             print(f"nothing to do: training.num_steps = {options.num_steps} is reached")
             return state
-        batches = train_batches(
-            experiment.splits.train,
-            experiment.preprocessing,
-            options.batch_size,
-            seed=experiment.seed,
-            first_step=first_step,
-        )
+        if first_step % options.steps_per_call:
+            raise InputError(
+                f"{workdir} stopped at step {first_step}, which is no multiple of "
+                f"training.steps_per_call = {options.steps_per_call}; resume it with "
+                "the number it had, or 1"
+            )
+        feed = make_feed(experiment, first_step)
+        print(feed.text, flush=True)
         logs = writers.make_writers(
             workdir,
             first_step,
-            load_config(workdir),
+            about["config"],
             tensorboard=experiment.logging.tensorboard,
             wandb=experiment.logging.wandb,
         )
@@ -125,17 +133,17 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
             saving = last or stopping or step % options.checkpoint_every == 0
             if evaluating or saving:
                 recent.check(step)  # What is not finite must never be saved.
-            loss = None
+            scores = None
             if evaluating:
                 num_images = experiment.evaluation.num_images
                 evaluation = evaluator(state.ema_params, num_images)
-                loss = evaluation.loss
-                progress.message(_report(evaluation, step, workdir, logs))
+                scores = _scores(evaluation)
+                progress.message(_report(evaluation, scores, step, workdir, logs))
             if saving:
-                saved.save(state, step, loss)
+                saved.save(state, step, scores and scores["test_loss"])
 
         # Train.
-        for step in range(first_step, options.num_steps):
+        for step in range(first_step, options.num_steps, options.steps_per_call):
             stopping = stop_requested()
             if step > first_step or step == 0:
                 with progress.paused():
@@ -146,8 +154,9 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
                     f"stopped and saved at step {step}; run again to resume"
                 )
                 return state
-            batch = parallel.shard(next(batches), num_devices)
-            state, metrics = train_step(state, batch, degrade, key)
+            with progress.waiting():
+                batches = next(feed.batches)
+            state, metrics = train_steps(state, feed.resident, batches, degrade, key)
             # Metrics of the steps before are ready by now: reading them waits for none.
             if step % options.log_every == 0:
                 _log(recent, step, progress, logs)
@@ -179,18 +188,30 @@ def _log(
     if not recent:
         return
     means = recent.means(step)
-    rate = progress.report(step, means.get("loss", math.nan))
+    speed = progress.report(step, means.get("loss", math.nan))
     for log in logs:
-        log.scalars(step, {**means, "steps_per_second": rate})
+        log.scalars(step, {**means, **speed})
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float]:
+    """The numbers of an evaluation by the names that the logs give them."""
+    scores = {"test_loss": evaluation.loss}
+    for i, loss in enumerate(evaluation.quarters, start=1):
+        if not math.isnan(loss):
+            scores[f"test_loss_quarter_{i}"] = loss
+    scores |= {f"rmse_{method}": value for method, value in evaluation.rmse.items()}
+    scores |= {f"ssim_{method}": value for method, value in evaluation.ssim.items()}
+    return scores
 
 
 def _report(
-    evaluation: Evaluation, step: int, workdir: str, logs: list[writers.Writer]
+    evaluation: Evaluation,
+    scores: Mapping[str, float],
+    step: int,
+    workdir: str,
+    logs: list[writers.Writer],
 ) -> str:
     """Writes an evaluation and its grid, and returns the line to print."""
-    scores = {"test_loss": evaluation.loss}
-    scores |= {f"rmse_{method}": value for method, value in evaluation.rmse.items()}
-    scores |= {f"ssim_{method}": value for method, value in evaluation.ssim.items()}
     picture = figures.grid(evaluation.examples)
     path = os.path.join(workdir, "grids", f"step_{step:08d}.png")
     figures.save_png(path, picture)

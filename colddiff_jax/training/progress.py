@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Progress:
-    """Prints steps/s, images/s, the loss and the time left.
+    """Prints steps/s, images/s, loss, time left and the share of waiting for data.
 
     On a terminal the line rewrites itself; in a file each report is a line.
 
@@ -22,19 +22,34 @@ class Progress:
         self._batch_size = batch_size
         self._end = "\r" if sys.stdout.isatty() else "\n"
         self._step, self._time = first_step, time.perf_counter()
+        self._waited = 0.0
 
-    def report(self, step: int, loss: float) -> float:
-        """Prints the line of a step and returns the steps/s since the last report."""
+    def report(self, step: int, loss: float) -> dict[str, float]:
+        """Prints the line of a step.
+
+        Returns:
+            "steps_per_second" and "waiting_for_data", the share of the time that went
+            into it, since the last report.
+        """
         now = time.perf_counter()
         rate = (step - self._step) / (now - self._time)
-        self._step, self._time = step, now
+        waiting = self._waited / (now - self._time)
+        self._step, self._time, self._waited = step, now, 0.0
         minutes, seconds = divmod(round((self._num_steps - step) / rate), 60)
         line = (
             f"step {step}/{self._num_steps}  loss {loss:.4f}  {rate:.2f} steps/s  "
-            f"{rate * self._batch_size:.0f} images/s  {minutes}:{seconds:02d} left"
+            f"{rate * self._batch_size:.0f} images/s  {minutes}:{seconds:02d} left  "
+            f"data {waiting:.0%}"
         )
-        print(f"{line:<79}", end=self._end, flush=True)
-        return rate
+        print(f"{line:<85}", end=self._end, flush=True)
+        return {"steps_per_second": rate, "waiting_for_data": waiting}
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time as spent waiting for data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -45,4 +60,4 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Prints a line of its own."""
-        print(f"{text:<79}", flush=True)
+        print(f"{text:<85}", flush=True)

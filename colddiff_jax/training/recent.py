@@ -24,7 +24,7 @@ class RecentMetrics:
         self._fetched: list[dict[str, np.ndarray]] = []
 
     def add(self, metrics: Metrics) -> None:
-        """Adds the metrics of a step."""
+        """Adds the metrics of one call of the step, [K]."""
         self._on_device.append(metrics)
 
     def check(self, step: int) -> None:
@@ -34,8 +34,13 @@ class RecentMetrics:
             InputError: more steps in a row than allowed have a loss or gradient that is
                 not finite.
         """
-        new = jax.device_get(self._on_device)
+        fetched = jax.device_get(self._on_device)
         self._on_device = []
+        new = [
+            {name: values[i] for name, values in metrics.items()}
+            for metrics in fetched
+            for i in range(len(metrics["loss"]))
+        ]
         for number, metrics in enumerate(new, start=step - len(new)):
             finite = all(np.isfinite(value) for value in metrics.values())
             self._in_a_row = 0 if finite else self._in_a_row + 1

@@ -60,32 +60,58 @@ def create_state(
 
 
 def make_optimizer(
-    *, learning_rate: float, warmup_steps: int = 0, decay_steps: int = 0
+    *,
+    learning_rate: float,
+    warmup_steps: int = 0,
+    decay_steps: int = 0,
+    weight_decay: float = 0.0,
+    clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam with a linear warm-up and, optionally, a cosine decay to zero.
+    """Adam or AdamW, with a linear warm-up and, if asked for, a cosine decay to zero.
 
     Args:
         learning_rate: its peak.
         warmup_steps: steps over which it rises from zero.
         decay_steps: step at which it reaches zero again, warm-up included; 0 keeps it
             constant.
+        weight_decay: AdamW's, of the kernels and not of biases and scales; 0 is Adam.
+        clip_norm: the largest norm of the whole gradient, longer ones being shortened;
+            0 for none.
 
     Returns:
         An optax optimiser. With the defaults it is the paper's: Adam at a constant
         rate, betas (0.9, 0.999), epsilon 1e-8.
+
+    Raises:
+        ValueError: a negative number, or a decay that ends before the warm-up.
     """
+    for name, value in (("weight_decay", weight_decay), ("clip_norm", clip_norm)):
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
     if decay_steps and decay_steps <= warmup_steps:
         raise ValueError(
             f"decay_steps must be 0 or greater than warmup_steps = {warmup_steps}, got "
             f"{decay_steps}"
         )
+    rate: optax.ScalarOrSchedule = learning_rate
     if decay_steps:
-        schedule = optax.warmup_cosine_decay_schedule(
+        rate = optax.warmup_cosine_decay_schedule(
             0.0, learning_rate, warmup_steps, decay_steps
         )
-    else:
-        schedule = optax.linear_schedule(0.0, learning_rate, warmup_steps)
-    return optax.adam(schedule if decay_steps or warmup_steps else learning_rate)
+    elif warmup_steps:
+        rate = optax.linear_schedule(0.0, learning_rate, warmup_steps)
+    optimizer = (
+        optax.adamw(rate, weight_decay=weight_decay, mask=_are_kernels)
+        if weight_decay
+        else optax.adam(rate)
+    )
+    if not clip_norm:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+
+
+def _are_kernels(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def warmup_ema(*, decay: float) -> EmaDecay:

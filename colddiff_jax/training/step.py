@@ -1,7 +1,6 @@
 """One optimiser step, as a pure function that runs with or without devices."""
 
 import functools
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,103 +10,83 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from colddiff_jax import images
+from colddiff_jax import parallel
+from colddiff_jax.data import Batch, Preprocessing
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.losses import Distance, restoration_loss
+from colddiff_jax.training.draws import example_keys, split_keys
+from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.state import EmaDecay, TrainState
 
 Metrics = dict[str, chex.Array]
 TrainStep = Callable[..., tuple[TrainState, Metrics]]
 
 
-def stream(seed: int, name: str) -> chex.PRNGKey:
-    """The key of a named stream of random numbers, a pure function of (seed, name)."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
-
-
-def example_keys(key: chex.PRNGKey, examples: chex.Array) -> chex.PRNGKey:
-    """One key per example, [B], by the example's number in the batch or data set."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
-
-
-def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
-    """Draws t ~ U{1..num_steps} from each of the keys [B]; int32 [B]."""
-    return jax.vmap(lambda key: jax.random.randint(key, (), 1, num_steps + 1))(keys)
-
-
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     ema_decay: EmaDecay,
-    distance: Distance,
+    objective: Objective,
+    preprocessing: Preprocessing,
     micro_batches: int = 1,
 ) -> TrainStep:
     """Builds the training step of a network, an optimiser and an average.
 
-        t ~ U{1..T},  L = mean_b distance(R(D(x_b, t_b), t_b) - x_b)
-        ema <- d ema + (1 - d) params
+        L      = mean_b L_b
+        params = params + optimizer(dL / dparams)
+        ema    = d ema + (1 - d) params
 
-    The step draws everything random (t, the mask, dropout) per example, from the number
-    of the step and the number of the example in the whole batch. The same batch
-    therefore gives the same step on any number of devices.
+    The step draws everything random (cuts and flips, t, the mask, dropout) per example,
+    from the number of the step and the number of the example in the whole batch. The
+    same batch therefore gives the same step on any number of devices.
 
     Args:
         model: the restorer R.
         optimizer: the optimiser.
         ema_decay: maps the step to the decay d.
-        distance: the penalty of a difference of pixel values; the paper's is `l1()`.
+        objective: the losses L_b.
+        preprocessing: its random part, the cuts and flips.
         micro_batches: parts of the batch that are worked on one after the other, their
             gradients averaged: less memory for the same step, to rounding.
 
     Returns:
-        `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is uint8
-        [B, H, W, C] (this device's share under `pmap` over `axis_name`), `degrade` an
+        `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is a
+        `Batch` (this device's share under `pmap` over `axis_name`), `degrade` an
         unbound degradation and `key` the key of the run's "train" stream. It returns
         the new state and the metrics "loss" and "gradient_norm", float32 [].
     """
 
     def train_step(
         state: TrainState,
-        batch: chex.Array,
+        batch: Batch,
         degrade: Degradation,
         key: chex.PRNGKey,
         axis_name: str | None = None,
     ) -> tuple[TrainState, Metrics]:
-        chex.assert_rank(batch, 4)
-        chex.assert_type(batch, jnp.uint8)
+        chex.assert_rank(batch.images, 4)
+        chex.assert_type(batch.images, jnp.uint8)
         mean = (
             functools.partial(jax.lax.pmean, axis_name=axis_name)
             if axis_name
             else _same
         )
         device = jax.lax.axis_index(axis_name) if axis_name else 0
-        examples = device * len(batch) + jnp.arange(len(batch))
-        t_keys, degrade_keys, dropout_keys = (
-            example_keys(key, examples)
-            for key in jax.random.split(jax.random.fold_in(key, state.step), 3)
+        examples = device * len(batch.images) + jnp.arange(len(batch.images))
+        cut_keys, end_keys, keys = split_keys(
+            example_keys(jax.random.fold_in(key, state.step), examples), 3
         )
-        x_0 = images.to_float(batch)
-        t = draw_steps(t_keys, degrade.num_steps)
+        batch = batch._replace(images=preprocessing.augment(cut_keys, batch.images))
+        if batch.endpoints is not None:
+            endpoints = preprocessing.augment(end_keys, batch.endpoints)
+            batch = batch._replace(endpoints=endpoints)
 
-        def batch_loss(params: Any, part: tuple) -> chex.Array:
-            x_0, t, degrade_keys, dropout_keys = part
-            bound = degrade.bind(degrade_keys, x_0.shape)
-
-            def restore_fn(x_t: chex.Array, t: chex.Array) -> chex.Array:
-                return model.apply(
-                    {"params": params}, x_t, t, dropout_keys=dropout_keys
-                )
-
-            losses = restoration_loss(restore_fn, bound, x_0, t, distance=distance)
-            return losses.mean()
+        def mean_loss(params: Any, part: tuple[Batch, chex.PRNGKey]) -> chex.Array:
+            return objective.losses(model, params, degrade, *part).mean()
 
         loss_and_gradient = functools.partial(
-            jax.value_and_grad(batch_loss), state.params
+            jax.value_and_grad(mean_loss), state.params
         )
         loss, gradient = mean(
-            _mean_over_parts(
-                loss_and_gradient, (x_0, t, degrade_keys, dropout_keys), micro_batches
-            )
+            _mean_over_parts(loss_and_gradient, (batch, keys), micro_batches)
         )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -131,10 +110,10 @@ def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int)
     )
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
 
-    def add(total: Any, part: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, function(part)), None
+    def add(total: Any, part: Any) -> tuple[Any, tuple[()]]:
+        return jax.tree.map(jnp.add, total, function(part)), ()
 
-    total, _ = jax.lax.scan(add, zeros, parts)
+    total, _ = parallel.scan(add, zeros, parts)
     return jax.tree.map(lambda x: x / num_parts, total)
 
 

@@ -1,12 +1,16 @@
 """Scores on test images."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax.data import Preprocessing, load_test_images
+from colddiff_jax.data import Preprocessing, arrays, load_test_images
 from colddiff_jax.training.evaluation import METHODS, Evaluator
+from colddiff_jax.training.experiment import build_experiment
+from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
 
 
@@ -20,12 +24,17 @@ def test(golden):
     return golden["images32"][np.arange(10) % 4]
 
 
+def make_experiment(model, test, **changes):
+    config = mnist_mask.get_config("smoke")
+    config.data.update({"image_size": 16, "resize_to": 16})
+    config.degradation.stds = (3.0, 3.0, 3.0)
+    built = build_experiment(config, splits=arrays(test, test))
+    return dataclasses.replace(built, model=model, **changes)
+
+
 def evaluate(model, test, batch_size, num_images, num_examples=3):
-    degrade = cd.gaussian_mask(16, 3 * [3.0], center="random")
-    preprocessing = Preprocessing(image_size=16, resize_to=16)
-    evaluator = Evaluator(
-        model, degrade, test, preprocessing, seed=0, batch_size=batch_size
-    )
+    experiment = make_experiment(model, test)
+    evaluator = Evaluator(experiment, batch_size=batch_size)
     params = random_parameters(model, (16, 16, 3))
     return evaluator(params, num_images, num_examples)
 
@@ -60,3 +69,12 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_named(model, test):
     assert jax.local_device_count() == 4
     with pytest.raises(cd.InputError, match=r"evaluation.batch_size must be .* got 6"):
         evaluate(model, test, 6, 6)
+
+
+def test_the_loss_is_told_apart_by_severity(model, test):
+    found = evaluate(model, test, 4, 10)
+    assert len(found.quarters) == 4
+    known = [loss for loss in found.quarters if not np.isnan(loss)]
+    # T = 3: steps 1, 2 and 3 lie in the first, the second and the third quarter.
+    assert np.isnan(found.quarters[3]) and len(known) >= 2
+    assert min(known) < found.loss < max(known)

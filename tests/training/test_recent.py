@@ -8,7 +8,8 @@ from colddiff_jax.training.recent import RecentMetrics
 
 
 def metrics(loss, gradient_norm=1.0):
-    return {"loss": jnp.float32(loss), "gradient_norm": jnp.float32(gradient_norm)}
+    """Of one step, as a call of one step gives them."""
+    return {"loss": jnp.array([loss]), "gradient_norm": jnp.array([gradient_norm])}
 
 
 def test_means_are_of_the_steps_since_the_last_call():
@@ -23,6 +24,16 @@ def test_means_are_of_the_steps_since_the_last_call():
     assert not recent
     recent.add(metrics(7.0))
     assert recent.means(step=4)["loss"] == 7.0
+
+
+def test_steps_taken_in_one_call_are_told_apart():
+    recent = RecentMetrics(skip_nonfinite=0)
+    two = {"loss": jnp.array([1.0, 4.0]), "gradient_norm": jnp.array([1.0, 2.0])}
+    recent.add(two)
+    assert recent.means(step=2) == {"loss": 2.5, "gradient_norm": 1.5}
+    recent.add(two | {"loss": jnp.array([1.0, jnp.nan])})
+    with pytest.raises(InputError, match="step 3 has a loss of"):
+        recent.check(step=4)
 
 
 @pytest.mark.parametrize("bad", [(float("nan"), 1.0), (1.0, float("inf"))])

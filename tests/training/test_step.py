@@ -9,12 +9,15 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax import parallel
-from colddiff_jax.losses import l1
+from colddiff_jax.data import Batch, Preprocessing
 from colddiff_jax.training import step
+from colddiff_jax.training.draws import stream
+from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
 from tests.networks import random_parameters, tiny_unet
 
 SIZE = 16
+PREPROCESSING = Preprocessing(image_size=SIZE, pad=1, flip=True)
 
 
 def make_degrade(seed=0):
@@ -41,38 +44,56 @@ def state(model, optimizer):
 
 @pytest.fixture(scope="module")
 def train_step(model, optimizer):
-    return step.make_train_step(model, optimizer, warmup_ema(decay=0.9), l1())
+    return make_step(model, optimizer)
+
+
+def make_step(model, optimizer, micro_batches=1, **objective):
+    return step.make_train_step(
+        model,
+        optimizer,
+        warmup_ema(decay=0.9),
+        Objective(**objective),
+        PREPROCESSING,
+        micro_batches,
+    )
 
 
 def batch(seed=0):
     shape = (8, SIZE, SIZE, 1)
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    rng = np.random.default_rng(seed)
+    return Batch(rng.integers(0, 256, shape, dtype=np.uint8))
+
+
+def shares(*batches):
+    """Batches for successive steps, on the devices that share them."""
+    return jax.tree.map(lambda *x: parallel.shard_steps(np.stack(x)), *batches)
+
+
+def run_parallel(train_step, state, *batches, degrade=None, resident=None):
+    degrade, replicated_key = parallel.replicate((degrade or make_degrade(), key()))
+    run = parallel.parallel_train_step(train_step)
+    return run(
+        parallel.replicate(state), resident, shares(*batches), degrade, replicated_key
+    )
 
 
 def key():
-    return step.stream(0, "train")
-
-
-def test_streams_differ_by_name_and_seed():
-    data = [
-        jax.random.key_data(step.stream(*arguments)).tolist()
-        for arguments in ((0, "train"), (1, "train"), (0, "evaluate"), (0, "train"))
-    ]
-    assert data[0] == data[3]
-    assert len({tuple(d) for d in data}) == 3
+    return stream(0, "train")
 
 
 def test_it_is_adam_on_the_mean_loss_followed_by_the_average(
     model, optimizer, train_step, state
 ):
     """Written out again by hand, with the random draws of the step."""
-    step_key = jax.random.fold_in(key(), 0)
-    t_keys, degrade_keys, dropout_keys = (
-        jax.vmap(jax.random.fold_in, (None, 0))(k, jnp.arange(8))
-        for k in jax.random.split(step_key, 3)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        jax.random.fold_in(key(), 0), jnp.arange(8)
     )
+    cut_keys, _, keys = jax.vmap(lambda k: tuple(jax.random.split(k, 3)))(keys)
+    t_keys, degrade_keys, _, _, _, _, dropout_keys = jax.vmap(
+        lambda k: tuple(jax.random.split(k, 7))
+    )(keys)
     t = jax.vmap(lambda k: jax.random.randint(k, (), 1, 7))(t_keys)
-    x_0 = cd.to_float(batch())
+    x_0 = cd.to_float(PREPROCESSING.augment(cut_keys, batch().images))
     degrade = make_degrade().bind(degrade_keys, x_0.shape)
     x_t = degrade(x_0, t)
 
@@ -111,9 +132,9 @@ def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, 
     degrade, replicated_key = parallel.replicate((make_degrade(), key()))
     for i in range(3):
         shared, metrics = pmapped(
-            shared, parallel.shard(batch(i), 4), degrade, replicated_key
+            shared, None, shares(batch(i)), degrade, replicated_key
         )
-        np.testing.assert_allclose(metrics["loss"], loss[i], rtol=1e-5)
+        np.testing.assert_allclose(metrics["loss"], [loss[i]], rtol=1e-5)
         parallel.assert_replicated((shared, metrics))
     # Adam divides by the root of tiny second moments: rounding grows to a thousandth of
     # the distance travelled, which is about 3e-3.
@@ -123,27 +144,22 @@ def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, 
 
 def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
     """Plain descent instead of Adam, so that differences are those of the gradient."""
-    descend = step.make_train_step(model, optax.sgd(1.0), warmup_ema(decay=0.9), l1())
+    descend = make_step(model, optax.sgd(1.0))
     state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
     alone, _ = jax.jit(descend)(state, batch(), make_degrade(), key())
-    pmapped = parallel.parallel_train_step(descend)
-    shared, _ = pmapped(
-        parallel.replicate(state), parallel.shard(batch(), 4), make_degrade(), key()
-    )
+    shared, _ = run_parallel(descend, state, batch())
     chex.assert_trees_all_close(shared.params, alone.params, atol=1e-6)
 
 
 def test_micro_batches_on_four_devices_make_the_same_step_to_rounding(model, state):
-    optimizer, decay = optax.sgd(1.0), warmup_ema(decay=0.9)
+    optimizer = optax.sgd(1.0)
     state = state.replace(opt_state=optimizer.init(state.params))
-    whole = step.make_train_step(model, optimizer, decay, l1())
+    whole = make_step(model, optimizer)
     alone, expected = jax.jit(whole)(state, batch(), make_degrade(), key())
-    parts = step.make_train_step(model, optimizer, decay, l1(), micro_batches=4)
+    parts = make_step(model, optimizer, micro_batches=4)
     in_parts, found = jax.jit(parts)(state, batch(), make_degrade(), key())
-    two = step.make_train_step(model, optimizer, decay, l1(), micro_batches=2)
-    shared, _ = parallel.parallel_train_step(two)(
-        parallel.replicate(state), parallel.shard(batch(), 4), make_degrade(), key()
-    )
+    two = make_step(model, optimizer, micro_batches=2)
+    shared, _ = run_parallel(two, state, batch())
     for new in (in_parts, shared):
         chex.assert_trees_all_close(new.params, alone.params, atol=1e-6)
     chex.assert_trees_all_close(found, expected, rtol=1e-5)
@@ -166,9 +182,9 @@ def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
             return 0 * x_t + jax.tree.leaves(variables)[0].mean()
 
     recorder = Recorder()
-    run = step.make_train_step(recorder, optax.sgd(0.0), warmup_ema(decay=0.9), l1())
+    run = make_step(recorder, optax.sgd(0.0))
     state = state.replace(opt_state=optax.sgd(0.0).init(state.params))
-    white = np.full((8, SIZE, SIZE, 1), 255, np.uint8)
+    white = Batch(np.full((8, SIZE, SIZE, 1), 255, np.uint8))
     for _ in range(60):
         state, _ = jax.jit(run)(state, white, make_degrade(), key())
     jax.effects_barrier()
@@ -185,17 +201,49 @@ def test_a_second_call_with_everything_new_compiles_nothing(train_step, state):
     state = parallel.replicate(state)
     for seed in range(3):
         degrade, replicated_key = parallel.replicate(
-            (make_degrade(seed), step.stream(seed, "train"))
+            (make_degrade(seed), stream(seed, "train"))
         )
-        state, _ = run(state, parallel.shard(batch(seed), 4), degrade, replicated_key)
+        state, _ = run(state, None, shares(batch(seed)), degrade, replicated_key)
 
 
 def test_the_old_state_is_donated(train_step, state):
     run = parallel.parallel_train_step(train_step)
     old = parallel.replicate(state)
     degrade, replicated_key = parallel.replicate((make_degrade(), key()))
-    run(old, parallel.shard(batch(), 4), degrade, replicated_key)
+    run(old, None, shares(batch()), degrade, replicated_key)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
+
+
+def test_the_program_keeps_its_state_in_place(train_step, state):
+    """The new state takes the memory of the old one, all but the key and the step."""
+    run = parallel.parallel_train_step(train_step)
+    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
+    old = parallel.replicate(state)
+    compiled = run.lower(old, None, shares(batch()), degrade, replicated_key).compile()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert compiled.memory_analysis().alias_size_in_bytes >= size
+
+
+def test_two_steps_in_one_call_are_two_calls_to_rounding(model, state):
+    descend = make_step(model, optax.sgd(1.0))
+    state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
+    expected, losses = state, []
+    for i in range(2):
+        expected, metrics = run_parallel(descend, expected, batch(i))
+        losses += metrics["loss"].tolist()
+    found, metrics = run_parallel(descend, state, batch(0), batch(1))
+    assert found.step == 2
+    np.testing.assert_allclose(metrics["loss"], losses, rtol=1e-5)
+    chex.assert_trees_all_close(found.params, expected.params, atol=1e-6)
+
+
+def test_resident_images_give_the_step_of_streamed_ones_bit_for_bit(train_step, state):
+    images = np.random.default_rng(5).integers(0, 256, (20, SIZE, SIZE, 1), np.uint8)
+    numbers = np.random.default_rng(6).permutation(20)[:8]
+    streamed, _ = run_parallel(train_step, state, Batch(images[numbers]))
+    resident = parallel.replicate(Batch(images))
+    gathered, _ = run_parallel(train_step, state, Batch(numbers), resident=resident)
+    chex.assert_trees_all_equal(streamed, gathered)
 
 
 def test_a_batch_that_does_not_divide_is_named():

@@ -1,0 +1,152 @@
+"""What noise, rollouts and preconditioning are worth, at equal compute.
+
+    python benchmarks/training_levers.py configs/mnist_blur.py:cpu mnist.npz
+    python benchmarks/training_levers.py CONFIG IMAGES.npz --levers=plain,noise
+
+Trains the network of the configuration once per lever and seed, each for as many steps
+as cost the floating-point operations of --num_steps plain ones (XLA's count), with the
+learning rate falling to zero over them. Then the first test images are restored by
+the direct prediction, Algorithm 1 and Algorithm 2. All results of a configuration are
+collected in benchmarks/results/training_levers/NAME.json, run by run, so that a script
+that was stopped goes on where it was.
+"""
+
+import json
+import os
+import runpy
+import shutil
+import tempfile
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import timing
+from absl import flags
+
+from colddiff_jax import programs
+from colddiff_jax.data import Batch, npz
+from colddiff_jax.errors import InputError
+from colddiff_jax.runs import load_run
+from colddiff_jax.training import make_train_step, train_and_evaluate
+from colddiff_jax.training.draws import stream
+from colddiff_jax.training.evaluation import Evaluator
+from colddiff_jax.training.experiment import Experiment, build_experiment
+from colddiff_jax.writers import write_atomically
+
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "of the plain training", 1)
+_SEEDS = flags.DEFINE_integer("seeds", 2, "runs of every lever", 1)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 512, "test images to restore", 1)
+_LEVERS = flags.DEFINE_list("levers", [], "which; all of them if empty")
+
+LEVERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "noise": {"objective.input_noise": 0.02},
+    "rollouts": {"objective.rollouts": 0.5},
+    "precondition": {"model.precondition": True},
+    "precondition, rollouts": {
+        "model.precondition": True,
+        "objective.rollouts": 0.5,
+    },
+}
+
+
+def configure(path: str, images: str, lever: str, seed: int) -> Any:
+    """The configuration with one lever pulled."""
+    path, _, variant = path.partition(":")
+    config = runpy.run_path(path)["get_config"](variant or None)
+    config.seed = seed
+    config.data.update({"source": "npz", "path": images})
+    for field, value in LEVERS[lever].items():
+        section, name = field.split(".")
+        config[section][name] = value
+    return config
+
+
+def flops(experiment: Experiment) -> float:
+    """Floating-point operations of one training step, as XLA counts them."""
+    step = make_train_step(
+        experiment.model,
+        experiment.optimizer,
+        experiment.ema_decay,
+        experiment.objective,
+        experiment.preprocessing,
+    )
+    size = experiment.training.batch_size
+    batch = Batch(np.zeros((size, *experiment.image_shape), np.uint8))
+    state = jax.eval_shape(experiment.initial_state)
+    lowered = jax.jit(step).lower(
+        state, batch, experiment.degrade, stream(experiment.seed, "train")
+    )
+    return lowered.cost_analysis()["flops"]
+
+
+def train(config: Any, num_steps: int) -> dict[str, Any]:
+    """Trains for some steps and scores what came out."""
+    config.optimizer.update({"warmup_steps": num_steps // 10, "decay_steps": num_steps})
+    config.training.update(
+        {
+            "num_steps": num_steps,
+            "evaluate_every": num_steps,
+            "checkpoint_every": num_steps,
+        }
+    )
+    config.evaluation.update({"num_images": 64, "batch_size": 64})
+    workdir = tempfile.mkdtemp()
+    try:
+        start = time.perf_counter()
+        train_and_evaluate(config, workdir)
+        seconds = time.perf_counter() - start
+        run = load_run(workdir)
+    finally:
+        shutil.rmtree(workdir)
+    evaluator = Evaluator(run.experiment, batch_size=128)
+    evaluation = evaluator(run.params, _NUM_IMAGES.value)
+    return {
+        "num_steps": num_steps,
+        "seconds": round(seconds, 1),
+        "test_loss": evaluation.loss,
+        "rmse": evaluation.rmse,
+        "ssim": evaluation.ssim,
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Runs what is missing of the table of one configuration."""
+    if len(argv) != 3:
+        raise InputError("name a configuration and an npz file of images")
+    path, images = argv[1:]
+    unknown = set(_LEVERS.value) - LEVERS.keys()
+    if unknown:
+        raise InputError(f"no lever {sorted(unknown)[0]!r}; there are {list(LEVERS)}")
+    stem = os.path.basename(path).replace(".py", "").replace(":", "_")
+    result = timing.RESULTS / "training_levers" / f"{stem}.json"
+    result.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"runs": {}}
+    if result.exists():
+        found = json.loads(result.read_text())
+    splits = npz(path=images)
+    cost = {
+        lever: flops(build_experiment(configure(path, images, lever, 0), splits=splits))
+        for lever in LEVERS
+    }
+    for seed in range(_SEEDS.value):
+        for lever in _LEVERS.value or LEVERS:
+            name = f"{lever}, seed {seed}"
+            if name in found["runs"]:
+                continue
+            num_steps = round(_NUM_STEPS.value * cost["plain"] / cost[lever])
+            print(f"{name}: {num_steps} steps", flush=True)
+            found["runs"][name] = train(configure(path, images, lever, seed), num_steps)
+            found |= {
+                "command": f"python benchmarks/training_levers.py {path} IMAGES.npz "
+                f"--num_steps={_NUM_STEPS.value} --seeds={_SEEDS.value}",
+                "machine": timing.machine(),
+                "num_images": _NUM_IMAGES.value,
+                "flops_over_plain": {k: v / cost["plain"] for k, v in cost.items()},
+            }
+            write_atomically(str(result), (json.dumps(found, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    programs.run(main)

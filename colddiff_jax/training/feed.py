@@ -1,0 +1,99 @@
+"""What the training step is fed with: the images themselves, or their numbers."""
+
+import collections
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from colddiff_jax import parallel
+from colddiff_jax.data import Batch, Images, batch_indices, load_all, stream_batches
+from colddiff_jax.training.experiment import Experiment
+
+
+class Feed(NamedTuple):
+    """What a parallel training step takes beside the state.
+
+    Attributes:
+        resident: all training images, on every device, or None.
+        batches: what the steps of each call take, on the devices: images, or their
+            numbers among the resident ones.
+        text: says where the images are.
+    """
+
+    resident: Batch | None
+    batches: Iterator[Batch]
+    text: str
+
+
+def make_feed(experiment: Experiment, first_step: int) -> Feed:
+    """Puts the training images on the devices where they fit, or streams them.
+
+    The batches are the same either way: their order is a pure function of the seed and
+    the step, and what is random about an image happens on the device.
+
+    Args:
+        experiment: its sources, preprocessing and options.
+        first_step: the step whose batch comes first.
+    """
+    options, preprocessing = experiment.training, experiment.preprocessing
+    images, labels = experiment.splits.train, experiment.splits.train_labels
+    endpoints = experiment.endpoints.train if experiment.endpoints else None
+
+    def numbers(images: Images, seed: int) -> Any:
+        of_steps = batch_indices(
+            len(images), options.batch_size, seed=seed, first_step=first_step
+        )
+        return of_steps.batch(options.steps_per_call)
+
+    def stream(images: Images, labels: np.ndarray | None, seed: int) -> Iterator[Batch]:
+        return stream_batches(
+            images,
+            labels,
+            preprocessing,
+            numbers(images, seed),
+            num_workers=options.num_workers,
+        )
+
+    sets = [images] if endpoints is None else [images, endpoints]
+    size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
+    of_size = f"{len(images):,} training images ({size / 1e6:,.1f} MB)"
+    if size > options.resident_mb * 1e6:
+        batches = stream(images, labels, experiment.seed)
+        if endpoints is not None:
+            others = stream(endpoints, None, experiment.seed + 1)
+            pairs = zip(batches, others, strict=True)
+            batches = (a._replace(endpoints=b.images) for a, b in pairs)
+        return Feed(None, _ahead(batches), f"{of_size}, streamed")
+    resident = Batch(
+        load_all(images, preprocessing),
+        labels,
+        None if endpoints is None else load_all(endpoints, preprocessing),
+    )
+    batches = map(Batch, iter(numbers(images, experiment.seed)))
+    if endpoints is not None:
+        others = iter(numbers(endpoints, experiment.seed + 1))
+        pairs = zip(batches, others, strict=True)
+        batches = (a._replace(endpoints=b) for a, b in pairs)
+    text = f"{of_size}, on every device"
+    return Feed(parallel.replicate(resident), _ahead(batches), text)
+
+
+def take(resident: Batch, numbers: Batch) -> Batch:
+    """The images with some numbers, with their labels; a gather on the device."""
+    return Batch(
+        resident.images[numbers.images],
+        None if resident.labels is None else resident.labels[numbers.images],
+        None if resident.endpoints is None else resident.endpoints[numbers.endpoints],
+    )
+
+
+def _ahead(batches: Iterator[Batch], number: int = 2) -> Iterator[Batch]:
+    """Sends batches to the devices before they are needed."""
+    under_way: collections.deque[Batch] = collections.deque()
+    for batch in batches:
+        under_way.append(jax.tree.map(parallel.shard_steps, batch))
+        if len(under_way) > number:
+            yield under_way.popleft()
+    yield from under_way

@@ -1,0 +1,86 @@
+"""The options of a run that belong to no function of their own."""
+
+import dataclasses
+
+from colddiff_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How long to train and when to look.
+
+    Attributes:
+        batch_size: images per step, over all devices of all processes.
+        num_steps: optimiser steps in all.
+        log_every: steps between two lines of metrics.
+        evaluate_every: steps between two evaluations.
+        checkpoint_every: steps between two checkpoints.
+        micro_batches: parts of a device's share of the batch that are worked on one
+            after the other, for batches that do not fit in memory. The step is the same
+            to rounding.
+        steps_per_call: steps that the devices take in one go, without the host; worth
+            it where a step is shorter than some milliseconds. The numbers of steps
+            above must be multiples of it.
+        skip_nonfinite: steps in a row whose gradient is not finite and that are skipped
+            instead of ending the run.
+        resident_mb: megabytes (10^6 bytes) of training images that may be kept on every
+            device, where a batch is then only a list of numbers; larger sets are
+            streamed. The batches are the same. 0 streams always.
+        num_workers: processes that load what is streamed; 0 for two threads, enough for
+            small images.
+        profile_steps: steps to profile, from the tenth after the start on; the trace,
+            for TensorBoard or xprof, goes to `profile` in the run folder.
+    """
+
+    batch_size: int
+    num_steps: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+    micro_batches: int = 1
+    steps_per_call: int = 1
+    skip_nonfinite: int = 0
+    resident_mb: int = 2000
+    num_workers: int = 0
+    profile_steps: int = 0
+
+    def __post_init__(self) -> None:
+        may_be_zero = ("skip_nonfinite", "resident_mb", "num_workers", "profile_steps")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name in may_be_zero else 1
+            if not isinstance(value, int) or value < least:
+                raise InputError(
+                    f"training.{field.name} must be an integer of at least {least}, "
+                    f"got {value!r}"
+                )
+        for name in ("num_steps", "log_every", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) % self.steps_per_call:
+                raise InputError(
+                    f"training.{name} must be a multiple of training.steps_per_call = "
+                    f"{self.steps_per_call}, got {getattr(self, name)}"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What an evaluation during training looks at.
+
+    Attributes:
+        num_images: test images to score; at most as many as there are.
+        batch_size: images restored at once, over the devices of one process.
+        best_by: the score by which the best checkpoint is kept, such as "test_loss",
+            "rmse_alg2" or "ssim_direct"; SSIM is better higher, all others lower.
+    """
+
+    num_images: int
+    batch_size: int
+    best_by: str = "test_loss"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoggingOptions:
+    """Writers beside `metrics.jsonl`; see `colddiff_jax.writers.make_writers`."""
+
+    tensorboard: bool = False
+    wandb: str = ""

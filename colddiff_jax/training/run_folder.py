@@ -1,0 +1,131 @@
+"""What a run folder knows of its run: the configuration, the data, the packages."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from colddiff_jax.errors import InputError
+from colddiff_jax.models.preconditioning import Scales
+from colddiff_jax.training.experiment import plain
+from colddiff_jax.writers import write_atomically
+
+_PACKAGES = ("colddiff-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+
+# What may differ when a run goes on: nothing here touches what is learned.
+_FREE = (
+    "training.num_steps",
+    "training.log_every",
+    "training.evaluate_every",
+    "training.checkpoint_every",
+    "training.steps_per_call",
+    "training.resident_mb",
+    "training.num_workers",
+    "training.profile_steps",
+    "evaluation.",
+    "logging.",
+)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a run depends on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def describe(
+    config: Mapping[str, Any], fingerprint: str, scales: Scales | None
+) -> dict[str, Any]:
+    """What is stored with a run and with each of its checkpoints.
+
+    Args:
+        config: the configuration.
+        fingerprint: of the training images.
+        scales: of a preconditioned network.
+    """
+    return {
+        "config": json.loads(json.dumps(plain(config))),
+        "data": fingerprint,
+        "scales": scales and scales._asdict(),
+        "versions": versions(),
+    }
+
+
+def save_description(
+    description: Mapping[str, Any], workdir: str, *, force: bool = False
+) -> None:
+    """Writes the description of a run, or checks it against the one that is there.
+
+    Args:
+        description: from `describe`.
+        workdir: the run folder.
+        force: take over a folder of another configuration or other data.
+
+    Raises:
+        InputError: the folder holds a run of another configuration or other data. The
+            number of steps, how often the loop looks up, and the sections evaluation
+            and logging may change: they do not touch what is learned.
+    """
+    path = os.path.join(workdir, "config.json")
+    if os.path.exists(path) and not force:
+        before = load_description(workdir)
+        changed = differences(before["config"], description["config"])
+        if changed:
+            raise InputError(
+                f"{workdir} holds a run of another configuration "
+                f"({'; '.join(changed)}); choose another --workdir, remove that "
+                "folder, or go on with the new one by --force"
+            )
+        if before["data"] != description["data"]:
+            raise InputError(
+                f"{workdir} holds a run on other images than data.source gives now "
+                f"(their hash was {before['data'][:12]} and is "
+                f"{description['data'][:12]}); choose another --workdir, or go on with "
+                "these by --force"
+            )
+    write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def load_description(workdir: str) -> dict[str, Any]:
+    """Reads the description of a run.
+
+    Raises:
+        InputError: there is no such folder, or it holds no run.
+    """
+    path = os.path.join(workdir, "config.json")
+    if not os.path.isdir(workdir):
+        raise InputError(f"no run folder {workdir!r}; train one with train.py first")
+    if not os.path.isfile(path):
+        raise InputError(f"{workdir!r} is not a run folder: it has no config.json")
+    with open(path) as file:
+        return json.load(file)
+
+
+def load_scales(workdir: str) -> Scales | None:
+    """The scales of a run's preconditioned network; None if it has none, or is new."""
+    if not os.path.exists(os.path.join(workdir, "config.json")):
+        return None
+    scales = load_description(workdir)["scales"]
+    return scales and Scales(**{name: tuple(v) for name, v in scales.items()})
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The fields that differ and matter, as "optimizer.learning_rate: 0.1 -> 0.2"."""
+    old, new = _flatten(before), _flatten(after)
+    return [
+        f"{field}: {old.get(field)!r} -> {new.get(field)!r}"
+        for field in sorted(old.keys() | new.keys())
+        if old.get(field) != new.get(field) and not field.startswith(_FREE)
+    ]
+
+
+def _flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        path = f"{prefix}{name}"
+        flat |= (
+            _flatten(value, f"{path}.") if isinstance(value, dict) else {path: value}
+        )
+    return flat

@@ -1,0 +1,32 @@
+"""Random draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.training import draws
+
+
+def test_streams_differ_by_name_and_seed():
+    data = [
+        jax.random.key_data(draws.stream(*arguments)).tolist()
+        for arguments in ((0, "train"), (1, "train"), (0, "evaluate"), (0, "train"))
+    ]
+    assert data[0] == data[3]
+    assert len({tuple(d) for d in data}) == 3
+
+
+def test_later_steps_are_uniform_after_t_and_end_at_the_last():
+    keys = draws.example_keys(draws.stream(0, "later"), jnp.arange(4000))
+    t = jnp.arange(4000) % 4 + 1
+    later = np.asarray(draws.draw_later_steps(keys, t, 4))
+    for step, counts in {1: [0, 0, 333, 333, 333], 3: [0, 0, 0, 0, 1000]}.items():
+        found = np.bincount(later[np.asarray(t) == step], minlength=5)
+        np.testing.assert_allclose(found, counts, atol=60)
+    assert (later[np.asarray(t) == 4] == 4).all()
+
+
+def test_choices_come_as_often_as_asked():
+    keys = draws.example_keys(draws.stream(0, "choice"), jnp.arange(4000))
+    assert abs(draws.draw_choice(keys, 0.25).mean() - 0.25) < 0.03
+    assert not draws.draw_choice(keys, 0.0).any() and draws.draw_choice(keys, 1.0).all()
