@@ -26,10 +26,12 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
 
     Args:
         workdir: the run folder of `train.py`.
-        checkpoint: "latest", "best" (lowest held-out loss) or the number of a step.
+        checkpoint: "latest" (of those that are not damaged), "best" (lowest held-out
+            loss) or the number of a step.
 
     Raises:
-        InputError: no such folder, no checkpoint in it, or data that are not there.
+        InputError: no such folder, no checkpoint in it, one that is damaged, or data
+            that are not there.
 
     Example:
         >>> run = load_run("runs/digits_blur")
@@ -39,23 +41,26 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
     """
     config = load_config(workdir)
     with open_checkpoints(workdir) as saved:
-        steps = saved.steps()
-        if not steps:
+        if not saved.steps():
             raise InputError(
                 f"{workdir!r} has no checkpoint yet; train it further with train.py"
             )
-        if checkpoint == "latest":
-            step = steps[-1]
-        elif checkpoint == "best":
-            best = saved.best_step()  # May be 0.
-            step = steps[-1] if best is None else best
+        best = saved.best_step() if checkpoint == "best" else None  # May be 0.
+        if best is not None:
+            chosen = best
+        elif checkpoint in ("best", "latest"):
+            chosen = None
         elif checkpoint.isdecimal():
-            step = int(checkpoint)
+            chosen = int(checkpoint)
         else:
             raise InputError(
                 "checkpoint must be latest, best or the number of a step, got "
                 f"{checkpoint!r}"
             )
         experiment = build_experiment(config)
-        state = saved.restore(experiment.abstract_state(), step)
+        like = experiment.abstract_state()
+        if chosen is None:
+            state, step = saved.restore_newest(like)
+        else:
+            state, step = saved.restore(like, chosen), chosen
     return Run(experiment=experiment, step=step, params=state.ema_params)

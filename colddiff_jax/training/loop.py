@@ -125,14 +125,14 @@ def train_and_evaluate(config: Mapping[str, Any], workdir: str) -> TrainState:
             saving = last or stopping or step % options.checkpoint_every == 0
             if evaluating or saving:
                 recent.check(step)  # What is not finite must never be saved.
-            loss = None
+            scores = None
             if evaluating:
                 num_images = experiment.evaluation.num_images
                 evaluation = evaluator(state.ema_params, num_images)
-                loss = evaluation.loss
+                scores = {"test_loss": evaluation.loss}
                 progress.message(_report(evaluation, step, workdir, logs))
             if saving:
-                saved.save(state, step, loss)
+                saved.save(state, step, scores, {})
 
         # Train.
         for step in range(first_step, options.num_steps):
@@ -161,8 +161,8 @@ def _restore_or_initialize(
     experiment: Experiment, saved: checkpoints.Checkpoints
 ) -> tuple[TrainState, int]:
     """The newest state of the run folder, or a new one, and its step."""
-    if steps := saved.steps():
-        return saved.restore(experiment.abstract_state(), steps[-1]), steps[-1]
+    if restored := saved.resume(experiment.abstract_state()):
+        return restored
     # Hundreds of random draws that run once: what counts is to compile them quickly.
     fast = {"xla_backend_optimization_level": 0}
     initial_state = jax.jit(experiment.initial_state, compiler_options=fast)
