@@ -117,7 +117,7 @@ class Checkpoints:
             if not integrity.damage(self._path(step)):
                 return
             integrity.delete_folder(self._path(step))
-        # Copies: the next step donates the buffers, which on a CPU NumPy would share.
+        # Copies, for whoever goes on with the state, or donates its buffers.
         state = jax.tree.map(np.array, state)
         texts = {
             "about.json": json.dumps(dict(about), indent=1),
@@ -140,8 +140,7 @@ class Checkpoints:
         try:
             saving.result()
         except Exception as error:
-            refusal = disk.refusal(error)
-            if refusal is None:
+            if not (refusal := disk.refusal(error)):
                 raise
             reason, fix = refusal
             raise InputError(
@@ -185,8 +184,8 @@ class Checkpoints:
                 continue
             state = self._restore(like, step)
             if damaged and not jax.process_index():
-                message = f"{self.folder}: damaged: {', '.join(damaged)}"
-                print(f"{message}; using step {step} instead", flush=True)
+                what = f"damaged: {', '.join(damaged)}; using step {step} instead"
+                print(f"{self.folder}: {what}", flush=True)
             return state, step
         if damaged:
             raise InputError(

@@ -128,15 +128,14 @@ def test_scores_and_what_is_said_about_a_step_are_read_back(tmp_path):
         assert saved.scores(2) == {"test_loss": 0.5, "ssim_alg2": 0.25}
 
 
-def test_a_saved_state_is_not_touched_by_the_step_that_takes_its_buffers(tmp_path):
-    step = jax.jit(lambda x: -x, donate_argnums=0)
-    x = parallel.replicate(jnp.arange(1e6))
+def test_what_is_saved_is_the_state_at_the_time_of_the_call(tmp_path):
+    state = {"x": np.arange(1e6, dtype=np.float32)}
+    like = parallel.replicated_like(state)
+    expected = state["x"].copy()
     with open_checkpoints(str(tmp_path)) as saved:
-        saved.save({"x": x}, 0, None, {})
-        step(x)
-    with open_checkpoints(str(tmp_path)) as saved:
-        like = parallel.replicated_like({"x": jnp.arange(1e6)})
-        np.testing.assert_array_equal(saved.restore(like, 0)["x"], np.arange(1e6))
+        saved.save(state, 0, None, {})
+        state["x"][:] = -1
+        np.testing.assert_array_equal(saved.restore(like, 0)["x"], expected)
 
 
 def test_a_checkpoint_of_another_network_or_step_is_named(workdir):
@@ -355,7 +354,7 @@ def test_a_disk_that_refuses_is_one_error_and_leaves_the_last_checkpoint_intact(
     assert len(lines) == 8 and {*lines[::2], last} == {error}
     for line in lines[1::2]:
         assert re.findall(r"\d+", line[:9]) == ["1", "4", "5"] and "6" not in line
-    assert "Traceback" not in err
+    assert "ERROR:absl" not in err
     with open_checkpoints(str(workdir)) as saved:
         assert_holds(saved.restore_newest(LIKE)[0], 5)
 
