@@ -3,6 +3,7 @@
     checkpoints/<step>/state/         the state, written by Orbax
                        about.json     what the caller says about it
                        scores.json    the scores of the evaluation at this step
+                       shapes.json    the shapes and types of its arrays
                        manifest.json  a SHA-256 of every other file
 
 A step is whole or not there, as `integrity` sees to.
@@ -56,9 +57,8 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint on disk by now, in rising order."""
-        if not os.path.isdir(self.folder):
-            return []
-        return sorted(int(name) for name in os.listdir(self.folder) if _is_step(name))
+        names = os.listdir(self.folder) if os.path.isdir(self.folder) else []
+        return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9]\d*", name))
 
     def best_step(self) -> int | None:
         """The step of the best score, or None if no checkpoint has one."""
@@ -119,11 +119,11 @@ class Checkpoints:
             integrity.delete_folder(self._path(step))
         # Copies, for whoever goes on with the state, or donates its buffers.
         state = jax.tree.map(np.array, state)
+        numbers = {name: float(score) for name, score in (scores or {}).items()}
         texts = {
             "about.json": json.dumps(dict(about), indent=1),
-            "scores.json": json.dumps(
-                {name: float(score) for name, score in (scores or {}).items()}
-            ),
+            "scores.json": json.dumps(numbers),
+            "shapes.json": json.dumps(_shapes(state), indent=1),
         }
         saving = self._background.submit(self._write, state, step, texts)
         self._saving = step, saving
@@ -143,9 +143,10 @@ class Checkpoints:
             if not (refusal := disk.refusal(error)):
                 raise
             reason, fix = refusal
+            intact = [s for s in self.steps() if not integrity.damage(self._path(s))]
             raise InputError(
-                f"cannot save step {step} in {self.folder}: {reason}; "
-                f"{self._newest_intact()}; {fix} and run again"
+                f"cannot save step {step} in {self.folder}: {reason}; the checkpoints "
+                f"of steps {intact} are intact; {fix} and run again"
             ) from error
 
     def restore(self, like: Any, step: int) -> Any:
@@ -227,16 +228,16 @@ class Checkpoints:
             integrity.delete_folder(self._path(old))
 
     def _restore(self, like: Any, step: int) -> Any:
-        try:
-            return self._orbax.restore(
-                os.path.join(self._path(step), "state"),
-                args=ocp.args.StandardRestore(like),
-            )
-        except ValueError as error:
-            raise InputError(
-                f"the checkpoint of step {step} in {self.folder} does not fit the "
-                f"network of its configuration ({str(error).splitlines()[0]})"
-            ) from error
+        found, wanted = self._read(step, "shapes.json"), _shapes(like)
+        for name in found | wanted:
+            if found.get(name) != wanted.get(name):
+                raise InputError(
+                    f"the checkpoint of step {step} in {self.folder} does not fit the "
+                    f"network of its configuration: {name} is {found.get(name)} in it "
+                    f"and should be {wanted.get(name)}"
+                )
+        path = os.path.join(self._path(step), "state")
+        return self._orbax.restore(path, args=ocp.args.StandardRestore(like))
 
     def _check(self, step: int) -> None:
         """Raises InputError unless a step has a checkpoint that is not damaged."""
@@ -246,17 +247,10 @@ class Checkpoints:
                 f"{self.folder} has no checkpoint of step {step}; it has {self.steps()}"
             )
         if what := integrity.damage(self._path(step)):
-            others = [other for other in self.steps() if other != step]
             raise InputError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: {what}; "
-                f"choose another of {others}"
+                f"choose another of {self.steps()}"
             )
-
-    def _newest_intact(self) -> str:
-        for step in reversed(self.steps()):
-            if not integrity.damage(self._path(step)):
-                return f"the checkpoint of step {step} is intact"
-        return "there is no checkpoint before it"
 
     def _read(self, step: int, name: str) -> dict[str, Any]:
         with open(os.path.join(self._path(step), name)) as file:
@@ -296,5 +290,11 @@ def _orbax_silent() -> Iterator[None]:
         logger.removeFilter(wanted)
 
 
-def _is_step(name: str) -> bool:
-    return re.fullmatch(r"0|[1-9]\d*", name) is not None
+def _shapes(state: Any) -> dict[str, str]:
+    """What Orbax would find out half-way, or, if types differ, not at all."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{leaf.dtype}{list(leaf.shape)}"
+        )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }

@@ -140,11 +140,18 @@ def test_what_is_saved_is_the_state_at_the_time_of_the_call(tmp_path):
 
 def test_a_checkpoint_of_another_network_or_step_is_named(workdir):
     with open_checkpoints(str(workdir)) as saved:
-        for other in ({"x": np.zeros(3)}, {**state_of(0), "step": np.zeros(2)}):
-            like = parallel.replicated_like(other)
-            with pytest.raises(InputError, match=r"of step 5 in .* does not fit the"):
+        for other, difference in (
+            ({}, r"params/b is bfloat16\[5\] in it and should be None"),
+            ({"more": np.zeros(1)}, r"more is None in it and should be float64\[1\]"),
+            ({"step": np.zeros(2, np.int32)}, r"step is int32\[\] .* int32\[2\]"),
+            ({"step": np.float32(0)}, r"step is int32\[\] .* float32\[\]"),
+        ):
+            tree = {**state_of(0), **other} if other else {"step": np.int32(0)}
+            like = parallel.replicated_like(tree)
+            message = rf"of step 5 in .* does not fit the .*: {difference}"
+            with pytest.raises(InputError, match=message):
                 saved.restore(like, 5)
-            with pytest.raises(InputError, match=r"of step 5 in .* does not fit the"):
+            with pytest.raises(InputError, match=message):
                 saved.restore_newest(like)
         with pytest.raises(InputError, match=r"of step 3; it has \[1, 4, 5\]"):
             saved.restore(LIKE, 3)
@@ -346,9 +353,9 @@ def test_a_disk_that_refuses_is_one_error_and_leaves_the_last_checkpoint_intact(
 ):
     out, err = output(script(FULL_DISK, workdir))
     error = (
-        f"cannot save step 6 in {workdir}/checkpoints: File too large; the checkpoint "
-        "of step 5 is intact; raise the limit on the size of files (ulimit -f) and "
-        "run again"
+        f"cannot save step 6 in {workdir}/checkpoints: File too large; the "
+        "checkpoints of steps [1, 4, 5] are intact; raise the limit on the size of "
+        "files (ulimit -f) and run again"
     )
     *lines, last = out.splitlines()
     assert len(lines) == 8 and {*lines[::2], last} == {error}
@@ -368,7 +375,7 @@ def test_a_refusal_does_not_hide_the_error_that_ends_the_run(tmp_path, capsys):
         saved.save(state_of(0), 0, None, {})
         _ = 1 / 0
     out = capsys.readouterr().out
-    assert "Not a directory; there is no checkpoint before it; look after" in out
+    assert "Not a directory; the checkpoints of steps [] are intact; look after" in out
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3])

@@ -54,7 +54,9 @@ def test_latest_passes_over_a_damaged_checkpoint_and_deletes_nothing(run, capsys
     line = "damaged: step 6 (about.json is not what was written); using step 3 instead"
     assert line in capsys.readouterr().out
     assert sorted(os.listdir(workdir / "checkpoints")) == ["0", "3", "6"]
-    message = r"step 6 .* is damaged: about.json is not .*; choose another of \[0, 3\]"
+    message = (
+        r"step 6 .* is damaged: about.json is not .*; choose another of \[0, 3, 6\]"
+    )
     with pytest.raises(InputError, match=message):
         load_run(str(workdir), "6")
 
