@@ -258,8 +258,8 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
     # Whole or not at all: it gets its name when everything is in it.
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
         with open_checkpoints(made) as checkpoints:
-            checkpoints.save(parallel.replicate(state), step, None)
-        about = describe(config, fingerprint(experiment.splits.train), None)
+            about = describe(config, fingerprint(experiment.splits.train), None)
+            checkpoints.save(parallel.replicate(state), step, None, about)
         save_description(about, made)
         os.chmod(made, 0o755)  # Temporary folders are for their owner alone.
         os.rename(made, workdir)

@@ -46,6 +46,16 @@ def any_process(flag: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
+def check_agreement(what: str, number: int) -> None:
+    """Waits for all processes, and raises InputError unless they have one number."""
+    found = multihost_utils.process_allgather(np.asarray(number)).ravel()
+    if (found != number).any():
+        raise InputError(
+            f"the processes of this run do not see the same {what}: they have "
+            f"{found.tolist()}; use a folder on a file system that all of them share"
+        )
+
+
 def parallel_train_step(train_step: "TrainStep") -> "TrainStep":
     """Runs training steps on the devices of all processes, each on its share.
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax.data import ImageSplits
 from colddiff_jax.errors import InputError
 from colddiff_jax.training.experiment import Experiment, build_experiment
 from colddiff_jax.training.run_folder import load_description, load_scales
@@ -22,15 +23,20 @@ class Run(NamedTuple):
     params: Any
 
 
-def load_run(workdir: str, checkpoint: str = "latest") -> Run:
+def load_run(
+    workdir: str, checkpoint: str = "latest", *, splits: ImageSplits | None = None
+) -> Run:
     """Loads a run folder.
 
     Args:
         workdir: the run folder of `train.py`.
-        checkpoint: "latest", "best" (lowest held-out loss) or the number of a step.
+        checkpoint: "latest" (of those that are not damaged), "best" (by the run's
+            `evaluation.best_by`) or the number of a step.
+        splits: images to use instead of those that the run's configuration names.
 
     Raises:
-        InputError: no such folder, no checkpoint in it, or data that are not there.
+        InputError: no such folder, no checkpoint in it, one that is damaged, or data
+            that are not there.
 
     Example:
         >>> run = load_run("runs/digits_blur")
@@ -39,24 +45,30 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Run:
         ... )
     """
     config = load_description(workdir)["config"]
-    with open_checkpoints(workdir) as saved:
-        steps = saved.steps()
-        if not steps:
+    best_by = config["evaluation"]["best_by"]
+    with open_checkpoints(workdir, best_by) as saved:
+        if not saved.steps():
             raise InputError(
                 f"{workdir!r} has no checkpoint yet; train it further with train.py"
             )
-        if checkpoint == "latest":
-            step = steps[-1]
-        elif checkpoint == "best":
-            best = saved.best_step()  # May be 0.
-            step = steps[-1] if best is None else best
+        best = saved.best_step() if checkpoint == "best" else None  # May be 0.
+        if best is not None:
+            chosen = best
+        elif checkpoint in ("best", "latest"):
+            chosen = None
         elif checkpoint.isdecimal():
-            step = int(checkpoint)
+            chosen = int(checkpoint)
         else:
             raise InputError(
                 "checkpoint must be latest, best or the number of a step, got "
                 f"{checkpoint!r}"
             )
-        experiment = build_experiment(config, scales=load_scales(workdir))
-        state = saved.restore(experiment.abstract_state(), step)
+        experiment = build_experiment(
+            config, splits=splits, scales=load_scales(workdir)
+        )
+        like = experiment.abstract_state()
+        if chosen is None:
+            state, step = saved.restore_newest(like)
+        else:
+            state, step = saved.restore(like, chosen), chosen
     return Run(experiment=experiment, step=step, params=state.ema_params)

@@ -86,7 +86,7 @@ def main(address: str, process: int, folder: str) -> None:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_disable_most_optimizations", True)  # Compiles faster.
-    parallel.initialize(address, num_processes=2, process_id=process)
+    processes.initialize(address, num_processes=2, process_id=process)
     assert parallel.num_devices() == 4 and parallel.num_local_devices() == 2
     assert parallel.is_main_process() == (process == 0)
     state = train(num_steps=5)

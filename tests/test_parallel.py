@@ -89,23 +89,23 @@ def test_alone_nothing_is_asked_or_copied():
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(cd.InputError, match=message):
-        parallel.initialize(*arguments)
+        processes.initialize(*arguments)
 
 
 def test_a_process_0_that_is_not_there_is_named():
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(cd.InputError, match=f"no process 0 at coordinator {address}"):
-        parallel.initialize(address, 2, 1, timeout=0)
+        processes.initialize(address, 2, 1, timeout=0)
 
 
 def test_a_port_that_is_taken_is_named():
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(cd.InputError, match=f"port {port} of coordinator is not"):
-            parallel.initialize(f"127.0.0.1:{port}", 2, 0)
+            processes.initialize(f"127.0.0.1:{port}", 2, 0)
 
 
 def test_without_arguments_or_a_cluster_the_arguments_are_asked_for():
-    code = "from colddiff_jax import parallel; parallel.initialize()"
+    code = "from colddiff_jax import parallel; processes.initialize()"
     (said,) = finish([start("-c", code)])
     assert "InputError: no TPU pod, Slurm" in said.splitlines()[-1]

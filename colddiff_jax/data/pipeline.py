@@ -122,7 +122,12 @@ class Preprocessing:
 
 
 def batch_indices(
-    num_images: int, batch_size: int, *, seed: int, first_step: int = 0
+    num_images: int,
+    batch_size: int,
+    *,
+    seed: int,
+    first_step: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> Any:
     """Which images make up the batch of every step, a pure function of (seed, step).
 
@@ -130,17 +135,21 @@ def batch_indices(
 
     Args:
         num_images: how many there are.
-        batch_size: B, over all devices.
+        batch_size: over all devices of all processes.
         seed: of the order.
         first_step: the step whose batch comes first, so that a run resumes exactly.
+        share: (p, P) for the part of every batch that process p of P works on.
 
     Returns:
-        An endless `grain.MapDataset` of int64 [B].
+        An endless `grain.MapDataset` of int64 [batch_size / P].
     """
     import grain
 
     dataset = grain.MapDataset.range(num_images).seed(seed).shuffle().repeat()
-    return dataset.batch(batch_size)[first_step:]
+    process, processes = share
+    return dataset.batch(batch_size // processes)[
+        processes * first_step + process :: processes
+    ]
 
 
 def stream_batches(

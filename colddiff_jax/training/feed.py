@@ -43,7 +43,11 @@ def make_feed(experiment: Experiment, first_step: int) -> Feed:
 
     def numbers(images: Images, seed: int) -> Any:
         of_steps = batch_indices(
-            len(images), options.batch_size, seed=seed, first_step=first_step
+            len(images),
+            options.batch_size,
+            seed=seed,
+            first_step=first_step,
+            share=(parallel.process_index(), parallel.num_processes()),
         )
         return of_steps.batch(options.steps_per_call)
 

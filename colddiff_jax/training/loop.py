@@ -14,16 +14,18 @@ from typing import Any
 
 import jax
 
-from colddiff_jax import checkpoints, figures, parallel, writers
+from colddiff_jax import checkpoints, disk, parallel, writers
 from colddiff_jax.data import ImageSplits, fingerprint
-from colddiff_jax.errors import InputError
 from colddiff_jax.training.draws import stream
-from colddiff_jax.training.evaluation import Evaluation, Evaluator
+from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import Experiment, build_experiment
 from colddiff_jax.training.feed import make_feed
 from colddiff_jax.training.interruption import stop_requests
+from colddiff_jax.training.options import check_first_step
+from colddiff_jax.training.profile import trace_steps
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.recent import RecentMetrics
+from colddiff_jax.training.report import report, scores_of
 from colddiff_jax.training.run_folder import describe, load_scales, save_description
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step import make_train_step
@@ -66,9 +68,11 @@ def train_and_evaluate(
     # Set up.
     experiment = build_experiment(config, splits=splits, scales=load_scales(workdir))
     options = experiment.training
-    num_devices = jax.local_device_count()
     parallel.check_batch_size(
-        "training.batch_size", options.batch_size, num_devices, options.micro_batches
+        "training.batch_size",
+        options.batch_size,
+        parallel.num_devices(),
+        options.micro_batches,
     )
     evaluator = Evaluator(experiment, batch_size=experiment.evaluation.batch_size)
     train_steps = parallel.parallel_train_step(
@@ -90,40 +94,51 @@ def train_and_evaluate(
     )
 
     # Resume or start.
-    os.makedirs(os.path.join(workdir, "grids"), exist_ok=True)
+    abstract_state = experiment.abstract_state()
+    disk.check_space(os.path.join(workdir, "grids"), abstract_state)
     save_description(about, workdir, force=force)
     with contextlib.ExitStack() as stack:
-        saved = stack.enter_context(checkpoints.open_checkpoints(workdir))
-        state, first_step = _restore_or_initialize(experiment, saved)
-        size = sum(x.size for x in jax.tree.leaves(state.params))
-        print(
-            f"{workdir}: {size:,} parameters, {num_devices} {jax.default_backend()} "
-            f"device(s), {'resuming at' if first_step else 'starting at'} step "
-            f"{first_step}",
-            flush=True,
+        stack.enter_context(disk.refusals(workdir))
+        saved = stack.enter_context(
+            checkpoints.open_checkpoints(workdir, experiment.evaluation.best_by)
         )
+        state, first_step = saved.resume(abstract_state) or (_start(experiment), 0)
+        parallel.check_agreement(f"checkpoints in {workdir}", first_step)
+        main = parallel.is_main_process()
+        progress = Progress(
+            first_step, options.num_steps, options.batch_size, quiet=not main
+        )
+        num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
+        progress.message(
+            f"{workdir}: {num_parameters:,} parameters, {parallel.num_devices()} "
+            f"{jax.default_backend()} device(s), "
+            f"{'resuming at' if first_step else 'starting at'} step {first_step}"
+        )
+        check_first_step(first_step, options.steps_per_call, workdir)
         if first_step >= options.num_steps:
-            print(f"nothing to do: training.num_steps = {options.num_steps} is reached")
-            return state
-        if first_step % options.steps_per_call:
-            raise InputError(
-                f"{workdir} stopped at step {first_step}, which is no multiple of "
-                f"training.steps_per_call = {options.steps_per_call}; resume it with "
-                "the number it had, or 1"
+            progress.message(
+                f"nothing to do: training.num_steps = {options.num_steps} is reached"
             )
+            return state
         feed = make_feed(experiment, first_step)
-        print(feed.text, flush=True)
-        logs = writers.make_writers(
-            workdir,
-            first_step,
-            about["config"],
-            tensorboard=experiment.logging.tensorboard,
-            wandb=experiment.logging.wandb,
+        progress.message(feed.text)
+        logs = (
+            writers.make_writers(
+                workdir,
+                first_step,
+                about["config"],
+                tensorboard=experiment.logging.tensorboard,
+                wandb=experiment.logging.wandb,
+            )
+            if main
+            else []
         )
         for log in logs:
             stack.callback(log.close)
-        progress = Progress(first_step, options.num_steps, options.batch_size)
         recent = RecentMetrics(options.skip_nonfinite)
+        trace = stack.enter_context(
+            trace_steps(workdir, first_step + 10, options.profile_steps)
+        )
         stop_requested = stack.enter_context(stop_requests())
 
         def evaluate_and_save(
@@ -137,14 +152,19 @@ def train_and_evaluate(
             if evaluating:
                 num_images = experiment.evaluation.num_images
                 evaluation = evaluator(state.ema_params, num_images)
-                scores = _scores(evaluation)
-                progress.message(_report(evaluation, scores, step, workdir, logs))
+                scores = scores_of(evaluation)
+                if main:
+                    progress.message(report(evaluation, scores, step, workdir, logs))
             if saving:
-                saved.save(state, step, scores and scores["test_loss"])
+                saved.save(state, step, scores, about)
 
         # Train.
         for step in range(first_step, options.num_steps, options.steps_per_call):
-            stopping = stop_requested()
+            looking = step % options.log_every == 0
+            # Several processes must agree to stop, for which they wait for each other.
+            stopping = (looking or parallel.num_processes() == 1) and (
+                parallel.any_process(stop_requested())
+            )
             if step > first_step or step == 0:
                 with progress.paused():
                     evaluate_and_save(step, stopping=stopping)
@@ -154,11 +174,12 @@ def train_and_evaluate(
                     f"stopped and saved at step {step}; run again to resume"
                 )
                 return state
+            trace(step, state)
             with progress.waiting():
                 batches = next(feed.batches)
             state, metrics = train_steps(state, feed.resident, batches, degrade, key)
             # Metrics of the steps before are ready by now: reading them waits for none.
-            if step % options.log_every == 0:
+            if looking:
                 _log(recent, step, progress, logs)
             recent.add(metrics)
         _log(recent, options.num_steps, progress, logs)
@@ -166,16 +187,13 @@ def train_and_evaluate(
     return state
 
 
-def _restore_or_initialize(
-    experiment: Experiment, saved: checkpoints.Checkpoints
-) -> tuple[TrainState, int]:
-    """The newest state of the run folder, or a new one, and its step."""
-    if steps := saved.steps():
-        return saved.restore(experiment.abstract_state(), steps[-1]), steps[-1]
+def _start(experiment: Experiment) -> TrainState:
+    """The state before the first step."""
     # Hundreds of random draws that run once: what counts is to compile them quickly.
     fast = {"xla_backend_optimization_level": 0}
-    initial_state = jax.jit(experiment.initial_state, compiler_options=fast)
-    return parallel.replicate(initial_state()), 0
+    return parallel.replicate(
+        jax.jit(experiment.initial_state, compiler_options=fast)()
+    )
 
 
 def _log(
@@ -191,34 +209,3 @@ def _log(
     speed = progress.report(step, means.get("loss", math.nan))
     for log in logs:
         log.scalars(step, {**means, **speed})
-
-
-def _scores(evaluation: Evaluation) -> dict[str, float]:
-    """The numbers of an evaluation by the names that the logs give them."""
-    scores = {"test_loss": evaluation.loss}
-    for i, loss in enumerate(evaluation.quarters, start=1):
-        if not math.isnan(loss):
-            scores[f"test_loss_quarter_{i}"] = loss
-    scores |= {f"rmse_{method}": value for method, value in evaluation.rmse.items()}
-    scores |= {f"ssim_{method}": value for method, value in evaluation.ssim.items()}
-    return scores
-
-
-def _report(
-    evaluation: Evaluation,
-    scores: Mapping[str, float],
-    step: int,
-    workdir: str,
-    logs: list[writers.Writer],
-) -> str:
-    """Writes an evaluation and its grid, and returns the line to print."""
-    picture = figures.grid(evaluation.examples)
-    path = os.path.join(workdir, "grids", f"step_{step:08d}.png")
-    figures.save_png(path, picture)
-    for log in logs:
-        log.scalars(step, scores)
-        log.image(step, "grid", picture)
-    rmse = "  ".join(
-        f"{method} {value:.3f}" for method, value in evaluation.rmse.items()
-    )
-    return f"step {step}  test loss {evaluation.loss:.4f}  RMSE {rmse}  {path}"

@@ -84,3 +84,13 @@ class LoggingOptions:
 
     tensorboard: bool = False
     wandb: str = ""
+
+
+def check_first_step(first_step: int, steps_per_call: int, workdir: str) -> None:
+    """Raises InputError where a run cannot go on in calls of so many steps."""
+    if first_step % steps_per_call:
+        raise InputError(
+            f"{workdir} stopped at step {first_step}, which is no multiple of "
+            f"training.steps_per_call = {steps_per_call}; resume it with 1, or with "
+            "the number it had"
+        )

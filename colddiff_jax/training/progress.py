@@ -60,4 +60,5 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Prints a line of its own."""
-        print(f"{text:<85}", flush=True)
+        if not self._quiet:
+            print(f"{text:<85}", flush=True)

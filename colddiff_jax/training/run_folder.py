@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from colddiff_jax import parallel
 from colddiff_jax.errors import InputError
 from colddiff_jax.models.preconditioning import Scales
 from colddiff_jax.training.experiment import plain
@@ -85,7 +86,8 @@ def save_description(
                 f"{description['data'][:12]}); choose another --workdir, or go on with "
                 "these by --force"
             )
-    write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
+    if parallel.is_main_process():
+        write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
 
 
 def load_description(workdir: str) -> dict[str, Any]:

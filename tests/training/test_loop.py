@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
 import signal
 import threading
 import time
 
 import chex
 import jax
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -141,37 +139,3 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_never_saved(tmp_path):
         train_and_evaluate(config, str(tmp_path))
     with open_checkpoints(str(tmp_path)) as saved:
         assert saved.steps() == [0, 1]  # The step that led astray is finite itself.
-
-
-def test_the_last_two_and_the_best_checkpoints_are_kept(tmp_path):
-    state = {"x": np.arange(4.0)}
-    with open_checkpoints(str(tmp_path)) as saved:
-        for step, loss in enumerate([0.9, 0.2, 0.5, None, 0.6, 0.7]):
-            saved.save(jax.tree.map(lambda x: x + step, state), step, loss)  # noqa: B023
-    with open_checkpoints(str(tmp_path)) as saved:
-        assert saved.steps() == [1, 4, 5]
-        assert saved.best_step() == 1
-        restored = saved.restore(parallel.replicated_like(state), 1)
-        np.testing.assert_array_equal(restored["x"], np.arange(4.0) + 1)
-
-
-def test_the_best_checkpoint_may_be_the_very_first(finished, tmp_path):
-    workdir, state = finished
-    with open_checkpoints(str(tmp_path)) as saved:
-        saved.save(state, 0, 0.1)
-        saved.save(state.replace(step=state.step + 1), 3, 0.2)
-    shutil.copy(os.path.join(workdir, "config.json"), tmp_path)
-    assert load_run(str(tmp_path), "best").step == 0
-    assert load_run(str(tmp_path), "latest").step == 3
-
-
-def test_a_checkpoint_of_another_network_is_named(finished):
-    workdir, _ = finished
-    other = {"x": jax.ShapeDtypeStruct((3,), np.float32)}
-    with open_checkpoints(workdir) as saved:
-        with pytest.raises(InputError, match=r"checkpoint of step 6 .* does not fit"):
-            saved.restore(parallel.replicated_like(other), 6)
-        with pytest.raises(
-            InputError, match=r"no checkpoint of step 5; it has \[3, 6\]"
-        ):
-            saved.restore(parallel.replicated_like(other), 5)
