@@ -17,7 +17,8 @@ import colddiff_jax
 from colddiff_jax import figures, programs
 from colddiff_jax.errors import InputError
 from colddiff_jax.runs import load_run
-from colddiff_jax.training.evaluation import METHODS, Evaluation, Evaluator
+from colddiff_jax.training.evaluation import Evaluation, Evaluator
+from colddiff_jax.training.options import METHODS
 from colddiff_jax.writers import write_atomically
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")

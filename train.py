@@ -35,9 +35,7 @@ _COORDINATOR = flags.DEFINE_string(
 _NUM_PROCESSES = flags.DEFINE_integer(
     "num_processes", None, "how many processes train together"
 )
-_PROCESS_ID = flags.DEFINE_integer(
-    "process_id", None, "which of them this is, from 0"
-)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
 
 
 def main(argv: list[str]) -> None:

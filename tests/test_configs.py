@@ -10,6 +10,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.training import experiment, train_and_evaluate
+from colddiff_jax.training.objective import Objective
 from tests.networks import random_parameters
 
 NAMES = sorted(
@@ -106,7 +107,11 @@ def test_the_published_network_and_training_are_those_of_the_paper(
         "learning_rate": 2e-5,
         "warmup_steps": 0,
         "decay_steps": 0,
+        "weight_decay": 0.0,
+        "clip_norm": 0.0,
     }
+    assert not config.model.get("precondition")
+    assert built.objective == Objective(label_dropout=0.1)
     decays = built.ema_decay(jnp.array([10, 11, 2000, 2001]))
     np.testing.assert_allclose(decays, [0, 1, 0.995, 1])
 

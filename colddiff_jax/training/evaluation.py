@@ -19,8 +19,8 @@ from colddiff_jax.sampling.walk import RestoreFn
 from colddiff_jax.training.draws import draw_steps, example_keys, stream
 from colddiff_jax.training.experiment import Experiment
 from colddiff_jax.training.objective import bind
+from colddiff_jax.training.options import METHODS
 
-METHODS = ("degraded", "direct", "alg1", "alg2")
 QUARTERS = 4  # Of 1..T, for which the loss is told apart.
 
 

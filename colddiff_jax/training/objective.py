@@ -50,6 +50,15 @@ class Objective:
     rollouts: float = 0.0
     label_dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.input_noise < 0:
+            raise ValueError(
+                f"input_noise must not be negative, got {self.input_noise}"
+            )
+        for name in ("rollouts", "label_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+
     def losses(
         self,
         model: nn.Module,

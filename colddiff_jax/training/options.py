@@ -4,6 +4,9 @@ import dataclasses
 
 from colddiff_jax.errors import InputError
 
+METHODS = ("degraded", "direct", "alg1", "alg2")
+"""What an evaluation scores."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -76,6 +79,15 @@ class EvaluationOptions:
     num_images: int
     batch_size: int
     best_by: str = "test_loss"
+
+    def __post_init__(self) -> None:
+        names = ["test_loss"]
+        names += [f"{s}_{m}" for s in ("rmse", "ssim") for m in METHODS[1:]]
+        if self.best_by not in names:
+            raise InputError(
+                f"evaluation: best_by must be one of {', '.join(names)}, got "
+                f"{self.best_by!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,13 @@ class Progress:
         first_step: the step the run starts or resumes at.
         num_steps: the last one.
         batch_size: images per step.
+        quiet: print nothing, in all processes of a run but one.
     """
 
-    def __init__(self, first_step: int, num_steps: int, batch_size: int):
+    def __init__(
+        self, first_step: int, num_steps: int, batch_size: int, *, quiet: bool = False
+    ):
+        self._quiet = quiet
         self._num_steps = num_steps
         self._batch_size = batch_size
         self._end = "\r" if sys.stdout.isatty() else "\n"
@@ -41,7 +45,8 @@ class Progress:
             f"{rate * self._batch_size:.0f} images/s  {minutes}:{seconds:02d} left  "
             f"data {waiting:.0%}"
         )
-        print(f"{line:<85}", end=self._end, flush=True)
+        if not self._quiet:
+            print(f"{line:<85}", end=self._end, flush=True)
         return {"steps_per_second": rate, "waiting_for_data": waiting}
 
     @contextlib.contextmanager

@@ -8,8 +8,9 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.data import Preprocessing, arrays, load_test_images
-from colddiff_jax.training.evaluation import METHODS, Evaluator
+from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.training.options import METHODS
 from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
 
@@ -25,9 +26,9 @@ def test(golden):
 
 
 def make_experiment(model, test, **changes):
-    config = mnist_mask.get_config("smoke")
-    config.data.update({"image_size": 16, "resize_to": 16})
-    config.degradation.stds = (3.0, 3.0, 3.0)
+    config = mnist_mask.get_config("smoke").to_dict()
+    config["data"] |= {"image_size": 16, "resize_to": 16}
+    config["degradation"]["stds"] = (3.0, 3.0, 3.0)
     built = build_experiment(config, splits=arrays(test, test))
     return dataclasses.replace(built, model=model, **changes)
 
