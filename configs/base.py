@@ -32,11 +32,14 @@ def get_config(
     config.seed = 0
     config.data = ml_collections.ConfigDict(
         {
-            "source": "tfds",  # or "npz", or "digits"
+            "source": "tfds",  # or "folder", "npz", "digits"
             "name": "",  # of the TFDS set
             "data_dir": "",  # where it was prepared; empty: TFDS's default
             "test_split": "test",  # of the TFDS set
-            "path": "",  # of the npz file
+            "path": "",  # of the npz file, or the folder
+            "channels": 3,  # of the images in a folder: 3, or 1 for grey
+            "test_share": 0.1,  # of a folder without train/ and test/
+            "max_unreadable": 0.01,  # the share of a folder's files that may be broken
             "image_size": 32,
             "resize_to": 0,
             "pad": 0,

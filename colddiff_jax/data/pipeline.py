@@ -3,13 +3,13 @@
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 from PIL import Image
 
 from colddiff_jax.data.splits import Images
@@ -159,7 +159,7 @@ def stream_batches(
     indices: Any,
     *,
     num_workers: int = 0,
-) -> Iterator[Batch]:
+) -> Any:
     """Loads the images of batches, a few batches ahead of where they are used.
 
     Args:
@@ -170,13 +170,17 @@ def stream_batches(
         num_workers: processes that load; 0 for two threads of this one, which is enough
             for small images.
 
-    Yields:
-        Images uint8 [..., B, H, W, C], and their labels.
+    Returns:
+        A `grain.DatasetIterator` of images uint8 [..., B, H, W, C] and their labels; to
+        be closed, since it may have processes at work.
     """
     import grain
 
     batches = indices.map(_Loader(images, labels, preprocessing))
     if num_workers:
+        # Grain's processes read absl's flags, which a notebook has not parsed.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )

@@ -1,6 +1,7 @@
 """What the training step is fed with: the images themselves, or their numbers."""
 
 import collections
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ class Feed(NamedTuple):
     text: str
 
 
-def make_feed(experiment: Experiment, first_step: int) -> Feed:
+@contextlib.contextmanager
+def open_feed(experiment: Experiment, first_step: int) -> Iterator[Feed]:
     """Puts the training images on the devices where they fit, or streams them.
 
     The batches are the same either way: their order is a pure function of the seed and
@@ -52,36 +54,40 @@ def make_feed(experiment: Experiment, first_step: int) -> Feed:
         return of_steps.batch(options.steps_per_call)
 
     def stream(images: Images, labels: np.ndarray | None, seed: int) -> Iterator[Batch]:
-        return stream_batches(
+        batches = stream_batches(
             images,
             labels,
             preprocessing,
             numbers(images, seed),
             num_workers=options.num_workers,
         )
+        return stack.enter_context(contextlib.closing(batches))
 
     sets = [images] if endpoints is None else [images, endpoints]
     size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
-    of_size = f"{len(images):,} training images ({size / 1e6:,.1f} MB)"
-    if size > options.resident_mb * 1e6:
-        batches = stream(images, labels, experiment.seed)
+    text = f"{len(images):,} training images ({size / 1e6:,.1f} MB), "
+    with contextlib.ExitStack() as stack:
+        if size > options.resident_mb * 1e6:
+            resident, text = None, text + "streamed"
+            batches = stream(images, labels, experiment.seed)
+            if endpoints is not None:
+                others = stream(endpoints, None, experiment.seed + 1)
+        else:
+            text += "on every device"
+            resident = parallel.replicate(
+                Batch(
+                    load_all(images, preprocessing),
+                    labels,
+                    None if endpoints is None else load_all(endpoints, preprocessing),
+                )
+            )
+            batches = map(Batch, iter(numbers(images, experiment.seed)))
+            if endpoints is not None:
+                others = map(Batch, iter(numbers(endpoints, experiment.seed + 1)))
         if endpoints is not None:
-            others = stream(endpoints, None, experiment.seed + 1)
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
-        return Feed(None, _ahead(batches), f"{of_size}, streamed")
-    resident = Batch(
-        load_all(images, preprocessing),
-        labels,
-        None if endpoints is None else load_all(endpoints, preprocessing),
-    )
-    batches = map(Batch, iter(numbers(images, experiment.seed)))
-    if endpoints is not None:
-        others = iter(numbers(endpoints, experiment.seed + 1))
-        pairs = zip(batches, others, strict=True)
-        batches = (a._replace(endpoints=b) for a, b in pairs)
-    text = f"{of_size}, on every device"
-    return Feed(parallel.replicate(resident), _ahead(batches), text)
+        yield Feed(resident, _ahead(batches), text)
 
 
 def take(resident: Batch, numbers: Batch) -> Batch:

@@ -19,7 +19,7 @@ from colddiff_jax.data import ImageSplits, fingerprint
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import Experiment, build_experiment
-from colddiff_jax.training.feed import make_feed
+from colddiff_jax.training.feed import open_feed
 from colddiff_jax.training.interruption import stop_requests
 from colddiff_jax.training.options import check_first_step
 from colddiff_jax.training.profile import trace_steps
@@ -120,7 +120,7 @@ def train_and_evaluate(
                 f"nothing to do: training.num_steps = {options.num_steps} is reached"
             )
             return state
-        feed = make_feed(experiment, first_step)
+        feed = stack.enter_context(open_feed(experiment, first_step))
         progress.message(feed.text)
         logs = (
             writers.make_writers(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from PIL import Image
 
 from colddiff_jax import InputError, parallel
 from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax.data import digits
 from colddiff_jax.runs import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import digits_blur, mnist_mask
@@ -50,10 +52,11 @@ def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
         assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
     trained = [line for line in lines(workdir) if "loss" in line]
     assert [line["step"] for line in trained] == [2, 4, 6]
-    assert {"gradient_norm", "steps_per_second"} < set(trained[0])
+    assert {"gradient_norm", "steps_per_second", "waiting_for_data"} < set(trained[0])
     evaluated = [line for line in lines(workdir) if "test_loss" in line]
     assert [line["step"] for line in evaluated] == [0, 3, 6]
     assert evaluated[-1]["test_loss"] < evaluated[0]["test_loss"]
+    assert any(name.startswith("test_loss_quarter_") for name in evaluated[0])
     for method in ("degraded", "direct", "alg1", "alg2"):
         assert 0 < evaluated[-1][f"rmse_{method}"] < 1
         assert -1 < evaluated[-1][f"ssim_{method}"] < 1
@@ -95,6 +98,61 @@ def test_another_configuration_is_refused_in_the_same_folder(finished):
     config.optimizer.learning_rate = 0.5
     with pytest.raises(InputError, match=r"optimizer.learning_rate: 0.001 -> 0.5\)"):
         train_and_evaluate(config, workdir)
+
+
+def test_other_images_are_refused_in_the_same_folder(finished):
+    workdir, _ = finished
+    splits = digits()
+    other = splits._replace(train=255 - splits.train)
+    with pytest.raises(InputError, match="holds a run on other images"):
+        train_and_evaluate(smoke(mnist_mask), workdir, splits=other)
+
+
+def test_a_forced_run_goes_on_with_the_new_configuration(tmp_path, capsys):
+    train_and_evaluate(smoke(num_steps=3), str(tmp_path))
+    config = smoke(num_steps=6)
+    config.objective.input_noise = 0.1
+    state = train_and_evaluate(config, str(tmp_path), force=True)
+    assert "resuming at step 3" in capsys.readouterr().out
+    assert state.step == 6
+
+
+def test_a_step_that_calls_do_not_meet_is_named(tmp_path):
+    train_and_evaluate(smoke(num_steps=3), str(tmp_path))
+    config = smoke(steps_per_call=2, num_steps=8, evaluate_every=4, checkpoint_every=4)
+    with pytest.raises(InputError, match=r"step 3, .* no multiple of .* = 2; resume"):
+        train_and_evaluate(config, str(tmp_path))
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_is_lost(
+    finished, tmp_path, capsys
+):
+    shutil.copytree(finished[0], tmp_path / "run")
+    workdir = str(tmp_path / "run")
+    (largest,) = sorted(
+        (tmp_path / "run" / "checkpoints" / "6" / "state").rglob("d/*"),
+        key=lambda path: path.stat().st_size,
+    )[-1:]
+    damaged = bytearray(largest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    largest.write_bytes(damaged)
+    again = train_and_evaluate(smoke(mnist_mask), workdir)
+    out = capsys.readouterr().out
+    assert "damaged: step 6 (" in out and "using step 3 instead" in out
+    assert "resuming at step 3" in out
+    chex.assert_trees_all_equal(again, finished[1])
+    assert lines(workdir)[-1] == lines(finished[0])[-1]
+
+
+def test_a_run_folder_that_cannot_be_made_is_named_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match=r"cannot write to '.*file/run/grids'"):
+        train_and_evaluate(smoke(), str(tmp_path / "file" / "run"))
+
+
+def test_some_steps_can_be_profiled(tmp_path):
+    train_and_evaluate(smoke(num_steps=12, profile_steps=1), str(tmp_path))
+    assert list(tmp_path.glob("profile/**/*.xplane.pb"))
 
 
 def test_the_progress_line_tells_speed_loss_and_time_left(tmp_path, capsys):

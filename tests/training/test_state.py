@@ -61,6 +61,32 @@ def test_a_decay_before_the_end_of_the_warm_up_is_named():
         training_state.make_optimizer(learning_rate=1.0, warmup_steps=10, decay_steps=5)
 
 
+def test_weight_decay_is_adamw_on_kernels_alone():
+    optimizer = training_state.make_optimizer(learning_rate=0.1, weight_decay=0.5)
+    params = {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.1 * 0.5 * 2.0)
+    np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_longer_gradients_are_shortened_to_the_norm_before_adam_sees_them():
+    optimizer = training_state.make_optimizer(learning_rate=1.0, clip_norm=1.0)
+    plain = training_state.make_optimizer(learning_rate=1.0)
+    params = jnp.zeros(2)
+    state, plain_state = optimizer.init(params), plain.init(params)
+    for gradient, clipped in (([30.0, 40.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
+        found, state = optimizer.update(jnp.array(gradient), state, params)
+        expected, plain_state = plain.update(jnp.array(clipped), plain_state, params)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_negative_options_are_named():
+    for name in ("weight_decay", "clip_norm"):
+        with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
+            training_state.make_optimizer(learning_rate=1.0, **{name: -1.0})
+
+
 def test_the_published_average_copies_then_averages_every_tenth_step():
     decay = training_state.periodic_ema(decay=0.995, every=10, start=2000)
     steps = jnp.array([0, 1, 9, 10, 1990, 1999, 2000, 2001, 2010])

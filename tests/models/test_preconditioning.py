@@ -1,0 +1,93 @@
+"""Scales measured on data, and the network between them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.models.preconditioning import Preconditioned, Scales, measure_scales
+from tests.networks import random_parameters, tiny_unet
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def degrade():
+    stds = cd.schedules.constant(num_steps=6, value=1.5)
+    return cd.gaussian_blur(SIZE, stds, kernel_size=5)
+
+
+@pytest.fixture(scope="module")
+def x_0(photos):
+    return photos[:, :SIZE, :SIZE]
+
+
+def test_scales_are_the_moments_of_the_data(degrade, x_0):
+    scales = measure_scales(degrade, x_0, noise=0.1)
+    rng = np.random.default_rng(0)
+    for t in (1, 6):
+        clean = np.asarray(x_0, np.float64)
+        x_t = np.asarray(degrade(x_0, t), np.float64)
+        # Noise in every way a draw could fall, in the place of its expectation.
+        noise = 0.1 * rng.standard_normal((4000, *x_t.shape[1:]))
+        noisy = x_t[np.arange(4000) % 4] + noise
+        clean = clean[np.arange(4000) % 4]
+        around = noisy - noisy.mean(axis=(1, 2), keepdims=True)
+        skip = (clean * noisy).mean() / (noisy**2).mean()
+        rest = clean - skip * noisy
+        found = [values[t - 1] for values in scales]
+        expected = [np.sqrt((around**2).mean()), skip, np.sqrt((rest**2).mean())]
+        np.testing.assert_allclose(found, expected, rtol=5e-3)
+
+
+def test_the_skip_is_the_best_multiple(degrade, x_0):
+    scales = measure_scales(degrade, x_0)
+    x_t = degrade(x_0, 4)
+
+    def error(multiple):
+        return float(jnp.sqrt(jnp.square(x_0 - multiple * x_t).mean()))
+
+    best = error(scales.skip[3])
+    assert best == pytest.approx(scales.output[3], rel=1e-5)
+    assert best < min(error(scales.skip[3] + d) for d in (-0.01, 0.01))
+
+
+def test_scales_never_fall_below_one_level_of_an_8_bit_image():
+    flat = jnp.ones((2, SIZE, SIZE, 1))
+    stds = cd.schedules.constant(num_steps=3, value=1.0)
+    degrade = cd.gaussian_blur(SIZE, stds, kernel_size=3, to_mean=True)
+    scales = measure_scales(degrade, flat)
+    assert scales.input == scales.output == (2 / 255,) * 3
+    np.testing.assert_allclose(scales.skip, 1.0, rtol=1e-6)
+
+
+def test_the_network_sees_unit_deviations_around_the_mean_of_each_image(degrade, x_0):
+    scales = measure_scales(degrade, x_0)
+    model = Preconditioned(tiny_unet(), scales)
+    network = tiny_unet()
+    params = random_parameters(network, x_0.shape[1:])
+    for steps in (6, 1):
+        t = jnp.full(len(x_0), steps)
+        x_t = degrade(x_0, t)
+        mean = x_t.mean(axis=(1, 2), keepdims=True)
+        seen = (x_t - mean) / scales.input[steps - 1] + mean
+        assert abs(float((seen - mean).std()) - 1) < 1e-3
+        answer = network.apply({"params": params}, seen, t)
+        expected = scales.skip[steps - 1] * x_t + scales.output[steps - 1] * answer
+        found = model.apply({"params": {"network": params}}, x_t, t)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_a_preconditioned_network_takes_labels_and_dropout_keys(x_0):
+    model = Preconditioned(tiny_unet(num_classes=3), Scales((1.0,), (0.0,), (1.0,)))
+    assert model.num_classes == 3
+    params = random_parameters(model, x_0.shape[1:])
+    t, apply = jnp.ones(4, jnp.int32), jax.jit(model.apply)
+    one, other = (
+        apply({"params": params}, x_0, t, labels=jnp.full(4, label)) for label in (0, 1)
+    )
+    assert jnp.abs(one - other).max() > 1e-4
+    keys = jax.random.split(jax.random.key(0), 4)
+    dropped = apply({"params": params}, x_0, t, dropout_keys=keys)
+    assert jnp.abs(dropped - apply({"params": params}, x_0, t)).max() > 1e-4

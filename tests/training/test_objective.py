@@ -1,0 +1,166 @@
+"""The losses of a batch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.data import Batch
+from colddiff_jax.training.draws import example_keys, stream
+from colddiff_jax.training.objective import Objective, bind, roll_out
+
+SIZE, T, NUMBER = 8, 4, 256
+
+
+@dataclasses.dataclass
+class Network:
+    """Stands in for a model: shows what it was given and returns a known image."""
+
+    answer: float = 0.0
+    num_classes: int = 3
+    seen: list = dataclasses.field(default_factory=list)
+
+    def apply(self, variables, x, t, *, labels=None, dropout_keys=None):
+        del variables
+        self.seen.append((x, t, labels, dropout_keys is not None))
+        return jnp.full_like(x, self.answer)
+
+
+def degrade():
+    return cd.gaussian_mask(SIZE, T * [2.0], center="random")
+
+
+def losses(objective, network, batch):
+    keys = example_keys(stream(0, "test"), jnp.arange(NUMBER))
+    return objective.losses(network, {}, degrade(), batch, keys)
+
+
+def white(**fields):
+    return Batch(np.full((NUMBER, SIZE, SIZE, 1), 255, np.uint8), **fields)
+
+
+def test_the_default_is_the_mean_distance_of_one_prediction():
+    network = Network(answer=0.5)
+    found = losses(Objective(), network, white())
+    np.testing.assert_allclose(found, np.full(NUMBER, 0.5))
+    ((x_t, t, labels, dropout),) = network.seen
+    assert labels is None and dropout
+    assert set(np.asarray(t).tolist()) == {1, 2, 3, 4}
+    assert len({x.tobytes() for x in np.asarray(x_t)}) > 100
+    squared = losses(Objective(distance=jnp.square), Network(answer=0.5), white())
+    np.testing.assert_allclose(squared, np.full(NUMBER, 0.25))
+
+
+def test_weights_multiply_the_loss_of_their_step():
+    network = Network(answer=0.0)
+    found = losses(Objective(weights=(1.0, 2.0, 0.5, 4.0)), network, white())
+    t = np.asarray(network.seen[0][1])
+    np.testing.assert_allclose(found, np.array([1.0, 2.0, 0.5, 4.0])[t - 1])
+
+
+def test_noise_of_the_given_size_is_added_to_the_input_alone():
+    plain, noisy = Network(), Network()
+    before = losses(Objective(), plain, white())
+    after = losses(Objective(input_noise=0.1), noisy, white())
+    np.testing.assert_array_equal(before, after)
+    noise = np.asarray(noisy.seen[0][0] - plain.seen[0][0])
+    assert abs(noise.std() - 0.1) < 0.003 and abs(noise.mean()) < 0.003
+    assert len({x.tobytes() for x in noise}) == NUMBER
+
+
+def test_labels_are_dropped_as_often_as_asked():
+    labels = np.arange(NUMBER, dtype=np.int32) % 3
+    for share in (0.0, 0.3, 1.0):
+        network = Network()
+        losses(Objective(label_dropout=share), network, white(labels=labels))
+        shown = np.asarray(network.seen[0][2])
+        assert (shown[shown != 3] == labels[shown != 3]).all()
+        assert abs((shown == 3).mean() - share) < 0.1
+
+
+def test_a_rollout_is_one_step_of_algorithm_2_from_a_later_step():
+    x_0 = jax.random.normal(jax.random.key(0), (5, SIZE, SIZE, 1))
+    bound = degrade().bind(jax.random.key(1), x_0.shape)
+    later, t = jnp.array([4, 4, 3, 4, 2]), jnp.array([1, 3, 2, 4, 2])
+
+    def restore_fn(x, t):
+        return 0.5 * x + 0.1 * t[:, None, None, None]
+
+    found = roll_out(restore_fn, bound, x_0, later, t)
+    for i in range(3):  # The others do not move.
+        way = cd.sample_alg2(
+            restore_fn,
+            bound,
+            bound(x_0, later[i]),
+            timesteps=np.array([later[i], t[i], 0]),
+            return_trajectory=True,
+        ).trajectory
+        np.testing.assert_allclose(found[i], way[1][i], atol=1e-6)
+    np.testing.assert_allclose(found[3:], bound(x_0, t)[3:], atol=1e-6)
+
+
+def test_a_perfect_restorer_makes_rollouts_of_the_data_itself():
+    x_0 = jax.random.normal(jax.random.key(0), (5, SIZE, SIZE, 1))
+    bound = degrade().bind(jax.random.key(1), x_0.shape)
+    later, t = jnp.full(5, 4), jnp.array([1, 2, 3, 1, 2])
+    found = roll_out(lambda x, t: x_0, bound, x_0, later, t)
+    np.testing.assert_allclose(found, bound(x_0, t), atol=1e-6)
+
+
+def test_rollouts_replace_the_share_of_inputs_asked_for_but_never_the_last_step():
+    plain = Network()
+    losses(Objective(), plain, white())
+    for share, low, high in ((0.5, 0.3, 0.7), (1.0, 1.0, 1.0)):
+        network = Network(answer=-1.0)  # Far from white: every rollout shows it.
+        losses(Objective(rollouts=share), network, white())
+        (_, later, _, dropout), (x_t, t, _, with_dropout) = network.seen
+        assert with_dropout and not dropout  # A sampler has none.
+        t, later = np.asarray(t), np.asarray(later)
+        assert (later[t < T] > t[t < T]).all() and (later[t == T] == T).all()
+        differs = np.abs(x_t - plain.seen[0][0]).max(axis=(1, 2, 3)) > 1e-6
+        assert low <= differs[t < T].mean() <= high
+        assert not differs[t == T].any()
+
+
+def test_no_gradient_flows_through_the_rollout():
+    keys = example_keys(stream(0, "test"), jnp.arange(8))
+    batch = Batch(np.full((8, SIZE, SIZE, 1), 255, np.uint8))
+
+    class Linear:
+        def apply(self, variables, x, t, *, dropout_keys=None):
+            w = variables["params"]
+            # Without dropout it is the sampler's call.
+            return w * jnp.ones_like(x) if dropout_keys is None else 0.0 * x
+
+    gradient = jax.grad(
+        lambda w: (
+            Objective(rollouts=1.0).losses(Linear(), w, degrade(), batch, keys).sum()
+        )
+    )(0.3)
+    assert gradient == 0
+
+
+def test_a_blend_is_given_its_endpoints():
+    blend = cd.animorph(cd.schedules.cosine(4))
+    endpoints = np.zeros((2, SIZE, SIZE, 1), np.uint8)
+    keys = example_keys(stream(0, "test"), jnp.arange(2))
+    x = jnp.ones((2, SIZE, SIZE, 1))
+    bound = bind(blend, keys, x.shape, endpoints)
+    expected = blend.with_endpoint(-jnp.ones((1, 1, 1, 1)))(x, 3)
+    np.testing.assert_allclose(bound(x, 3), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_noise": -0.1}, "input_noise must not be negative, got -0.1"),
+        ({"rollouts": 2}, r"rollouts must lie in 0\.\.1, got 2"),
+        ({"label_dropout": -1}, r"label_dropout must lie in 0\.\.1, got -1"),
+    ],
+)
+def test_bad_options_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Objective(**arguments)
