@@ -241,10 +241,10 @@ def _restore(
 ) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
     """The clean, degraded and restored images; of the pictured, the way [B, N, ...]."""
     clean, degraded, result = restore_images(
+        stream(_SEED.value, "sample"),
         run,
         batch,
         _make_sampler(run, timesteps),
-        stream(_SEED.value, "sample"),
         start=int(timesteps[0]),
         batch_size=_BATCH_SIZE.value,
         guidance=_GUIDANCE.value,

@@ -21,10 +21,10 @@ Sampler = Callable[[chex.PRNGKey, Any, Degradation, chex.Array], SampleResult]
 
 
 def restore_images(
+    key: chex.PRNGKey,
     run: Run,
     batch: Batch,
     sampler: Sampler,
-    key: chex.PRNGKey,
     *,
     start: int,
     batch_size: int,
@@ -36,11 +36,11 @@ def restore_images(
     Every random draw depends on (key, number of the image) alone.
 
     Args:
+        key: of all that is random.
         run: the restorer and the degradation.
         batch: any number of images, with the labels to restore them by where the run
             has classes, and with endpoints where its degradation blends with images.
         sampler: the way back from D(x_0, start).
-        key: of all that is random.
         start: the step to degrade to, in 1..T.
         batch_size: images at once, over all devices; rounded up to a multiple of them.
         guidance: scale of classifier-free guidance, where there are labels.

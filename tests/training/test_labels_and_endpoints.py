@@ -62,7 +62,7 @@ def restore(run, batch, **options):
         return cd.sample_alg2(*args, return_trajectory=True)
 
     options = {"start": T, "batch_size": 4} | options
-    return restore_images(run, batch, sampler, jax.random.key(0), **options)
+    return restore_images(jax.random.key(0), run, batch, sampler, **options)
 
 
 def test_a_loaded_run_restores_by_labels_with_guidance(run):
