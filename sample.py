@@ -4,6 +4,8 @@ python sample.py --workdir=runs/digits_blur
 python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
 python sample.py --workdir=runs/digits_blur --start=10 --num_images=4
 python sample.py --workdir=runs/digits_blur --arrays --trajectory --gif
+python sample.py --workdir=runs/with_classes --label=3 --guidance=2
+python sample.py --workdir=runs/animorph --endpoint=estimated
 
 Writes a grid (clean, degraded, restored) to samples/ in the run folder, or to --out;
 with --arrays also the images as npz, with --trajectory a strip and with --gif an
@@ -11,6 +13,7 @@ animation of the way from the degraded to the restored image.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +23,15 @@ import numpy as np
 from absl import flags
 
 from colddiff_jax import figures, images, programs, sampling
-from colddiff_jax.data import load_test_images
+from colddiff_jax.data import Batch
 from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
+from colddiff_jax.restoring import Sampler, restore_images
 from colddiff_jax.runs import Run, load_run
-from colddiff_jax.training.draws import example_keys, stream
+from colddiff_jax.training.components import needs_endpoints
+from colddiff_jax.training.draws import stream
+from colddiff_jax.training.evaluation import load_test_batch
+from colddiff_jax.training.objective import bind
 from colddiff_jax.writers import save_npz
 
 _PICTURED = 16  # Images in the pictures.
@@ -60,7 +67,16 @@ _SPACING = flags.DEFINE_enum(
     "images, the last two measured on test images",
 )
 _ENDPOINT = flags.DEFINE_enum(
-    "endpoint", "fixed", ["fixed", "estimated"], "of a blend with noise or a colour"
+    "endpoint",
+    "fixed",
+    ["fixed", "estimated"],
+    "of a blend with noise, a colour or images: held, or solved for at every step",
+)
+_LABEL = flags.DEFINE_string(
+    "label", "own", "the class of all images, or own for each image's own"
+)
+_GUIDANCE = flags.DEFINE_float(
+    "guidance", 1.0, "how strongly to follow the label; 0: not at all", 0.0
 )
 _ETA = flags.DEFINE_float(
     "eta", 0.0, "with ddim, the share of noise drawn anew", 0.0, 1.0
@@ -94,9 +110,9 @@ def main(argv: list[str]) -> None:
         raise InputError("--workdir is missing; name the run folder of train.py")
     _check_combination()
     run = load_run(_WORKDIR.value, _CHECKPOINT.value)
-    pixels = _load(run)
-    timesteps = _choose_timesteps(run, pixels)
-    clean, degraded, result = _restore(run, pixels, timesteps)
+    batch = _load(run)
+    timesteps = _choose_timesteps(run, batch)
+    clean, degraded, result = _restore(run, batch, timesteps)
     out = _OUT.value or os.path.join(_WORKDIR.value, "samples")
     os.makedirs(out, exist_ok=True)
     stem = os.path.join(out, f"{_name()}_step_{run.step:08d}")
@@ -129,23 +145,44 @@ def _check_combination() -> None:
         raise InputError(
             f"--endpoint has no effect with --sampler={_SAMPLER.value}; leave it out"
         )
+    if not math.isfinite(_GUIDANCE.value):
+        raise InputError(
+            f"--guidance must be a finite number, such as 2, got {_GUIDANCE.value}"
+        )
+    if _LABEL.present and not _GUIDANCE.value:
+        raise InputError("--guidance=0 ignores labels; leave --label out")
     if os.path.isfile(_OUT.value):
         raise InputError(f"--out must be a folder, and {_OUT.value!r} is a file")
 
 
-def _load(run: Run) -> np.ndarray:
-    """The test images, uint8 [N, H, W, C]."""
+def _load(run: Run) -> Batch:
+    """The test images, the labels to restore them by, and endpoints for a blend."""
     available = len(run.experiment.splits.test)
     if _NUM_IMAGES.value > available:
         raise InputError(
             f"--num_images must be at most {available}, got {_NUM_IMAGES.value}"
         )
-    return load_test_images(
-        run.experiment.splits.test, run.experiment.preprocessing, 0, _NUM_IMAGES.value
-    )
+    batch = load_test_batch(run.experiment, 0, _NUM_IMAGES.value)
+    classes = getattr(run.experiment.model, "num_classes", 0)
+    if not classes:
+        for flag in (_LABEL, _GUIDANCE):
+            if flag.present:
+                raise InputError(
+                    f"--{flag.name} needs a run that was trained with classes; this "
+                    "one's model.num_classes is 0"
+                )
+        return batch
+    label = _LABEL.value
+    if label == "own":
+        return batch
+    if not label.isdecimal() or int(label) >= classes:
+        raise InputError(
+            f"--label must be own or a class in 0..{classes - 1}, got {label!r}"
+        )
+    return batch._replace(labels=np.full(_NUM_IMAGES.value, int(label), np.int32))
 
 
-def _choose_timesteps(run: Run, pixels: np.ndarray) -> np.ndarray:
+def _choose_timesteps(run: Run, batch: Batch) -> np.ndarray:
     """The steps to visit, from the start down to 0."""
     degrade = run.experiment.degrade
     start = _START.value or degrade.num_steps
@@ -160,8 +197,9 @@ def _choose_timesteps(run: Run, pixels: np.ndarray) -> np.ndarray:
         raise InputError(f"--steps must be at most {start}, got {num_calls}")
     if _SPACING.value == "stride":
         return sampling.equal_stride(start, num_calls=num_calls)
-    x_0 = images.to_float(pixels[:_MEASURED])
-    degrade = degrade.bind(stream(_SEED.value, "spacing"), x_0.shape)
+    pixels, _, endpoints = jax.tree.map(lambda leaf: leaf[:_MEASURED], batch)
+    x_0 = images.to_float(pixels)
+    degrade = bind(degrade, stream(_SEED.value, "spacing"), x_0.shape, endpoints)
     if _SPACING.value == "change":
         return sampling.equal_change(degrade, x_0, num_calls=num_calls, start=start)
     severities = sampling.measured_severity(degrade, x_0)[:start]
@@ -171,19 +209,19 @@ def _choose_timesteps(run: Run, pixels: np.ndarray) -> np.ndarray:
         raise InputError(f"--spacing=log: {error}; take stride or change") from error
 
 
-def _restore(
-    run: Run, pixels: np.ndarray, timesteps: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
-    """The clean, degraded and restored images; of the pictured, the way [B, N, ...]."""
-    model, degrade = run.experiment.model, run.experiment.degrade
-    ddim = _SAMPLER.value == "ddim"
-    noise = isinstance(degrade, Blend) and not degrade.one_color
-    if (ddim and not noise) or (
-        _ENDPOINT.value == "estimated" and not isinstance(degrade, Blend)
-    ):
+def _make_sampler(run: Run, timesteps: np.ndarray) -> Sampler:
+    """The sampler with its options, if this run's degradation allows them."""
+    degrade = run.experiment.degrade
+    blend = isinstance(degrade, Blend)
+    noise = blend and not degrade.one_color and not needs_endpoints(degrade)
+    if _SAMPLER.value == "ddim" and not noise:
         raise InputError(
-            "--sampler=ddim needs a run that was trained with gaussian_noise, and "
-            "--endpoint=estimated that or fade_to_color; this one's degradation is a "
+            "--sampler=ddim needs a run that was trained with gaussian_noise"
+        )
+    if _ENDPOINT.value == "estimated" and not blend:
+        raise InputError(
+            "--endpoint=estimated needs a run that was trained with animorph, "
+            "fade_to_color or gaussian_noise; this one's degradation is a "
             f"{type(degrade).__name__}"
         )
     options: dict[str, Any] = {
@@ -191,45 +229,27 @@ def _restore(
         "check_finite": True,
         "return_trajectory": _TRAJECTORY.value or _GIF.value,
     }
-    if not ddim:
-        options["endpoint"] = _ENDPOINT.value
+    if _SAMPLER.value == "ddim":
+        return functools.partial(sampling.sample_ddim, eta=_ETA.value, **options)
+    sampler = SAMPLERS[_SAMPLER.value]
+    options["endpoint"] = _ENDPOINT.value
+    return lambda keys, *args: sampler(*args, **options)
 
-    def sample(shared: tuple, batch: tuple) -> tuple:
-        params, degrade, key = shared
-        pixels, numbers = batch
-        x_0 = images.to_float(pixels)
-        degrade_keys, noise_keys = (
-            example_keys(jax.random.fold_in(key, i), numbers) for i in range(2)
-        )
-        degrade = degrade.bind(degrade_keys, x_0.shape)
-        x_T = degrade(x_0, int(timesteps[0]))
-        restore_fn = functools.partial(model.apply, {"params": params})
-        sampler = SAMPLERS[_SAMPLER.value]
-        if ddim:
-            sampler = functools.partial(sampler, noise_keys, eta=_ETA.value)
-        result = sampler(restore_fn, degrade, x_T, **options)
-        if result.trajectory is not None:
-            result = result._replace(trajectory=result.trajectory.swapaxes(0, 1))
-        return x_0, x_T, result
 
-    devices = jax.local_device_count()
-    wanted = min(_BATCH_SIZE.value, len(pixels))
-    run_batches = sampling.BatchSampler(
-        sample, batch_size=-(-wanted // devices) * devices
+def _restore(
+    run: Run, batch: Batch, timesteps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
+    """The clean, degraded and restored images; of the pictured, the way [B, N, ...]."""
+    clean, degraded, result = restore_images(
+        stream(_SEED.value, "sample"),
+        run,
+        batch,
+        _make_sampler(run, timesteps),
+        start=int(timesteps[0]),
+        batch_size=_BATCH_SIZE.value,
+        guidance=_GUIDANCE.value,
+        num_ways=_PICTURED,
     )
-    shared = (run.params, degrade, stream(_SEED.value, "sample"))
-    parts: list[tuple] = []
-    for clean, degraded, result in run_batches.stream(
-        shared,
-        lambda start, stop: (pixels[start:stop], np.arange(start, stop)),
-        len(pixels),
-        progress="restoring",
-    ):
-        if result.trajectory is not None:  # Large, and only for the pictures.
-            room = max(0, _PICTURED - sum(len(part[0]) for part in parts))
-            result = result._replace(trajectory=result.trajectory[:room])
-        parts.append((clean, degraded, result))
-    clean, degraded, result = jax.tree.map(lambda *x: np.concatenate(x), *parts)
     try:
         result.raise_if_not_finite()
     except FloatingPointError as error:
@@ -244,6 +264,10 @@ def _name() -> str:
         parts.append(f"{_STEPS.value}_by_{_SPACING.value}")
     if _ENDPOINT.value != "fixed":
         parts.append(_ENDPOINT.value)
+    if _LABEL.value != "own":
+        parts.append(f"label_{_LABEL.value}")
+    if _GUIDANCE.value != 1:
+        parts.append(f"guidance_{_GUIDANCE.value:g}")
     if _ETA.value:
         parts.append(f"eta_{_ETA.value:g}")
     if _START.value:

@@ -61,6 +61,7 @@ def get_config(
             "attention_resolutions": (16,),
             "num_groups": 32,
             "dropout": 0.1,
+            "num_classes": 0,  # of labels that the data have and the network sees
             "patch_size": 1,
             "dtype": "auto",  # bfloat16 where the hardware is fast at it, else float32
         }
@@ -114,6 +115,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
             "attention_resolutions": (),
             "num_groups": 4,
             "dropout": 0.1,
+            "num_classes": 0,
             "patch_size": 4,
             "dtype": "float32",
         }
@@ -189,6 +191,7 @@ def use_published_convnext(config: ml_collections.ConfigDict) -> None:
             "name": "convnext",
             "base_channels": 64,
             "channel_multipliers": (1, 2, 4, 8),
+            "num_classes": 0,
             "dtype": "float32",
         }
     )

@@ -26,12 +26,16 @@ def config_of(name, variant=None):
 
 def build(config):
     """The experiment, on bundled images instead of its own."""
-    config.data.update({"source": "digits", "resize_to": 35})
+    size = config.data.image_size
+    config.data.update({"source": "digits", "resize_to": size + 3})
+    if config.endpoints.source:
+        config.endpoints.source = "digits"
     return experiment.build_experiment(config)
 
 
 def test_the_promised_experiments_are_there():
     assert NAMES == [
+        "animorph",
         "cifar_blur",
         "cifar_mask",
         "cifar_pixelate",
@@ -51,7 +55,7 @@ def test_smoke_trains_a_few_steps_without_any_download(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
-    assert build(config_of(name)).degrade.num_steps in (20, 28, 50)
+    assert build(config_of(name)).degrade.num_steps in (20, 28, 50, 200)
     smoke = experiment.build_experiment(config_of(name, "smoke"))
     assert smoke.training.num_steps == 6
     assert smoke.degrade.num_steps == build(config_of(name)).degrade.num_steps
@@ -82,6 +86,15 @@ def test_the_published_pixelation_is_that_of_the_paper(name):
     np.testing.assert_array_equal(found.operators[0], expected.operators[0])
 
 
+def test_the_published_animorphosis_is_that_of_the_paper():
+    config = config_of("animorph", "paper")
+    assert config.data.image_size == 128
+    assert config.data.resize_to == int(1.12 * 128) and config.data.flip
+    found = build(config).degrade
+    expected = cd.animorph(cd.schedules.cosine(200))
+    np.testing.assert_array_equal(found.image_weights, expected.image_weights)
+
+
 @pytest.mark.parametrize(
     ("name", "channels", "parameters"),
     [
@@ -91,6 +104,7 @@ def test_the_published_pixelation_is_that_of_the_paper(name):
         ("cifar_mask", 3, 35_746_307),
         ("mnist_pixelate", 1, 56_612_916),
         ("cifar_pixelate", 3, 35_746_307),
+        ("animorph", 3, 56_615_708),
     ],
 )
 def test_the_published_network_and_training_are_those_of_the_paper(

@@ -14,6 +14,13 @@ from PIL import Image
 ROOT = pathlib.Path(__file__).parent.parent
 TRAIN = "train.py --config=configs/digits_blur.py:smoke"
 SAMPLE = "sample.py --workdir=runs/digits_blur-smoke"
+# A run with endpoints and with classes.
+TRAIN_BOTH = (
+    "train.py --config=configs/animorph.py:smoke --workdir=both "
+    "--config.model.num_classes=10 --config.model.channel_multipliers=(1,) "
+    "--config.degradation.alphas_cumprod.num_steps=4 --config.training.num_steps=1"
+)
+SAMPLE_BOTH = "sample.py --workdir=both"
 
 
 def run(
@@ -39,6 +46,8 @@ def folder(tmp_path_factory):
     done = run(TRAIN, folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    done = run(TRAIN_BOTH, folder)
+    assert done.returncode == 0, done.stderr
     (folder / "empty_run").mkdir()
     config = (folder / "runs" / "digits_blur-smoke" / "config.json").read_text()
     (folder / "empty_run" / "config.json").write_text(config)
@@ -103,6 +112,25 @@ def test_sample_restores_the_same_in_batches_on_several_devices(folder):
         assert gif.n_frames == 4
 
 
+def test_sample_restores_by_labels_and_from_endpoints(folder):
+    found = {}
+    for options in ("", "--endpoint=estimated", "--label=3 --guidance=2.5"):
+        command = f"{SAMPLE_BOTH} {options} --num_images=3 --arrays --steps=2"
+        done = run(f"{command} --spacing=change", folder)
+        assert done.returncode == 0, done.stderr
+        path = done.stdout.split()[1]
+        with np.load(folder / path) as arrays:
+            found[path.removeprefix("both/samples/")] = arrays["alg2"]
+    assert list(found) == [
+        "alg2_2_by_change_step_00000001.npz",
+        "alg2_2_by_change_estimated_step_00000001.npz",
+        "alg2_2_by_change_label_3_guidance_2.5_step_00000001.npz",
+    ]
+    plain, *others = found.values()
+    for other in others:
+        assert np.isfinite(other).all() and np.abs(other - plain).max() > 1e-5
+
+
 def test_evaluate_writes_its_scores_and_the_same_twice(folder):
     command = (
         "evaluate.py --workdir=runs/digits_blur-smoke --num_images=50 --out=scores"
@@ -159,6 +187,11 @@ BAD = {
     f"{SAMPLE} --out=shape.npz": "--out must be a folder, and 'shape.npz' is a file",
     f"{SAMPLE} --endpoint=estimated": "degradation is a Separable",
     f"{SAMPLE} --steps=21": "--steps must be at most 20, got 21",
+    f"{SAMPLE} --label=3": "--label needs a run that was trained with classes",
+    f"{SAMPLE} --guidance=nan": "--guidance must be a finite number, such as 2",
+    f"{SAMPLE} --label=1 --guidance=0": "--guidance=0 ignores labels; leave --label",
+    f"{SAMPLE_BOTH} --label=10": "own or a class in 0..9, got '10'",
+    f"{SAMPLE_BOTH} --sampler=ddim": "a run that was trained with gaussian_noise",
     f"{SAMPLE} --start=21": "--start must lie in 1..20",
     f"{SAMPLE} --start=5 --steps=6": "--steps must be at most 5, got 6",
     f"{SAMPLE} --spacing=log": "say how many with --steps",

@@ -7,10 +7,10 @@ t to s < t along the degradation D, for the steps of `timesteps`:
     Alg. 1:   x_s = D(x0_hat, s)
     Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
 
-`sample_heun` and `sample_ab2` put better predictions into Algorithm 2, and
-`sample_ddim` and `sample_momentum` add noise. Nothing here is jitted, so that the
-functions compose with `jit`, `pmap`, `vmap` and `grad`. The form that compiles once,
-whatever the parameters, images or degradation of the same shapes:
+`sample_heun` and `sample_ab2` put better predictions into Algorithm 2, `sample_ddim`
+and `sample_momentum` add noise, and `guide` makes R follow labels. Nothing here is
+jitted, so that the functions compose with `jit`, `pmap`, `vmap` and `grad`. The form
+that compiles once, whatever the parameters, images or degradation of the same shapes:
 
     restore_fn = jax.tree_util.Partial(model.apply, {"params": ema_params})
     result = jax.jit(sample_alg2)(restore_fn, degrade, x_T)
@@ -24,6 +24,7 @@ Reference:
 from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
 from colddiff_jax.sampling.batches import BatchSampler
 from colddiff_jax.sampling.consistency import data_consistency, project_onto_data
+from colddiff_jax.sampling.guidance import guide
 from colddiff_jax.sampling.noisy import sample_ddim, sample_momentum
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.timesteps import (
@@ -44,6 +45,7 @@ __all__ = [
     "equal_change",
     "equal_log_severity",
     "equal_stride",
+    "guide",
     "measured_severity",
     "project_onto_data",
     "restore_direct",

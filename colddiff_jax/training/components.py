@@ -62,6 +62,12 @@ def load_splits(
     parameters = inspect.signature(source).parameters
     of_any = {n for s in SOURCES.values() for n in inspect.signature(s).parameters}
     check_fields(section, fields, sorted(of_any - {"labels"}), [])
+    if "path" in parameters and fields.get("path") == "":
+        what = "folder" if source is SOURCES["folder"] else "file"
+        raise InputError(
+            f"{section}.path is empty; name the {what} with "
+            f"--config.{section}.path={what.upper()}"
+        )
     known = {"labels": labels} if "labels" in parameters else {}
     if labels and not known:
         raise InputError(f"{section}.source {source.__name__} has no labels")

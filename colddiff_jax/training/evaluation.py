@@ -108,20 +108,22 @@ class Evaluator:
 
     def _load(self, start: int, stop: int) -> tuple[Batch, np.ndarray]:
         """The images start..stop - 1, what comes with them, and their numbers."""
-        splits, others = self._experiment.splits, self._experiment.endpoints
-        preprocessing = self._experiment.preprocessing
-        numbers = np.arange(start, stop)
-        labels = splits.test_labels
-        endpoints = None
-        if others is not None:  # There may be fewer of them.
-            chosen = [others.test[i % len(others.test)] for i in range(start, stop)]
-            endpoints = load_test_images(chosen, preprocessing, 0, len(chosen))
-        batch = Batch(
-            load_test_images(splits.test, preprocessing, start, stop),
-            None if labels is None else labels[start:stop],
-            endpoints,
-        )
-        return batch, numbers
+        return load_test_batch(self._experiment, start, stop), np.arange(start, stop)
+
+
+def load_test_batch(experiment: Experiment, start: int, stop: int) -> Batch:
+    """The test images start..stop - 1, with their labels, and endpoints for a blend."""
+    splits, others = experiment.splits, experiment.endpoints
+    labels = splits.test_labels
+    endpoints = None
+    if others is not None:  # There may be fewer of them.
+        chosen = [others.test[i % len(others.test)] for i in range(start, stop)]
+        endpoints = load_test_images(chosen, experiment.preprocessing, 0, len(chosen))
+    return Batch(
+        load_test_images(splits.test, experiment.preprocessing, start, stop),
+        None if labels is None else labels[start:stop],
+        endpoints,
+    )
 
 
 def restore(

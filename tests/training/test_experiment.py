@@ -8,7 +8,7 @@ import pytest
 from colddiff_jax import InputError
 from colddiff_jax.training import components, experiment
 from colddiff_jax.training.objective import bind
-from configs import digits_blur
+from configs import animorph, digits_blur
 
 
 def smoke():
@@ -135,6 +135,14 @@ def test_an_optimiser_that_may_skip_steps_is_not_moved_by_what_is_not_finite():
     nan = {"w": jnp.array([1.0, jnp.nan, 2.0])}
     updates, _ = optimizer.update(nan, optimizer.init(params), params)
     np.testing.assert_array_equal(updates["w"], 0)
+
+
+@pytest.mark.parametrize("section", ["data", "endpoints"])
+def test_an_empty_path_names_its_section(section):
+    config = animorph.get_config("smoke").to_dict()
+    config[section]["source"] = "folder"
+    with pytest.raises(InputError, match=rf"--config\.{section}\.path=FOLDER"):
+        experiment.build_experiment(config)
 
 
 def test_missing_fields_are_named():

@@ -1,0 +1,114 @@
+"""A run with classes that blends with other images, from its start to samples."""
+
+import dataclasses
+import json
+import pathlib
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax.data import Batch, ImageSplits
+from colddiff_jax.restoring import restore_images
+from colddiff_jax.runs import load_run
+from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training.evaluation import load_test_batch
+from configs import animorph
+
+T = 4
+
+
+def make(**training):
+    config = animorph.get_config("smoke")
+    config.degradation.alphas_cumprod.num_steps = T
+    config.model.update({"num_classes": 10, "channel_multipliers": (1,)})
+    config.objective.label_dropout = 0.5
+    config.training.update(training)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of six steps with classes and endpoints, undisturbed."""
+    workdir = str(tmp_path_factory.mktemp("finished"))
+    return workdir, train_and_evaluate(make(), workdir)
+
+
+@pytest.fixture(scope="module")
+def run(finished):
+    return load_run(finished[0])
+
+
+def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
+    train_and_evaluate(make(num_steps=3), str(tmp_path))
+    resumed = train_and_evaluate(make(), str(tmp_path))
+    chex.assert_trees_all_equal(resumed, finished[1])
+
+
+def test_evaluations_are_finite_and_the_loss_falls(finished):
+    metrics = (pathlib.Path(finished[0]) / "metrics.jsonl").read_text()
+    found = [json.loads(line) for line in metrics.splitlines()]
+    found = [line for line in found if "test_loss" in line]
+    assert [line["step"] for line in found] == [0, 3, 6]
+    for line in found:
+        assert all(np.isfinite(value) for value in line.values() if value is not None)
+    assert found[-1]["test_loss"] < found[0]["test_loss"]
+
+
+def restore(run, batch, **options):
+    def sampler(keys, *args):
+        return cd.sample_alg2(*args, return_trajectory=True)
+
+    options = {"start": T, "batch_size": 4} | options
+    return restore_images(jax.random.key(0), run, batch, sampler, **options)
+
+
+def test_a_loaded_run_restores_by_labels_with_guidance(run):
+    batch = load_test_batch(run.experiment, 0, 6)
+    np.testing.assert_array_equal(batch.labels, run.experiment.splits.test_labels[:6])
+    null = batch._replace(labels=np.full(6, 10, np.int32))
+    own, other, loud, none = (
+        restore(run, batch, guidance=scale)[2].x_0
+        for batch, scale in (
+            (batch, 1.0),
+            (batch._replace(labels=(batch.labels + 1) % 10), 1.0),
+            (batch, 3.0),
+            (batch, 0.0),
+        )
+    )
+    np.testing.assert_allclose(none, restore(run, null)[2].x_0, atol=1e-5)
+    for x_0 in (other, loud, none):
+        assert (
+            np.isfinite(x_0).all() and (np.abs(x_0 - own).max((1, 2, 3)) > 1e-5).all()
+        )
+
+
+def test_images_are_blended_with_the_endpoints_of_their_numbers(run):
+    # Other images than those to restore, and fewer.
+    others = run.experiment.endpoints.test[::-1][:4]
+    experiment = dataclasses.replace(
+        run.experiment, endpoints=ImageSplits(others, others)
+    )
+    batch = load_test_batch(experiment, 0, 6)
+    np.testing.assert_array_equal(batch.endpoints[4:], batch.endpoints[:2])
+    run = run._replace(experiment=experiment)
+    clean, degraded, result = restore(run, batch, num_ways=5)
+    np.testing.assert_allclose(clean, cd.to_float(batch.images), atol=1e-6)
+    # What is left of the image at t = T.
+    share = float(run.experiment.degrade.image_weights[T])
+    expected = cd.to_float(batch.endpoints) + share * clean
+    np.testing.assert_allclose(degraded, expected, atol=share)
+    assert share < 0.02
+    assert result.trajectory.shape == (5, T + 1, 16, 16, 1)
+    np.testing.assert_array_equal(result.trajectory[:, 0], degraded[:5])
+    assert np.isfinite(result.x_0).all()
+
+
+def test_a_run_without_either_has_batches_without_either(run):
+    splits = run.experiment.splits._replace(test_labels=None)
+    experiment = dataclasses.replace(run.experiment, splits=splits, endpoints=None)
+    batch = load_test_batch(experiment, 2, 5)
+    assert isinstance(batch, Batch) and len(batch.images) == 3
+    assert batch.labels is None and batch.endpoints is None
