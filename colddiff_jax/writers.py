@@ -31,15 +31,15 @@ class Writer(Protocol):
 class JsonLines:
     """One JSON object per line in `metrics.jsonl`, always written.
 
-    A run that resumes at `first_step` first drops the lines of later steps, which it is
-    about to write again.
+    A run that resumes at `first_step` first drops the lines that it is about to write
+    again: those of later steps, and of step 0 too if it starts there.
     """
 
     def __init__(self, workdir: str, first_step: int):
         path = os.path.join(workdir, "metrics.jsonl")
         if os.path.exists(path):
             with open(path) as file:
-                kept = [line for line in file if _step(line) <= first_step]
+                kept = [line for line in file if _step(line) <= (first_step or -1)]
             write_atomically(path, "".join(kept).encode())
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
 

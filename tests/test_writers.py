@@ -28,6 +28,16 @@ def test_a_resumed_run_rewrites_the_lines_after_its_checkpoint(tmp_path):
     second.close()
 
 
+def test_a_run_that_starts_again_at_step_0_evaluates_it_again_and_keeps_one_line(
+    tmp_path,
+):
+    for _ in range(2):  # The first is killed before it has saved anything else.
+        lines = writers.JsonLines(str(tmp_path), first_step=0)
+        lines.scalars(0, {"test_loss": 0.5})
+        lines.close()
+    assert read(tmp_path) == [{"step": 0, "test_loss": 0.5}]
+
+
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     writers.write_atomically(str(path), b"old")
