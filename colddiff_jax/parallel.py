@@ -105,6 +105,7 @@ def scan(
     length = len(jax.tree.leaves(xs)[0])
     if length > 1 and jax.default_backend() != "cpu":
         return jax.lax.scan(step, carry, xs)
+    step = jax.jit(step)  # Traced once, however many there are.
     results = []
     for i in range(length):
         carry, result = step(carry, jax.tree.map(lambda x: x[i], xs))  # noqa: B023

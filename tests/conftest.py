@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 import chex
 import jax
@@ -12,6 +13,11 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# What one test has compiled, the next need not: training runs repeat their programs.
+_COMPILED = tempfile.TemporaryDirectory(prefix="colddiff-tests-")
+jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -146,17 +146,24 @@ def train_and_evaluate(
         ) -> None:
             evaluating = last or step % options.evaluate_every == 0
             saving = last or stopping or step % options.checkpoint_every == 0
-            if evaluating or saving:
-                recent.check(step)  # What is not finite must never be saved.
-            scores = None
-            if evaluating:
-                num_images = experiment.evaluation.num_images
-                evaluation = evaluator(state.ema_params, num_images)
-                scores = scores_of(evaluation)
-                if main:
-                    progress.message(report(evaluation, scores, step, workdir, logs))
-            if saving:
-                saved.save(state, step, scores, about)
+            # Waits for the steps before: what is not finite must never be saved, and
+            # their metrics must be written first, since a resumed run begins after.
+            if last or stopping or (saving and step % options.log_every == 0):
+                _log(recent, step, progress, logs)
+            elif evaluating or saving:
+                recent.check(step)
+            with progress.paused():
+                scores = None
+                if evaluating:
+                    num_images = experiment.evaluation.num_images
+                    evaluation = evaluator(state.ema_params, num_images)
+                    scores = scores_of(evaluation)
+                    if main:
+                        progress.message(
+                            report(evaluation, scores, step, workdir, logs)
+                        )
+                if saving:
+                    saved.save(state, step, scores, about)
 
         # Train.
         for step in range(first_step, options.num_steps, options.steps_per_call):
@@ -166,10 +173,8 @@ def train_and_evaluate(
                 parallel.any_process(stop_requested())
             )
             if step > first_step or step == 0:
-                with progress.paused():
-                    evaluate_and_save(step, stopping=stopping)
+                evaluate_and_save(step, stopping=stopping)
             if stopping:
-                _log(recent, step, progress, logs)
                 progress.message(
                     f"stopped and saved at step {step}; run again to resume"
                 )
@@ -182,7 +187,6 @@ def train_and_evaluate(
             if looking:
                 _log(recent, step, progress, logs)
             recent.add(metrics)
-        _log(recent, options.num_steps, progress, logs)
         evaluate_and_save(options.num_steps, last=True)
     return state
 

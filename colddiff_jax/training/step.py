@@ -104,6 +104,7 @@ def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int)
     """The mean of function(part) over equal parts of a batch, one after the other."""
     if num_parts == 1:
         return function(batch)
+    function = jax.jit(function)  # Traced once, for its shapes and its parts.
     parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
     like = jax.eval_shape(
         lambda parts: function(jax.tree.map(lambda x: x[0], parts)), parts
