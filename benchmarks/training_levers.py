@@ -8,7 +8,7 @@ as cost the floating-point operations of --num_steps plain ones (XLA's count), w
 learning rate falling to zero over them. Then the first test images are restored by
 the direct prediction, Algorithm 1 and Algorithm 2. All results of a configuration are
 collected in benchmarks/results/training_levers/NAME.json, run by run, so that a script
-that was stopped goes on where it was.
+that was stopped goes on where it was, and printed as a table.
 """
 
 import json
@@ -111,6 +111,31 @@ def train(config: Any, num_steps: int) -> dict[str, Any]:
     }
 
 
+def table(found: dict[str, Any]) -> str:
+    """The means over the seeds, as Markdown, each with the largest deviation."""
+    lines = [
+        "| | steps | direct: RMSE | SSIM | Algorithm 2: RMSE | SSIM |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for lever in LEVERS:
+        runs = [run for name, run in found["runs"].items() if _lever(name) == lever]
+        if not runs:
+            continue
+        cells = [lever, str(runs[0]["num_steps"])]
+        for method in ("direct", "alg2"):
+            for score in ("rmse", "ssim"):
+                values = [run[score][method] for run in runs]
+                mean = sum(values) / len(values)
+                most = max(abs(value - mean) for value in values)
+                cells.append(f"{mean:.3f} ± {most:.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _lever(run: str) -> str:
+    return run.rpartition(", seed ")[0]
+
+
 def main(argv: list[str]) -> None:
     """Runs what is missing of the table of one configuration."""
     if len(argv) != 3:
@@ -146,6 +171,7 @@ def main(argv: list[str]) -> None:
                 "flops_over_plain": {k: v / cost["plain"] for k, v in cost.items()},
             }
             write_atomically(str(result), (json.dumps(found, indent=2) + "\n").encode())
+    print(table(found))
 
 
 if __name__ == "__main__":

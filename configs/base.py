@@ -116,6 +116,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
             "num_groups": 4,
             "dropout": 0.1,
             "num_classes": 0,
+            "precondition": False,
             "patch_size": 4,
             "dtype": "float32",
         }
@@ -192,6 +193,7 @@ def use_published_convnext(config: ml_collections.ConfigDict) -> None:
             "base_channels": 64,
             "channel_multipliers": (1, 2, 4, 8),
             "num_classes": 0,
+            "precondition": False,
             "dtype": "float32",
         }
     )

@@ -124,7 +124,7 @@ def test_the_published_network_and_training_are_those_of_the_paper(
         "weight_decay": 0.0,
         "clip_norm": 0.0,
     }
-    assert not config.model.get("precondition")
+    assert not config.model.precondition
     assert built.objective == Objective(label_dropout=0.1)
     decays = built.ema_decay(jnp.array([10, 11, 2000, 2001]))
     np.testing.assert_allclose(decays, [0, 1, 0.995, 1])

@@ -54,3 +54,20 @@ def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
                 e["column"]: f"{e['rmse']:.3f} / {e['ssim']:.3f} / {e['sharpness']:.2f}"
                 for e in entries
             }
+
+
+def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "training.md").read_text()
+    results = root / "benchmarks" / "results" / "training_levers"
+    runs = json.loads((results / "mnist_blur_cpu.json").read_text())["runs"]
+    assert len(runs) == 10
+    for lever in {name.rpartition(", seed ")[0] for name in runs}:
+        both = [runs[f"{lever}, seed {seed}"] for seed in range(2)]
+        cells = [lever, str(both[0]["num_steps"])]
+        for method in ("direct", "alg2"):
+            for score in ("rmse", "ssim"):
+                one, other = (run[score][method] for run in both)
+                mean, most = (one + other) / 2, abs(one - other) / 2
+                cells.append(f"{mean:.3f} ± {most:.3f}")
+        assert f"| {' | '.join(cells)} |" in page
