@@ -5,7 +5,7 @@
 
 Three networks: that of configs/cifar_blur.py, its small one for two CPU cores, and a
 tiny one whose step takes milliseconds. For each, with images that are on the device or
-streamed and with 1 or 8 steps per call, measured in turn in one process:
+streamed and with 1 or 8 (on a CPU 2) steps per call, measured in turn in one process:
 
 * bare: the compiled step called again and again on one batch that is on the device,
 * loop: steps per second as `train_and_evaluate` itself logs them, from the second log
@@ -32,7 +32,7 @@ from colddiff_jax.errors import InputError
 from colddiff_jax.training import make_train_step, train_and_evaluate
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.experiment import build_experiment
-from colddiff_jax.training.feed import make_feed
+from colddiff_jax.training.feed import open_feed
 from configs import cifar_blur, digits_blur
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "measurements, of which the median", 1)
@@ -54,7 +54,6 @@ DATA = {
     "streamed, threads": {"resident_mb": 0},
     "streamed, 1 process": {"resident_mb": 0, "num_workers": 1},
 }
-STEPS_PER_CALL = (1, 8)
 
 
 class Bare:
@@ -77,13 +76,13 @@ class Bare:
         fast = {"xla_backend_optimization_level": 0}
         initial_state = jax.jit(experiment.initial_state, compiler_options=fast)
         self._state = parallel.replicate(initial_state())
-        feed = make_feed(experiment, 0)
-        self._arguments = (
-            feed.resident,
-            next(feed.batches),
-            parallel.replicate(experiment.degrade),
-            parallel.replicate(stream(experiment.seed, "train")),
-        )
+        with open_feed(experiment, 0) as feed:
+            self._arguments = (
+                feed.resident,
+                next(feed.batches),
+                parallel.replicate(experiment.degrade),
+                parallel.replicate(stream(experiment.seed, "train")),
+            )
         self._per_call = options.steps_per_call
         start = time.perf_counter()
         self.rate(1)
@@ -202,12 +201,14 @@ def main(argv: list[str]) -> None:
         # The loop compiles anew in every round.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        # On a CPU steps are written out one after the other, and compile for minutes.
+        many = 2 if jax.default_backend() == "cpu" else 8
         for network in _NETWORKS.value or NETWORKS:
             for data, options in DATA.items():
-                for per_call in STEPS_PER_CALL:
+                for per_call in (1, many):
                     large = network == "large"
                     if per_call > 1 and large and jax.default_backend() == "cpu":
-                        continue  # Written out, its steps compile for minutes.
+                        continue
                     if per_call > 1 and "process" in data:
                         continue
                     config = NETWORKS[network]()

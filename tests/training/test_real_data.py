@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from colddiff_jax import InputError
 from colddiff_jax.training import train_and_evaluate
 from configs import cifar_blur, mnist_mask
 
@@ -35,6 +37,32 @@ def test_a_short_run_on_real_cifar10_lowers_the_loss(data_folder, tmp_path):
     found = losses(config, tmp_path)
     assert len(found) == 6 and np.isfinite(found).all()
     assert found[-1] < 0.7 * found[0]
+
+
+def test_a_short_run_on_a_folder_of_cats_of_all_sizes_passes_broken_files_over(
+    data_folder, tmp_path, capsys
+):
+    cats = sorted((data_folder / "afhq_cat" / "train").glob("*.png"))[:400]
+    if not cats:
+        pytest.skip("COLDDIFF_DATA/afhq_cat/train holds no images")
+    rng, folder = np.random.default_rng(0), tmp_path / "cats"
+    folder.mkdir()
+    for path in cats:
+        with Image.open(path) as cat:
+            size = tuple(int(side) for side in rng.integers(36, 120, 2))
+            cat.resize(size).save(folder / f"{path.stem}.jpg")
+    for path in sorted(folder.glob("*.jpg"))[::100]:
+        path.write_bytes(path.read_bytes()[:300])
+    (folder / "empty.png").touch()
+    config = cifar_blur.get_config()
+    config.data.update({"source": "folder", "path": str(folder)})
+    with pytest.raises(InputError, match=r"5 of 401 image files .*max_unreadable"):
+        losses(config, tmp_path / "refused")
+    config.data.max_unreadable = 0.02
+    found = losses(config, tmp_path / "run")
+    assert "empty.png" in capsys.readouterr().out
+    assert len(found) == 6 and np.isfinite(found).all()
+    assert found[-1] < 0.8 * found[0]
 
 
 def test_a_short_run_on_real_mnist_from_tfds_lowers_the_loss(data_folder, tmp_path):
