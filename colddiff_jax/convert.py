@@ -29,7 +29,6 @@ from ml_collections import config_flags
 
 from colddiff_jax import parallel, programs
 from colddiff_jax.checkpoints import open_checkpoints
-from colddiff_jax.data import fingerprint
 from colddiff_jax.errors import InputError
 from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.torch_files import read_torch_file
@@ -258,7 +257,7 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
     # Whole or not at all: it gets its name when everything is in it.
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
         with open_checkpoints(made) as checkpoints:
-            about = describe(config, fingerprint(experiment.splits.train), None)
+            about = describe(config, experiment.fingerprint(), None)
             checkpoints.save(parallel.replicate(state), step, None, about)
         save_description(about, made)
         os.chmod(made, 0o755)  # Temporary folders are for their owner alone.

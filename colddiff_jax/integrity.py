@@ -15,6 +15,8 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from colddiff_jax.errors import InputError
+
 MANIFEST = "manifest.json"
 _PART, _DELETED = ".part", ".deleted"
 
@@ -64,6 +66,9 @@ def damage(folder: str) -> str | None:
     Returns:
         What is wrong, as "<file> is missing", or None if every file is as it was.
 
+    Raises:
+        InputError: a file cannot be read, whatever it holds.
+
     Example:
         >>> damage("runs/digits_blur/checkpoints/2000")
         'state/d/3c5324d6409edee0 is not what was written'
@@ -75,23 +80,31 @@ def damage(folder: str) -> str | None:
             what = _damage_of_file(folder, file, digest)
             if what:
                 return what
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return f"{MANIFEST} is missing"
     except (ValueError, AttributeError):
         return f"{MANIFEST} is not what was written"
     except OSError as error:
-        return f"{MANIFEST} cannot be read: {error.strerror}"
+        raise _unreadable(folder, MANIFEST, error) from error
     return None
 
 
 def _damage_of_file(folder: str, file: str, digest: str) -> str | None:
     try:
         same = _digest(folder, file) == digest
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return f"{file} is missing"
     except OSError as error:
-        return f"{file} cannot be read: {error.strerror}"
+        raise _unreadable(folder, file, error) from error
     return None if same else f"{file} is not what was written"
+
+
+def _unreadable(folder: str, file: str, error: OSError) -> InputError:
+    """What cannot be read now may be whole: it must not pass for damaged."""
+    return InputError(
+        f"{os.path.join(folder, file)} cannot be read ({error.strerror}); make it "
+        "readable, or delete the folder it is in"
+    )
 
 
 def _files(folder: str) -> list[str]:

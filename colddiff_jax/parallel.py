@@ -48,11 +48,13 @@ def any_process(flag: bool) -> bool:
 
 def check_agreement(what: str, number: int) -> None:
     """Waits for all processes, and raises InputError unless they have one number."""
-    found = multihost_utils.process_allgather(np.asarray(number)).ravel()
+    number = number % 2**31  # JAX gathers integers of 32 bits.
+    found = multihost_utils.process_allgather(np.int32(number)).ravel()
     if (found != number).any():
         raise InputError(
             f"the processes of this run do not see the same {what}: they have "
-            f"{found.tolist()}; use a folder on a file system that all of them share"
+            f"{found.tolist()}; start all of them with the same arguments, on a"
+            " file system that they share"
         )
 
 

@@ -45,7 +45,7 @@ def load_run(
         ... )
     """
     config = load_description(workdir)["config"]
-    best_by = config["evaluation"]["best_by"]
+    best_by = config["evaluation"].get("best_by", "test_loss")
     with open_checkpoints(workdir, best_by) as saved:
         if not saved.steps():
             raise InputError(

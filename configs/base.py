@@ -1,10 +1,11 @@
 """The fields that every experiment has; each config file changes what it needs.
 
 A section holds the arguments of the function or class it feeds, so the documentation of
-a field is that function's: data (colddiff_jax.data), degradation
+a field is that function's: data and endpoints (colddiff_jax.data), degradation
 (colddiff_jax.degradations), model (colddiff_jax.models), loss (colddiff_jax.losses),
-optimizer and ema (colddiff_jax.training.state), training, evaluation and logging
-(colddiff_jax.training.experiment).
+objective (colddiff_jax.training.objective), optimizer and ema
+(colddiff_jax.training.state), training, evaluation and logging
+(colddiff_jax.training.options).
 """
 
 import ml_collections
@@ -48,7 +49,16 @@ def get_config(
     )
     # Images that animorph blends with: source, and the fields of that source.
     config.endpoints = ml_collections.ConfigDict(
-        {"source": "", "name": "", "data_dir": "", "test_split": "test", "path": ""}
+        {
+            "source": "",
+            "name": "",
+            "data_dir": "",
+            "test_split": "test",
+            "path": "",
+            "channels": 3,
+            "test_share": 0.1,
+            "max_unreadable": 0.01,
+        }
     )
     config.degradation = ml_collections.ConfigDict()
     config.model = ml_collections.ConfigDict(

@@ -10,7 +10,8 @@ import pytest
 from colddiff_jax import InputError, parallel
 from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.runs import load_run
-from colddiff_jax.training.experiment import build_experiment, save_config
+from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.training.run_folder import describe, save_description
 from configs import digits_blur
 
 
@@ -20,7 +21,7 @@ def made(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("made")
     config = digits_blur.get_config("smoke")
     config.model.channel_multipliers = (1,)
-    save_config(config, str(workdir))
+    save_description(describe(config, "0" * 64, None), str(workdir))
     experiment = build_experiment(config)
     fast = {"xla_backend_optimization_level": 0}
     state = jax.jit(experiment.initial_state, compiler_options=fast)()
@@ -68,7 +69,8 @@ def test_a_run_without_checkpoints_or_with_an_odd_choice_is_refused(run, tmp_pat
     ):
         load_run(str(workdir), "new")
     os.mkdir(tmp_path / "other")
-    save_config(digits_blur.get_config("smoke"), str(tmp_path / "other"))
+    about = describe(digits_blur.get_config("smoke"), "0" * 64, None)
+    save_description(about, str(tmp_path / "other"))
     with pytest.raises(InputError, match="no checkpoint yet; train it further"):
         load_run(str(tmp_path / "other"))
     assert os.listdir(tmp_path / "other") == ["config.json"]

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import os
+import signal
 from typing import Any, NamedTuple
 
 import chex
@@ -184,7 +185,7 @@ def stream_batches(
         options = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )
-        return iter(batches.to_iter_dataset().mp_prefetch(options))
+        return iter(batches.to_iter_dataset().mp_prefetch(options, _ignore_signals))
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(batches.to_iter_dataset(ahead))
 
@@ -212,6 +213,13 @@ def load_test_images(
 ) -> np.ndarray:
     """The test images start..stop - 1 in their order, uint8 [stop - start, S, S, C]."""
     return np.stack([preprocessing.test(images[i]) for i in range(start, stop)])
+
+
+def _ignore_signals(worker: int, num_workers: int) -> None:
+    """Ctrl-C reaches all processes; the run is to be saved before these end."""
+    del worker, num_workers
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclasses.dataclass(frozen=True)

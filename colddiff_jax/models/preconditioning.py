@@ -90,7 +90,9 @@ def measure_scales(
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
         x_t = degrade(x_0, t)
         around_mean = x_t - x_t.mean(axis=(1, 2), keepdims=True)
-        skip = (x_0 * x_t).mean() / (jnp.square(x_t).mean() + noise**2)
+        power = jnp.square(x_t).mean() + noise**2
+        # Where D(x, T) is mid-grey, 0, any multiple will do.
+        skip = jnp.where(power > 0, (x_0 * x_t).mean() / power, 0.0)
         rest = jnp.square(x_0 - skip * x_t).mean() + jnp.square(skip * noise)
         return jnp.sqrt(jnp.square(around_mean).mean() + noise**2), skip, jnp.sqrt(rest)
 

@@ -71,7 +71,10 @@ def load_splits(
     known = {"labels": labels} if "labels" in parameters else {}
     if labels and not known:
         raise InputError(f"{section}.source {source.__name__} has no labels")
-    return call(section, source, only(fields, parameters) | known)
+    try:
+        return call(section, source, only(fields, parameters) | known)
+    except InputError as error:  # Sources know their fields by the usual section.
+        raise InputError(str(error).replace("data.", f"{section}.")) from error
 
 
 def split_preprocessing(

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from colddiff_jax import images, parallel
-from colddiff_jax.data import ImageSplits, Preprocessing
+from colddiff_jax.data import ImageSplits, Preprocessing, fingerprint
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
 from colddiff_jax.models.preconditioning import (
@@ -82,6 +82,13 @@ class Experiment:
         size = self.preprocessing.image_size
         return (size, size, self.splits.train[0].shape[-1])
 
+    def fingerprint(self) -> str:
+        """A hash of all that training sees: images, labels and endpoints."""
+        hashes = [fingerprint(self.splits.train, labels=self.splits.train_labels)]
+        if self.endpoints:
+            hashes.append(fingerprint(self.endpoints.train))
+        return "-".join(hashes)
+
     def initial_state(self) -> TrainState:
         """The state before the first step."""
         key = stream(self.seed, "init")
@@ -133,6 +140,8 @@ def build_experiment(
     )
     if splits is None:
         splits = components.load_splits("data", data, labels=labels)
+    if not labels:
+        splits = splits._replace(train_labels=None, test_labels=None)
     endpoints = None
     if config["endpoints"].get("source"):
         endpoints = components.load_splits(
@@ -158,6 +167,11 @@ def build_experiment(
     _check(experiment)
     if precondition:
         scales = scales or _measure(experiment)
+        if len(scales.skip) != degrade.num_steps:
+            raise InputError(
+                f"the network is preconditioned for {len(scales.skip)} steps and the "
+                f"degradation has {degrade.num_steps}; begin a new run folder"
+            )
         model = Preconditioned(model, scales)
         experiment = dataclasses.replace(experiment, model=model, scales=scales)
     # The shapes alone: finds a side the network cannot halve, or an attention that is
@@ -186,11 +200,6 @@ def _check(experiment: Experiment) -> None:
     for name, found in (("training", splits.train), ("test", splits.test)):
         if not len(found):
             raise InputError(f"there are no {name} images; data.source found none")
-    if experiment.training.batch_size > len(splits.train):
-        raise InputError(
-            f"training.batch_size must be at most {len(splits.train)}, the number of "
-            f"training images, got {experiment.training.batch_size}"
-        )
     if not 1 <= experiment.evaluation.num_images <= len(splits.test):
         raise InputError(
             f"evaluation.num_images must lie in 1..{len(splits.test)}, the "

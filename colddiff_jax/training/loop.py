@@ -11,22 +11,28 @@ import math
 import os
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import jax
 
 from colddiff_jax import checkpoints, disk, parallel, writers
-from colddiff_jax.data import ImageSplits, fingerprint
+from colddiff_jax.data import ImageSplits
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import Experiment, build_experiment
 from colddiff_jax.training.feed import open_feed
 from colddiff_jax.training.interruption import stop_requests
-from colddiff_jax.training.options import check_first_step
+from colddiff_jax.training.options import check_first_step, check_number
 from colddiff_jax.training.profile import trace_steps
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.recent import RecentMetrics
 from colddiff_jax.training.report import report, scores_of
-from colddiff_jax.training.run_folder import describe, load_scales, save_description
+from colddiff_jax.training.run_folder import (
+    check_description,
+    describe,
+    load_scales,
+    save_description,
+)
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step import make_train_step
 
@@ -66,8 +72,11 @@ def train_and_evaluate(
         Bansal et al. (2022), sections 3 and 4.
     """
     # Set up.
-    experiment = build_experiment(config, splits=splits, scales=load_scales(workdir))
+    resuming = bool(checkpoints.Checkpoints(workdir).steps())
+    scales = load_scales(workdir) if resuming else None
+    experiment = build_experiment(config, splits=splits, scales=scales)
     options = experiment.training
+    check_number(options.batch_size, len(experiment.splits.train))
     parallel.check_batch_size(
         "training.batch_size",
         options.batch_size,
@@ -87,16 +96,14 @@ def train_and_evaluate(
     )
     degrade = parallel.replicate(experiment.degrade)
     key = parallel.replicate(stream(experiment.seed, "train"))
-    about = describe(
-        config,
-        fingerprint(experiment.splits.train, labels=experiment.splits.train_labels),
-        experiment.scales,
-    )
+    about = describe(config, experiment.fingerprint(), experiment.scales)
+    parallel.check_agreement("configuration and images", crc32(repr(about).encode()))
 
     # Resume or start.
     abstract_state = experiment.abstract_state()
     disk.check_space(os.path.join(workdir, "grids"), abstract_state)
-    save_description(about, workdir, force=force)
+    if not force:
+        check_description(about, workdir)
     with contextlib.ExitStack() as stack:
         stack.enter_context(disk.refusals(workdir))
         saved = stack.enter_context(
@@ -104,6 +111,7 @@ def train_and_evaluate(
         )
         state, first_step = saved.resume(abstract_state) or (_start(experiment), 0)
         parallel.check_agreement(f"checkpoints in {workdir}", first_step)
+        save_description(about, workdir)
         main = parallel.is_main_process()
         progress = Progress(
             first_step, options.num_steps, options.batch_size, quiet=not main
@@ -135,7 +143,8 @@ def train_and_evaluate(
         )
         for log in logs:
             stack.callback(log.close)
-        recent = RecentMetrics(options.skip_nonfinite)
+        skipped = getattr(state.opt_state, "notfinite_count", 0)  # In a row.
+        recent = RecentMetrics(options.skip_nonfinite, in_a_row=int(skipped))
         trace = stack.enter_context(
             trace_steps(workdir, first_step + 10, options.profile_steps)
         )
@@ -148,9 +157,9 @@ def train_and_evaluate(
             saving = last or stopping or step % options.checkpoint_every == 0
             # Waits for the steps before: what is not finite must never be saved, and
             # their metrics must be written first, since a resumed run begins after.
-            if last or stopping or (saving and step % options.log_every == 0):
+            if saving:
                 _log(recent, step, progress, logs)
-            elif evaluating or saving:
+            elif evaluating:
                 recent.check(step)
             with progress.paused():
                 scores = None
@@ -164,6 +173,9 @@ def train_and_evaluate(
                         )
                 if saving:
                     saved.save(state, step, scores, about)
+            if last or stopping:  # Who leaves early takes the others along.
+                saved.wait()
+                parallel.any_process(False)
 
         # Train.
         for step in range(first_step, options.num_steps, options.steps_per_call):

@@ -15,7 +15,7 @@ class TrainingOptions:
     Attributes:
         batch_size: images per step, over all devices of all processes.
         num_steps: optimiser steps in all.
-        log_every: steps between two lines of metrics.
+        log_every: steps between two lines of metrics; every checkpoint has one, too.
         evaluate_every: steps between two evaluations.
         checkpoint_every: steps between two checkpoints.
         micro_batches: parts of a device's share of the batch that are worked on one
@@ -96,6 +96,15 @@ class LoggingOptions:
 
     tensorboard: bool = False
     wandb: str = ""
+
+
+def check_number(batch_size: int, num_images: int) -> None:
+    """Raises InputError for a batch of more images than there are."""
+    if batch_size > num_images:
+        raise InputError(
+            f"training.batch_size must be at most {num_images}, the number of training "
+            f"images, got {batch_size}"
+        )
 
 
 def check_first_step(first_step: int, steps_per_call: int, workdir: str) -> None:

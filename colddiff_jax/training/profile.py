@@ -17,7 +17,7 @@ def trace_steps(
     Args:
         workdir: the run folder.
         first_step: the first step to trace, after which all is compiled.
-        num_steps: how many; 0 traces nothing.
+        num_steps: how many, rounded up to whole calls; 0 traces nothing.
 
     Yields:
         A function to call before every step with its number and the state that it
@@ -26,20 +26,23 @@ def trace_steps(
     Reference:
         https://docs.jax.dev/en/latest/profiling.html tells how to look at it.
     """
-    tracing = False
+    started: int | None = None
+    done = num_steps == 0
 
     def at(step: int, state: Any) -> None:
-        nonlocal tracing
-        inside = first_step <= step < first_step + num_steps
-        if inside and not tracing:
+        nonlocal started, done
+        if done or step < first_step:
+            return
+        if started is None:
+            started = step
             jax.profiler.start_trace(os.path.join(workdir, "profile"))
-        elif tracing and not inside:
+        elif step >= started + num_steps:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()
-        tracing = inside
+            done = True
 
     try:
         yield at
     finally:
-        if tracing:
+        if started is not None and not done:
             jax.profiler.stop_trace()

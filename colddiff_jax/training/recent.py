@@ -15,11 +15,12 @@ class RecentMetrics:
     Args:
         skip_nonfinite: consecutive steps without a finite loss and gradient that the
             optimiser skips; the next one is an error.
+        in_a_row: such steps just before, in a run that is resumed.
     """
 
-    def __init__(self, skip_nonfinite: int):
+    def __init__(self, skip_nonfinite: int, in_a_row: int = 0):
         self._allowed = skip_nonfinite
-        self._in_a_row = 0
+        self._in_a_row = in_a_row
         self._on_device: list[Metrics] = []
         self._fetched: list[dict[str, np.ndarray]] = []
 

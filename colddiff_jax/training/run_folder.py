@@ -54,40 +54,42 @@ def describe(
     }
 
 
-def save_description(
-    description: Mapping[str, Any], workdir: str, *, force: bool = False
-) -> None:
-    """Writes the description of a run, or checks it against the one that is there.
+def check_description(description: Mapping[str, Any], workdir: str) -> None:
+    """Checks the description of a run against the one in its folder, if any.
 
     Args:
         description: from `describe`.
         workdir: the run folder.
-        force: take over a folder of another configuration or other data.
 
     Raises:
         InputError: the folder holds a run of another configuration or other data. The
             number of steps, how often the loop looks up, and the sections evaluation
             and logging may change: they do not touch what is learned.
     """
-    path = os.path.join(workdir, "config.json")
-    if os.path.exists(path) and not force:
-        before = load_description(workdir)
-        changed = differences(before["config"], description["config"])
-        if changed:
-            raise InputError(
-                f"{workdir} holds a run of another configuration "
-                f"({'; '.join(changed)}); choose another --workdir, remove that "
-                "folder, or go on with the new one by --force"
-            )
-        if before["data"] != description["data"]:
-            raise InputError(
-                f"{workdir} holds a run on other images than data.source gives now "
-                f"(their hash was {before['data'][:12]} and is "
-                f"{description['data'][:12]}); choose another --workdir, or go on with "
-                "these by --force"
-            )
+    if not os.path.exists(os.path.join(workdir, "config.json")):
+        return
+    before = load_description(workdir)
+    changed = differences(before["config"], description["config"])
+    if changed:
+        raise InputError(
+            f"{workdir} holds a run of another configuration "
+            f"({'; '.join(changed)}); choose another --workdir, remove that "
+            "folder, or go on with the new one by --force"
+        )
+    if before["data"] != description["data"]:
+        raise InputError(
+            f"{workdir} holds a run on other images than data.source gives now "
+            f"(their hash was {before['data'][:12]} and is "
+            f"{description['data'][:12]}); choose another --workdir, or go on with "
+            "these by --force"
+        )
+
+
+def save_description(description: Mapping[str, Any], workdir: str) -> None:
+    """Writes the description of a run to its folder, in one process."""
     if parallel.is_main_process():
-        write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
+        text = json.dumps(description, indent=2) + "\n"
+        write_atomically(os.path.join(workdir, "config.json"), text.encode())
 
 
 def load_description(workdir: str) -> dict[str, Any]:

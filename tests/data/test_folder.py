@@ -272,8 +272,9 @@ def test_images_can_be_pickled(mixed):
 def test_batches_of_mixed_images_and_a_file_lost_while_training(mixed):
     images = read(mixed, max_unreadable=0.1).train
     preprocessing = data.Preprocessing(image_size=8, resize_to=12, flip=True)
-    batches = data.train_batches(images, preprocessing, 10, seed=0)
-    assert next(batches).shape == (10, 8, 8, 3)
+    order = data.batch_indices(len(images), 10, seed=0)
+    batches = data.stream_batches(images, None, preprocessing, order)
+    assert next(batches).images.shape == (10, 12, 12, 3)
     for path in mixed.glob("part*/*"):
         path.unlink()
     with pytest.raises(InputError, match=r"part./.*cannot be read any more \(No such"):

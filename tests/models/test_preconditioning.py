@@ -62,6 +62,12 @@ def test_scales_never_fall_below_one_level_of_an_8_bit_image():
     np.testing.assert_allclose(scales.skip, 1.0, rtol=1e-6)
 
 
+def test_an_end_in_mid_grey_has_finite_scales(x_0):
+    scales = measure_scales(cd.fade(cd.schedules.linear_decay(4)), x_0)
+    assert np.isfinite(scales).all() and scales.skip[-1] == 0
+    assert scales.output[-1] == pytest.approx(np.sqrt((x_0**2).mean()), rel=1e-5)
+
+
 def test_the_network_sees_unit_deviations_around_the_mean_of_each_image(degrade, x_0):
     scales = measure_scales(degrade, x_0)
     model = Preconditioned(tiny_unet(), scales)

@@ -60,7 +60,6 @@ def change(path, value):
         ("model.name", {}, "model.name must be one of"),
         ("training", 3, "section 'training' .* must hold named fields, got 3"),
         ("data.labels", True, "section 'data' .* unknown field 'labels'"),
-        ("training.batch_size", 1501, "batch_size must be at most 1500, the number"),
         ("training.steps_per_call", 4, "num_steps must be a multiple .* = 4, got 6"),
         ("training.num_workers", -1, "num_workers must be an integer of at least 0"),
         ("objective.input_noise", -0.1, "objective: input_noise must"),

@@ -51,7 +51,7 @@ def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
     with Image.open(os.path.join(workdir, "grids", names[-1])) as picture:
         assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
     trained = [line for line in lines(workdir) if "loss" in line]
-    assert [line["step"] for line in trained] == [2, 4, 6]
+    assert [line["step"] for line in trained] == [2, 3, 4, 6]  # And at every save.
     assert {"gradient_norm", "steps_per_second", "waiting_for_data"} < set(trained[0])
     evaluated = [line for line in lines(workdir) if "test_loss" in line]
     assert [line["step"] for line in evaluated] == [0, 3, 6]
@@ -142,6 +142,12 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_is_lost(
     assert "resuming at step 3" in out
     chex.assert_trees_all_equal(again, finished[1])
     assert lines(workdir)[-1] == lines(finished[0])[-1]
+
+
+def test_a_batch_of_more_images_than_there_are_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"at most 1500, the number of .* got 1504"):
+        train_and_evaluate(smoke(batch_size=1504), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_folder_that_cannot_be_made_is_named_before_any_work(tmp_path):

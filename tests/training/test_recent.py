@@ -57,3 +57,10 @@ def test_as_many_steps_in_a_row_as_allowed_are_counted_and_left_out():
     recent.add(nan)  # The third in a row: those before a log count.
     with pytest.raises(InputError, match="step 7 has a loss of nan"):
         recent.check(step=8)
+
+
+def test_a_resumed_run_goes_on_counting():
+    recent = RecentMetrics(skip_nonfinite=2, in_a_row=2)
+    recent.add(metrics(float("nan")))
+    with pytest.raises(InputError, match="step 5 has a loss of nan"):
+        recent.check(step=6)

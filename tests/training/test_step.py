@@ -73,7 +73,12 @@ def run_parallel(train_step, state, *batches, degrade=None, resident=None):
     degrade, replicated_key = parallel.replicate((degrade or make_degrade(), key()))
     run = parallel.parallel_train_step(train_step)
     return run(
-        parallel.replicate(state), resident, shares(*batches), degrade, replicated_key
+        # A copy, since what is replicated already would be donated itself.
+        parallel.replicate(jax.tree.map(jnp.copy, state)),
+        resident,
+        shares(*batches),
+        degrade,
+        replicated_key,
     )
 
 
