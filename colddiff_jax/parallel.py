@@ -102,7 +102,7 @@ def scan(
     """`jax.lax.scan` of training steps, which on CPUs is written out without a loop.
 
     Inside a loop XLA for CPUs does not bring convolutions into the form that its fast
-    routines take, and the gradient of a convolution is some eighty times slower.
+    routines take, and the gradient of a convolution is far slower.
     """
     length = len(jax.tree.leaves(xs)[0])
     if length > 1 and jax.default_backend() != "cpu":
