@@ -75,24 +75,22 @@ def damage(folder: str) -> str | None:
     """
     try:
         with open(os.path.join(folder, MANIFEST)) as manifest:
-            digests = json.load(manifest)
-        for file, digest in digests.items():
-            what = _damage_of_file(folder, file, digest)
-            if what:
-                return what
+            digests = json.load(manifest).items()
     except (FileNotFoundError, IsADirectoryError):
         return f"{MANIFEST} is missing"
     except (ValueError, AttributeError):
         return f"{MANIFEST} is not what was written"
     except OSError as error:
         raise _unreadable(folder, MANIFEST, error) from error
-    return None
+    damages = (_damage_of_file(folder, *entry) for entry in digests)
+    return next(filter(None, damages), None)
 
 
 def _damage_of_file(folder: str, file: str, digest: str) -> str | None:
     try:
         same = _digest(folder, file) == digest
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        # ValueError: a damaged manifest may hold what can be no file's name.
         return f"{file} is missing"
     except OSError as error:
         raise _unreadable(folder, file, error) from error

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from colddiff_jax import integrity
+from colddiff_jax import InputError, integrity
 
 
 @pytest.fixture
@@ -55,6 +55,14 @@ def test_missing_shortened_and_unreadable_files_are_named(folder):
     assert integrity.damage(str(folder)) == "a is missing"
     (folder / "a").mkdir()
     assert integrity.damage(str(folder)) == "a is missing"
+
+
+@pytest.mark.parametrize("name", ["a", integrity.MANIFEST])
+def test_what_cannot_be_read_does_not_pass_for_damaged(name, folder):
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # Reading it goes round in a circle.
+    with pytest.raises(InputError, match=f"{name} cannot be read .*; make it"):
+        integrity.damage(str(folder))
 
 
 def test_a_damaged_manifest_is_damage_whichever_bit_it_is(folder):

@@ -117,6 +117,19 @@ def test_a_forced_run_goes_on_with_the_new_configuration(tmp_path, capsys):
     assert state.step == 6
 
 
+def test_a_forced_run_that_does_not_fit_leaves_the_folder_as_it_was(finished):
+    workdir, _ = finished
+    path = os.path.join(workdir, "config.json")
+    with open(path) as file:
+        before = file.read()
+    config = smoke(mnist_mask)
+    config.model.base_channels = 32
+    with pytest.raises(InputError, match="does not fit the network"):
+        train_and_evaluate(config, workdir, force=True)
+    with open(path) as file:
+        assert file.read() == before
+
+
 def test_a_step_that_calls_do_not_meet_is_named(tmp_path):
     train_and_evaluate(smoke(num_steps=3), str(tmp_path))
     config = smoke(steps_per_call=2, num_steps=8, evaluate_every=4, checkpoint_every=4)
