@@ -89,12 +89,14 @@ def test_the_projection_works_under_jit_with_a_step_per_image(pair):
 
         @jax.jit
         def run(x, degrade, x_t, t):
-            return project_onto_data(x, degrade, x_t, t=t)
+            return project_onto_data(x, degrade, x_t, t=t, cutoff=1e-2)
 
         found = run(wrong, degrade, x_t, t)
         np.testing.assert_allclose(found[0], clean[0], atol=1e-6)
-        alone = project_onto_data(wrong, degrade, degrade(clean, 2), t=2)
-        np.testing.assert_allclose(found[1], alone[1], atol=5e-5)
+        # The two programs round differently, by processor, and division by smaller
+        # singular values than this would enlarge that.
+        alone = project_onto_data(wrong, degrade, degrade(clean, 2), t=2, cutoff=1e-2)
+        np.testing.assert_allclose(found[1], alone[1], atol=2e-5)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
