@@ -28,7 +28,7 @@ from colddiff_jax import programs
 from colddiff_jax.data import Batch, npz
 from colddiff_jax.errors import InputError
 from colddiff_jax.runs import load_run
-from colddiff_jax.training import make_train_step, train_and_evaluate
+from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import Experiment, build_experiment
@@ -65,17 +65,10 @@ def configure(path: str, images: str, lever: str, seed: int) -> Any:
 
 def flops(experiment: Experiment) -> float:
     """Floating-point operations of one training step, as XLA counts them."""
-    step = make_train_step(
-        experiment.model,
-        experiment.optimizer,
-        experiment.ema_decay,
-        experiment.objective,
-        experiment.preprocessing,
-    )
     size = experiment.training.batch_size
     batch = Batch(np.zeros((size, *experiment.image_shape), np.uint8))
     state = jax.eval_shape(experiment.initial_state)
-    lowered = jax.jit(step).lower(
+    lowered = jax.jit(experiment.train_step()).lower(
         state, batch, experiment.degrade, stream(experiment.seed, "train")
     )
     return lowered.cost_analysis()["flops"]

@@ -29,7 +29,7 @@ from absl import flags
 from colddiff_jax import parallel, programs
 from colddiff_jax.data import ImageSplits, arrays, npz
 from colddiff_jax.errors import InputError
-from colddiff_jax.training import make_train_step, train_and_evaluate
+from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.experiment import build_experiment
 from colddiff_jax.training.feed import open_feed
@@ -64,18 +64,8 @@ class Bare:
         # One batch needs no process to load more.
         options = dataclasses.replace(experiment.training, num_workers=0)
         experiment = dataclasses.replace(experiment, training=options)
-        self._steps = parallel.parallel_train_step(
-            make_train_step(
-                experiment.model,
-                experiment.optimizer,
-                experiment.ema_decay,
-                experiment.objective,
-                experiment.preprocessing,
-            )
-        )
-        fast = {"xla_backend_optimization_level": 0}
-        initial_state = jax.jit(experiment.initial_state, compiler_options=fast)
-        self._state = parallel.replicate(initial_state())
+        self._steps = parallel.parallel_train_step(experiment.train_step())
+        self._state = experiment.start()
         with open_feed(experiment, 0) as feed:
             self._arguments = (
                 feed.resident,

@@ -4,10 +4,9 @@ import os
 import shutil
 
 import chex
-import jax
 import pytest
 
-from colddiff_jax import InputError, parallel
+from colddiff_jax import InputError
 from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.runs import load_run
 from colddiff_jax.training.experiment import build_experiment
@@ -23,9 +22,7 @@ def made(tmp_path_factory):
     config.model.channel_multipliers = (1,)
     save_description(describe(config, "0" * 64, None), str(workdir))
     experiment = build_experiment(config)
-    fast = {"xla_backend_optimization_level": 0}
-    state = jax.jit(experiment.initial_state, compiler_options=fast)()
-    state = parallel.replicate(state)
+    state = experiment.start()
     with open_checkpoints(str(workdir)) as saved:
         for step, loss in {0: 0.1, 3: 0.3, 6: 0.2}.items():
             state = state.replace(step=state.step * 0 + step)

@@ -35,6 +35,7 @@ from colddiff_jax.training.state import (
     create_state,
     make_optimizer,
 )
+from colddiff_jax.training.step import TrainStep, make_train_step
 
 _MEASURED = 512  # Images that the scales of a preconditioned network are measured on.
 
@@ -93,6 +94,23 @@ class Experiment:
         """The state before the first step."""
         key = stream(self.seed, "init")
         return create_state(key, self.model, self.optimizer, self.image_shape)
+
+    def start(self) -> TrainState:
+        """The state before the first step, on every device."""
+        # Hundreds of random draws that run once: what counts is to compile quickly.
+        fast = {"xla_backend_optimization_level": 0}
+        return parallel.replicate(jax.jit(self.initial_state, compiler_options=fast)())
+
+    def train_step(self) -> TrainStep:
+        """The training step of these objects."""
+        return make_train_step(
+            self.model,
+            self.optimizer,
+            self.ema_decay,
+            self.objective,
+            self.preprocessing,
+            self.training.micro_batches,
+        )
 
     def abstract_state(self) -> TrainState:
         """The shapes of the state and where it lives, to restore a checkpoint to."""

@@ -19,7 +19,7 @@ from colddiff_jax import checkpoints, disk, parallel, writers
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluator
-from colddiff_jax.training.experiment import Experiment, build_experiment
+from colddiff_jax.training.experiment import build_experiment
 from colddiff_jax.training.feed import open_feed
 from colddiff_jax.training.interruption import stop_requests
 from colddiff_jax.training.options import check_first_step, check_number
@@ -34,7 +34,6 @@ from colddiff_jax.training.run_folder import (
     save_description,
 )
 from colddiff_jax.training.state import TrainState
-from colddiff_jax.training.step import make_train_step
 
 
 def train_and_evaluate(
@@ -84,16 +83,7 @@ def train_and_evaluate(
         options.micro_batches,
     )
     evaluator = Evaluator(experiment, batch_size=experiment.evaluation.batch_size)
-    train_steps = parallel.parallel_train_step(
-        make_train_step(
-            experiment.model,
-            experiment.optimizer,
-            experiment.ema_decay,
-            experiment.objective,
-            experiment.preprocessing,
-            options.micro_batches,
-        )
-    )
+    train_steps = parallel.parallel_train_step(experiment.train_step())
     degrade = parallel.replicate(experiment.degrade)
     key = parallel.replicate(stream(experiment.seed, "train"))
     about = describe(config, experiment.fingerprint(), experiment.scales)
@@ -109,7 +99,7 @@ def train_and_evaluate(
         saved = stack.enter_context(
             checkpoints.open_checkpoints(workdir, experiment.evaluation.best_by)
         )
-        state, first_step = saved.resume(abstract_state) or (_start(experiment), 0)
+        state, first_step = saved.resume(abstract_state) or (experiment.start(), 0)
         parallel.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
         main = parallel.is_main_process()
@@ -201,15 +191,6 @@ def train_and_evaluate(
             recent.add(metrics)
         evaluate_and_save(options.num_steps, last=True)
     return state
-
-
-def _start(experiment: Experiment) -> TrainState:
-    """The state before the first step."""
-    # Hundreds of random draws that run once: what counts is to compile them quickly.
-    fast = {"xla_backend_optimization_level": 0}
-    return parallel.replicate(
-        jax.jit(experiment.initial_state, compiler_options=fast)()
-    )
 
 
 def _log(
