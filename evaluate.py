@@ -1,32 +1,77 @@
-"""Scores a trained run on test images: degraded, direct, Algorithm 1, Algorithm 2.
+"""Scores a trained run on test images: the rows of the paper's tables.
 
 python evaluate.py --workdir=runs/mnist_blur-cpu
-python evaluate.py --workdir=runs/mnist_blur-cpu --num_images=1000 --batch_size=250
+python evaluate.py --workdir=runs/mnist_blur-cpu --num_images=1000 --seeds=0,1,2
+python evaluate.py --workdir=runs/mnist_blur-cpu --samplers=direct,alg2,alg2:5,heun:5
+python evaluate.py --workdir=runs/cifar_blur --features=weights/cifar10_resnet56.npz
+python evaluate.py --workdir=runs/cifar_blur --protocol=published
+python evaluate.py --workdir=runs/flowers --folder=holidays/
 
-Writes results.json and grid.png to the run folder, or to --out, and prints the table.
+Writes results.json, results.md, grids of the best, median and worst images, and
+histograms to `evaluation` in the run folder, or to --out. An evaluation that was
+interrupted goes on when the same command is given again.
 """
 
 import json
 import os
+import shutil
 import time
 
-import jax
 from absl import flags
+from colddiff_jax.metrics.reference import load_reference, save_reference
 
-import colddiff_jax
-from colddiff_jax import figures, programs
+from colddiff_jax import disk, figures, images, programs
 from colddiff_jax.errors import InputError
-from colddiff_jax.runs import load_run
-from colddiff_jax.training.evaluation import Evaluation, Evaluator
-from colddiff_jax.training.options import METHODS
+from colddiff_jax.evaluation import report
+from colddiff_jax.evaluation.evaluate import Evaluation, evaluate
+from colddiff_jax.evaluation.feature_nets import choose_nets
+from colddiff_jax.evaluation.image_set import ImageSet, folder_of, split_of
+from colddiff_jax.evaluation.methods import DEFAULT
+from colddiff_jax.evaluation.paper_tables import data_set_name, rows_for
+from colddiff_jax.evaluation.protocol import parse_protocol
+from colddiff_jax.runs import Run, load_run
 from colddiff_jax.writers import write_atomically
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")
-_OUT = flags.DEFINE_string("out", "", "folder to write to; default the run folder")
+_OUT = flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/evaluation")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 0, "test images to score; 0: all", 0)
+_SPLIT = flags.DEFINE_enum("split", "test", ["test", "train"], "which images to score")
+_FOLDER = flags.DEFINE_string("folder", "", "score the images in this folder instead")
+_NUM_IMAGES = flags.DEFINE_integer(
+    "num_images", 0, "the first so many of them; 0: all", lower_bound=0
+)
+_SAMPLERS = flags.DEFINE_list(
+    "samplers", list(DEFAULT), "direct, alg1, alg2, heun, ab2; alg2:5 makes five steps"
+)
+_ENDPOINT = flags.DEFINE_enum(
+    "endpoint",
+    "fixed",
+    ["fixed", "estimated"],
+    "of a blend with noise, a colour or images: held, or solved for at every step",
+)
+_SEEDS = flags.DEFINE_list(
+    "seeds", [], "of the random part of the degradation; default that of the run"
+)
+_FEATURES = flags.DEFINE_list(
+    "features",
+    ["auto"],
+    "feature networks for distances between sets of images: inception, classifier "
+    "(trained on the run's images), files of weights (.npz, .pth), or none; auto: "
+    "Inception if its file is found, and the classifier for grey images with labels",
+)
+_REFERENCES = flags.DEFINE_list(
+    "references", [], "files to compare sets with, instead of the clean images"
+)
+_SAVE_REFERENCES = flags.DEFINE_string(
+    "save_references", "", "folder to write statistics of the clean images to"
+)
+_PROTOCOL = flags.DEFINE_string(
+    "protocol",
+    "sound",
+    "sound, published for the faults of the official evaluation, or faults by name",
+)
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 200, "images restored at once, over all devices", 1
+    "batch_size", 200, "images restored at once, over all devices", lower_bound=1
 )
 
 
@@ -36,47 +81,99 @@ def main(argv: list[str]) -> None:
         raise InputError(f"unexpected argument {argv[1]!r}; options begin with --")
     if not _WORKDIR.value:
         raise InputError("--workdir is missing; name the run folder of train.py")
+    references = [load_reference(path) for path in _REFERENCES.value]
     run = load_run(_WORKDIR.value, _CHECKPOINT.value)
-    experiment = run.experiment
-    available = len(experiment.splits.test)
-    if _NUM_IMAGES.value > available:
+    protocol = parse_protocol(_PROTOCOL.value, run.config)
+    nets = choose_nets(_FEATURES.value, run.experiment, run.config)
+    by_net = {reference.feature_net: reference for reference in references}
+    unused = by_net.keys() - {net.name for net in nets}
+    if unused:
         raise InputError(
-            f"--num_images must be at most {available}, got {_NUM_IMAGES.value}"
+            f"a reference is for the features of {min(unused)}, which --features does "
+            "not name"
         )
-    evaluator = Evaluator(experiment, batch_size=_BATCH_SIZE.value)
-    num_images = _NUM_IMAGES.value or available
+    out = _OUT.value or os.path.join(_WORKDIR.value, "evaluation")
+    part = os.path.join(out, "part")
+    found: list[Evaluation] = []
+    with disk.refusals(out):
+        os.makedirs(out, exist_ok=True)
     start = time.perf_counter()
-    evaluation = evaluator(run.params, num_images, progress="evaluating")
+    for seed in _seeds(run):
+        found.append(
+            evaluate(
+                run,
+                os.path.join(part, str(seed)),
+                images=_images(run),
+                num_images=_NUM_IMAGES.value,
+                samplers=_SAMPLERS.value,
+                seed=seed,
+                nets=nets,
+                references=by_net,
+                protocol=protocol,
+                endpoint=_ENDPOINT.value,
+                batch_size=_BATCH_SIZE.value,
+                progress="evaluating",
+            )
+        )
     seconds = time.perf_counter() - start
-    out = _OUT.value or _WORKDIR.value
-    os.makedirs(out, exist_ok=True)
-    results = {
-        "workdir": _WORKDIR.value,
-        "step": run.step,
-        "num_images": num_images,
-        "seed": experiment.seed,
-        "test_loss": evaluation.loss,
-        "rmse": evaluation.rmse,
-        "ssim": evaluation.ssim,
-        "seconds": round(seconds, 1),
-        "versions": {"colddiff_jax": colddiff_jax.__version__, "jax": jax.__version__},
-        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
-    }
+    fid = [net.name for net in nets if net.is_fid]
+    with disk.refusals(out):
+        _write(run, out, found, fid, seconds)
+        shutil.rmtree(part)
+
+
+def _seeds(run: Run) -> list[int]:
+    """The seeds that are asked for, or that of the run."""
+    for seed in _SEEDS.value:
+        if not seed.isdecimal():
+            raise InputError(f"--seeds must be integers from 0 on, got {seed!r}")
+    return [int(seed) for seed in _SEEDS.value] or [run.experiment.seed]
+
+
+def _images(run: Run) -> ImageSet:
+    """The images to score."""
+    if not _FOLDER.value:
+        return split_of(run.experiment, _SPLIT.value)
+    if _SPLIT.present:
+        raise InputError("--split and --folder name two sets of images; choose one")
+    return folder_of(run.experiment, _FOLDER.value)
+
+
+def _write(
+    run: Run, out: str, found: list[Evaluation], fid: list[str], seconds: float
+) -> None:
+    """Writes all files to the folder `out` and prints the table."""
+    paper = rows_for(run.config, data_set_name(run.config))
+    results = report.results(found, paper)
+    results["seconds"] = round(seconds, 1)
+    first = found[0]
+    count = first.settings["data"]["count"]
+    table = report.table(results["pixels"], results["distances"], fid=fid, paper=paper)
+    heading = f"{count} images ({first.settings['data']['source']}), step {run.step}"
+    if len(found) > 1:
+        heading += f", means over {len(found)} seeds"
+    if faults := first.settings["faults"]:
+        heading += f", with the faults {', '.join(faults)}"
+    lines = [heading, "", table, *(f"\nNote: {note}." for note in first.notes)]
+    page = "\n".join(lines) + "\n"
+    print(page)
     text = json.dumps(results, indent=2) + "\n"
     write_atomically(os.path.join(out, "results.json"), text.encode())
-    figures.save_png(os.path.join(out, "grid.png"), figures.grid(evaluation.examples))
-    print(f"{num_images} test images, step {run.step}, {seconds:.0f} s\n")
-    print(_table(evaluation))
-
-
-def _table(evaluation: Evaluation) -> str:
-    """The scores as a Markdown table."""
-    lines = ["| | RMSE | SSIM |", "| --- | --- | --- |"]
-    names = ("degraded", "direct", "Algorithm 1", "Algorithm 2")
-    for method, name in zip(METHODS, names, strict=True):
-        rmse, ssim = evaluation.rmse[method], evaluation.ssim[method]
-        lines.append(f"| {name} | {rmse:.3f} | {ssim:.3f} |")
-    return "\n".join(lines)
+    write_atomically(os.path.join(out, "results.md"), page.encode())
+    for group, rows in first.examples.items():
+        titled = {report.title(name): images.to_float(x) for name, x in rows.items()}
+        figures.save_png(os.path.join(out, f"{group}.png"), figures.grid(titled))
+    try:
+        report.histograms(os.path.join(out, "histograms.png"), first.per_image)
+    except ImportError:
+        print("no histograms: they need Matplotlib, pip install 'colddiff-jax[plots]'")
+    if _SAVE_REFERENCES.value:
+        os.makedirs(_SAVE_REFERENCES.value, exist_ok=True)
+        for net, reference in first.references.items():
+            path = os.path.join(_SAVE_REFERENCES.value, f"{net.replace(' ', '_')}.npz")
+            save_reference(path, reference)
+            print(path)
+    print(f"{out}: {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ from colddiff_jax import figures, images, programs, sampling
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
+from colddiff_jax.evaluation.image_set import load_batch, split_of
+from colddiff_jax.evaluation.methods import SAMPLERS as WITHOUT_DRAWS
 from colddiff_jax.restoring import Sampler, restore_images
 from colddiff_jax.runs import Run, load_run
 from colddiff_jax.training.components import needs_endpoints
 from colddiff_jax.training.draws import stream
-from colddiff_jax.training.evaluation import load_test_batch
 from colddiff_jax.training.objective import bind
 from colddiff_jax.writers import save_npz
 
@@ -38,12 +39,7 @@ _PICTURED = 16  # Images in the pictures.
 _MEASURED = 64  # Images that a spacing is measured on.
 
 SAMPLERS: dict[str, Callable[..., sampling.SampleResult]] = {
-    # One step of Algorithm 1, to 0, is the prediction itself.
-    "direct": sampling.sample_alg1,
-    "alg1": sampling.sample_alg1,
-    "alg2": sampling.sample_alg2,
-    "heun": sampling.sample_heun,
-    "ab2": sampling.sample_ab2,
+    **WITHOUT_DRAWS,
     "ddim": sampling.sample_ddim,
 }
 
@@ -162,7 +158,9 @@ def _load(run: Run) -> Batch:
         raise InputError(
             f"--num_images must be at most {available}, got {_NUM_IMAGES.value}"
         )
-    batch = load_test_batch(run.experiment, 0, _NUM_IMAGES.value)
+    batch = load_batch(
+        split_of(run.experiment), run.experiment, range(_NUM_IMAGES.value)
+    )
     classes = getattr(run.experiment.model, "num_classes", 0)
     if not classes:
         for flag in (_LABEL, _GUIDANCE):

@@ -36,3 +36,21 @@ def to_uint8(images: chex.Array) -> np.ndarray:
     """
     unit = (np.asarray(images, np.float32) + 1) / 2
     return np.round(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+
+
+def as_saved(images: chex.Array) -> chex.Array:
+    """The floats that a saved picture gives back: clipped, and rounded to 256 values.
+
+    Args:
+        images: float, any shape.
+
+    Returns:
+        float32 of the same shape, in [-1, 1]: to_float(to_uint8(images)), on the device
+        and inside `jit`.
+
+    Example:
+        >>> as_saved(jnp.array([-1.5, 0.0, 1.0]))
+        Array([-1.        ,  0.00392163,  1.        ], dtype=float32)
+    """
+    unit = jnp.clip((jnp.asarray(images, jnp.float32) + 1) / 2, 0, 1)
+    return jnp.round(unit * 255) / 255 * 2 - 1

@@ -13,11 +13,13 @@ class Run(NamedTuple):
     """A run folder's objects and trained weights.
 
     Attributes:
-        experiment: the objects its configuration describes.
+        config: its configuration, nested fields.
+        experiment: the objects the configuration describes.
         step: the number of the checkpoint.
         params: its averaged (EMA) weights, on all local devices.
     """
 
+    config: dict[str, Any]
     experiment: Experiment
     step: int
     params: Any
@@ -71,4 +73,4 @@ def load_run(
             state, step = saved.restore_newest(like)
         else:
             state, step = saved.restore(like, chosen), chosen
-    return Run(experiment=experiment, step=step, params=state.ema_params)
+    return Run(config=config, experiment=experiment, step=step, params=state.ema_params)

@@ -1,9 +1,11 @@
 """Bytes and floats."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax import to_float, to_uint8
+from colddiff_jax.images import as_saved
 
 
 def test_every_byte_survives_the_round_trip():
@@ -18,3 +20,10 @@ def test_only_bytes_are_clipped():
     np.testing.assert_array_equal(
         to_uint8(np.array([-3.0, -1.0, 1.0, 1.7])), [0, 0, 255, 255]
     )
+
+
+def test_what_was_saved_is_what_is_scored():
+    floats = np.random.default_rng(0).uniform(-1.2, 1.2, 10_000).astype(np.float32)
+    saved = to_float(to_uint8(floats))
+    np.testing.assert_allclose(as_saved(floats), saved, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(as_saved)(floats), saved, atol=1e-6)

@@ -21,6 +21,7 @@ TRAIN_BOTH = (
     "--config.degradation.alphas_cumprod.num_steps=4 --config.training.num_steps=1"
 )
 SAMPLE_BOTH = "sample.py --workdir=both"
+EVALUATE = "evaluate.py --workdir=runs/digits_blur-smoke"
 
 
 def run(
@@ -29,7 +30,10 @@ def run(
     """Runs a program of the project in another folder, with that many CPU devices."""
     program, *options = command.split()
     options = [o.replace("configs/", f"{ROOT}/configs/") for o in options]
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
+    environment = os.environ | {
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "COLDDIFF_CACHE": str(cwd / "cache"),
+    }
     return subprocess.run(
         [sys.executable, str(ROOT / program), *options],
         cwd=cwd,
@@ -132,17 +136,51 @@ def test_sample_restores_by_labels_and_from_endpoints(folder):
 
 
 def test_evaluate_writes_its_scores_and_the_same_twice(folder):
-    command = (
-        "evaluate.py --workdir=runs/digits_blur-smoke --num_images=50 --out=scores"
-    )
-    first, second = run(command, folder), run(f"{command} --batch_size=20", folder, 4)
+    command = f"{EVALUATE} --num_images=50 --save_references=references"
+    first = run(f"{command} --out=scores", folder)
+    second = run(f"{command} --out=again", folder)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    table = first.stdout[first.stdout.index("|") :]
-    assert table == second.stdout[second.stdout.index("|") :]
-    results = json.loads((folder / "scores" / "results.json").read_text())
-    assert results["num_images"] == 50
-    assert set(results["rmse"]) == {"degraded", "direct", "alg1", "alg2"}
-    assert f"| direct | {results['rmse']['direct']:.3f} |" in table
+    assert first.stderr == second.stderr == ""
+    found, again = (
+        json.loads((folder / out / "results.json").read_text())
+        for out in ("scores", "again")
+    )
+    assert found.pop("seconds") > 0 and again.pop("seconds") > 0
+    assert found == again
+    assert found["settings"]["data"]["count"] == 50
+    assert list(found["pixels"]) == ["degraded", "direct", "alg1", "alg2"]
+    assert list(found["distances"]) == ["classifier"]
+    table = (folder / "scores" / "results.md").read_text()
+    assert table in first.stdout.replace("\nreferences", "\n")
+    rmse = found["pixels"]["direct"]["rmse"]
+    assert f"| direct | {rmse:.3f} |" in table and "Frechet, classifier" in table
+    names = {"results.json", "results.md", "histograms.png"}
+    names |= {"best.png", "median.png", "worst.png"}
+    assert {path.name for path in (folder / "scores").iterdir()} == names
+
+
+def test_evaluate_scores_by_samplers_seeds_faults_and_references(folder):
+    done = run(
+        f"{EVALUATE} --num_images=20 --samplers=direct,heun:3 --seeds=0,1 "
+        "--protocol=published --references=references/classifier.npz --out=more",
+        folder,
+        4,
+    )
+    # The reference is of clipped values.
+    assert "protocol.values_not_clipped is" in done.stderr
+    done = run(
+        f"{EVALUATE} --num_images=20 --samplers=direct,heun:3 --seeds=0,1 "
+        "--protocol=first_image_skipped --references=references/classifier.npz "
+        "--out=more",
+        folder,
+        4,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "more" / "results.json").read_text())
+    assert results["settings"]["seed"] == [0, 1]
+    assert results["settings"]["faults"] == ["first_image_skipped"]
+    assert list(results["pixels"]) == ["degraded", "direct", "heun:3"]
+    assert any(note.startswith("count is 50") for note in results["notes"])
 
 
 BAD = {
@@ -197,6 +235,18 @@ BAD = {
     f"{SAMPLE} --spacing=log": "say how many with --steps",
     f"{SAMPLE} --eta=0.5": "--eta belongs to --sampler=ddim",
     "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
+    f"{EVALUATE} --num_images=298": "num_images must lie in 1..297",
+    f"{EVALUATE} --num_images=3": "at least 5 images, got 3",
+    f"{EVALUATE} --samplers=alg2:21": "must lie in 1..20, those of the degradation",
+    f"{EVALUATE} --features=vgg": "files of weights (.npz or .pth)",
+    f"{EVALUATE} --features=inception": "pt_inception-2015-12-05-6726825d.pth",
+    f"{EVALUATE} --features=shape.npz": "shape.npz",
+    f"{EVALUATE} --protocol=unsound": "got 'unsound'",
+    f"{EVALUATE} --seeds=-1": "--seeds must be integers from 0 on, got '-1'",
+    f"{EVALUATE} --references=shape.npz": "shape.npz",
+    f"{EVALUATE} --folder=nowhere": "no folder 'nowhere'",
+    f"{EVALUATE} --folder=. --split=train": "--split and --folder name two sets",
+    f"{EVALUATE} --batch_size=6": "batch_size must be a positive multiple of the 4",
 }
 
 

@@ -1,7 +1,7 @@
 """Data sources and the input pipeline; importing it loads neither TFDS nor Grain."""
 
 from colddiff_jax.data.fingerprint import fingerprint
-from colddiff_jax.data.folder import folder
+from colddiff_jax.data.folder import folder, images_in_folder
 from colddiff_jax.data.pipeline import (
     Batch,
     Preprocessing,
@@ -24,6 +24,7 @@ __all__ = [
     "digits",
     "fingerprint",
     "folder",
+    "images_in_folder",
     "load_all",
     "load_test_images",
     "npz",

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from colddiff_jax.data.decoding import ENDINGS, decode, in_few_words, why_broken
-from colddiff_jax.data.splits import ImageSplits
+from colddiff_jax.data.splits import Images, ImageSplits
 from colddiff_jax.errors import InputError
 
 
@@ -64,11 +64,7 @@ def folder(
         names = _find(root, "")
         test = [name for name in names if _position(name) < test_share]
         train = [name for name in names if _position(name) >= test_share]
-    if not train and not test:
-        raise InputError(
-            f"{path}: no images in this folder; they are found by their endings "
-            f"{' '.join(sorted(ENDINGS))}"
-        )
+    _check_any(path, train + test)
     broken = _broken(root, train + test, channels)
     _report(path, broken, len(train) + len(test), max_unreadable)
     train = [name for name in train if name not in broken]
@@ -93,6 +89,39 @@ def folder(
         train_labels=np.array([number[name] for name in train_classes], np.int32),
         test_labels=np.array([number[name] for name in test_classes], np.int32),
     )
+
+
+def images_in_folder(
+    path: str, *, channels: int = 3, max_unreadable: float = 0.01
+) -> Images:
+    """All image files in a folder and its sub-folders, as one set.
+
+    Args:
+        path: of the folder.
+        channels: as for `folder`.
+        max_unreadable: as for `folder`.
+
+    Returns:
+        Images of their own sizes, in the order of their relative paths.
+
+    Raises:
+        InputError: there is no such folder, no image in it that can be read, or too
+            many files are broken.
+
+    Example:
+        >>> len(images_in_folder("photos"))
+        12
+    """
+    _check_options(path, channels, 0.5, max_unreadable)
+    root = os.path.abspath(path)
+    names = _find(root, "")
+    _check_any(path, names)
+    broken = _broken(root, names, channels)
+    _report(path, broken, len(names), max_unreadable)
+    readable = [name for name in names if name not in broken]
+    if not readable:
+        raise InputError(f"{path}: no image in this folder can be read")
+    return _ImageFiles(root, readable, channels)
 
 
 class _ImageFiles:
@@ -146,6 +175,14 @@ def _check_options(
     if not isinstance(max_unreadable, float | int) or not 0 <= max_unreadable <= 1:
         raise InputError(
             f"data.max_unreadable must be a share in 0..1, got {max_unreadable!r}"
+        )
+
+
+def _check_any(path: str, names: list[str]) -> None:
+    if not names:
+        raise InputError(
+            f"{path}: no images in this folder; they are found by their endings "
+            f"{' '.join(sorted(ENDINGS))}"
         )
 
 

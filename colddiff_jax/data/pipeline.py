@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import os
 import signal
-import sys
 from typing import Any, NamedTuple
 
 import chex
@@ -150,9 +149,7 @@ def batch_indices(
 
     process, processes = share
     order = _Order(num_images, batch_size // processes, seed)
-    return grain.MapDataset.source(order)[
-        processes * first_step + process :: processes
-    ]
+    return grain.MapDataset.source(order)[processes * first_step + process :: processes]
 
 
 def stream_batches(
@@ -233,7 +230,7 @@ class _Order:
     seed: int
 
     def __len__(self) -> int:
-        return sys.maxsize  # Endless.
+        return 2**53  # Endless, and a float, which Grain divides it as.
 
     def __getitem__(self, number: int) -> np.ndarray:
         positions = number * self.batch_size + np.arange(self.batch_size)

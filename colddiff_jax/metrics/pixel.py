@@ -4,9 +4,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import nn
 
 _WINDOW_SIZE, _WINDOW_STD = 11, 1.5
 _K1, _K2 = 0.01, 0.03
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+MS_SSIM_SIDE = (_WINDOW_SIZE - 1) * 2 ** (len(_SCALE_WEIGHTS) - 1) + 1
+"""The shortest side for which `ms_ssim` is defined, 161."""
 
 
 def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
@@ -14,7 +19,8 @@ def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
 
         MSE_b = mean over pixels and channels of ((x_b - y_b) / 2)^2
 
-    The RMSE of the paper's tables is the root of its mean over all images.
+    The RMSE of the paper's tables is the root of its mean over all images, which is
+    larger than the mean of the images' own roots.
 
     Args:
         x: images, float [B, H, W, C], in [-1, 1]; not clipped, as in the paper.
@@ -31,6 +37,27 @@ def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
     """
     chex.assert_equal_shape([x, y])
     return jnp.square((x - y) / 2).mean(axis=(1, 2, 3))
+
+
+def psnr(x: chex.Array, y: chex.Array) -> chex.Array:
+    """Peak signal-to-noise ratio of each pair of images, in decibels.
+
+        PSNR_b = -10 log10 MSE_b
+
+    Args:
+        x: images, float [B, H, W, C], in [-1, 1]; not clipped.
+        y: the same.
+
+    Returns:
+        float32 [B]; infinite for equal images.
+
+    Example:
+        >>> psnr(x, y).mean()
+
+    Reference:
+        The definition; scikit-image's `peak_signal_noise_ratio` with a range of 1.
+    """
+    return -10 * jnp.log10(mean_squared_error(x, y))
 
 
 def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
@@ -61,12 +88,60 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         Wang et al. (2004); the settings of pytorch-msssim, which the paper used.
     """
     chex.assert_equal_shape([x, y])
-    if min(x.shape[1:3]) < _WINDOW_SIZE:
-        raise ValueError(
-            f"SSIM needs images of at least {_WINDOW_SIZE} x {_WINDOW_SIZE} pixels, "
-            f"got {x.shape[1]} x {x.shape[2]}"
-        )
+    _check_side("SSIM", x, _WINDOW_SIZE)
+    luminance, structure = _similarities((x + 1) / 2, (y + 1) / 2)
+    return (luminance * structure).mean(axis=(1, 2, 3))
+
+
+def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
+    """SSIM over five scales, of each pair of images, averaged over channels.
+
+        MS-SSIM = l_5^w_5 prod_{j=1..5} cs_j^w_j
+
+    with the mean contrast and structure cs_j after halving the images j - 1 times, and
+    the last one's luminance inside its mean. Negative means count as zero.
+
+    Args:
+        x: images, float [B, H, W, C], in [-1, 1], sides of at least 161; not clipped.
+        y: the same.
+
+    Returns:
+        float32 [B], in [0, 1].
+
+    Raises:
+        ValueError: images too small for the window at the fifth scale.
+
+    Example:
+        >>> ms_ssim(x, x).mean()
+        Array(1., dtype=float32)
+
+    Reference:
+        Wang et al. (2003); the settings of pytorch-msssim. Like it, halving an odd side
+        counts a row of zeros beyond both edges.
+    """
+    chex.assert_equal_shape([x, y])
+    _check_side("MS-SSIM", x, MS_SSIM_SIDE)
     x, y = (x + 1) / 2, (y + 1) / 2
+    product = jnp.ones((x.shape[0], x.shape[3]))
+    for scale, weight in enumerate(_SCALE_WEIGHTS, 1):
+        luminance, structure = _similarities(x, y)
+        if scale == len(_SCALE_WEIGHTS):
+            structure *= luminance
+        product *= nn.relu(structure.mean(axis=(1, 2))) ** weight
+        x, y = _halve(x), _halve(y)
+    return product.mean(axis=1)
+
+
+def _check_side(metric: str, x: chex.Array, least: int) -> None:
+    if min(x.shape[1:3]) < least:
+        raise ValueError(
+            f"{metric} needs images of at least {least} x {least} pixels, got "
+            f"{x.shape[1]} x {x.shape[2]}"
+        )
+
+
+def _similarities(x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """The two factors of SSIM at every place, for images in [0, 1]."""
     mean_x, mean_y = _local_mean(x), _local_mean(y)
     variance_x = _local_mean(x * x) - mean_x**2
     variance_y = _local_mean(y * y) - mean_y**2
@@ -74,7 +149,17 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
     c_1, c_2 = _K1**2, _K2**2
     luminance = (2 * mean_x * mean_y + c_1) / (mean_x**2 + mean_y**2 + c_1)
     structure = (2 * covariance + c_2) / (variance_x + variance_y + c_2)
-    return (luminance * structure).mean(axis=(1, 2, 3))
+    return luminance, structure
+
+
+def _halve(x: chex.Array) -> chex.Array:
+    """Means of 2 x 2 pixels."""
+    odd = [side % 2 for side in x.shape[1:3]]
+    padding = ((0, 0), *((n, n) for n in odd), (0, 0))
+    sums = jax.lax.reduce_window(
+        x, 0.0, jax.lax.add, (1, 2, 2, 1), (1, 2, 2, 1), padding
+    )
+    return sums / 4
 
 
 def _local_mean(x: chex.Array) -> chex.Array:

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from colddiff_jax import images, metrics, parallel, sampling
-from colddiff_jax.data import Batch, load_test_images
+from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.evaluation.image_set import load_batch, split_of
 from colddiff_jax.losses import Distance, restoration_loss
 from colddiff_jax.sampling.batches import BatchSampler
 from colddiff_jax.sampling.walk import RestoreFn
@@ -62,6 +63,7 @@ class Evaluator:
             "evaluation.batch_size", batch_size, jax.local_device_count()
         )
         self._experiment = experiment
+        self._test_set = split_of(experiment)
         self._degrade = parallel.replicate(experiment.degrade)
         self._key = parallel.replicate(stream(experiment.seed, "evaluate"))
         self._score = BatchSampler(
@@ -108,22 +110,8 @@ class Evaluator:
 
     def _load(self, start: int, stop: int) -> tuple[Batch, np.ndarray]:
         """The images start..stop - 1, what comes with them, and their numbers."""
-        return load_test_batch(self._experiment, start, stop), np.arange(start, stop)
-
-
-def load_test_batch(experiment: Experiment, start: int, stop: int) -> Batch:
-    """The test images start..stop - 1, with their labels, and endpoints for a blend."""
-    splits, others = experiment.splits, experiment.endpoints
-    labels = splits.test_labels
-    endpoints = None
-    if others is not None:  # There may be fewer of them.
-        chosen = [others.test[i % len(others.test)] for i in range(start, stop)]
-        endpoints = load_test_images(chosen, experiment.preprocessing, 0, len(chosen))
-    return Batch(
-        load_test_images(splits.test, experiment.preprocessing, start, stop),
-        None if labels is None else labels[start:stop],
-        endpoints,
-    )
+        numbers = np.arange(start, stop)
+        return load_batch(self._test_set, self._experiment, numbers), numbers
 
 
 def restore(

@@ -258,6 +258,20 @@ def test_bad_options_are_named(tmp_path):
         assert "data.max_unreadable must" in complaint(tmp_path, max_unreadable=share)
 
 
+def test_a_folder_is_one_set_in_the_order_of_its_paths(mixed, tmp_path, capsys):
+    images = data.images_in_folder(str(mixed), channels=1, max_unreadable=0.1)
+    splits = read(mixed, channels=1, max_unreadable=0.1)
+    assert len(images) == len(splits.train) + len(splits.test) == 60
+    assert {image.shape[-1] for image in images} == {1}
+    assert "5 of 65 image files" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no images in this folder"):
+        data.images_in_folder(str(tmp_path / "empty"))
+    (tmp_path / "empty" / "a.png").write_text("not an image")
+    with pytest.raises(InputError, match="no image in this folder can be read"):
+        data.images_in_folder(str(tmp_path / "empty"), max_unreadable=1)
+
+
 def test_images_can_be_pickled(mixed):
     images = read(mixed, max_unreadable=0.1).train
     copy = pickle.loads(pickle.dumps(images))

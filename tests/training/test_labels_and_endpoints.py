@@ -11,10 +11,10 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.data import Batch, ImageSplits
+from colddiff_jax.evaluation.image_set import load_batch, split_of
 from colddiff_jax.restoring import restore_images
 from colddiff_jax.runs import load_run
 from colddiff_jax.training import train_and_evaluate
-from colddiff_jax.training.evaluation import load_test_batch
 from configs import animorph
 
 T = 4
@@ -66,7 +66,7 @@ def restore(run, batch, **options):
 
 
 def test_a_loaded_run_restores_by_labels_with_guidance(run):
-    batch = load_test_batch(run.experiment, 0, 6)
+    batch = load_batch(split_of(run.experiment), run.experiment, range(0, 6))
     np.testing.assert_array_equal(batch.labels, run.experiment.splits.test_labels[:6])
     null = batch._replace(labels=np.full(6, 10, np.int32))
     own, other, loud, none = (
@@ -91,7 +91,7 @@ def test_images_are_blended_with_the_endpoints_of_their_numbers(run):
     experiment = dataclasses.replace(
         run.experiment, endpoints=ImageSplits(others, others)
     )
-    batch = load_test_batch(experiment, 0, 6)
+    batch = load_batch(split_of(experiment), experiment, range(0, 6))
     np.testing.assert_array_equal(batch.endpoints[4:], batch.endpoints[:2])
     run = run._replace(experiment=experiment)
     clean, degraded, result = restore(run, batch, num_ways=5)
@@ -109,6 +109,6 @@ def test_images_are_blended_with_the_endpoints_of_their_numbers(run):
 def test_a_run_without_either_has_batches_without_either(run):
     splits = run.experiment.splits._replace(test_labels=None)
     experiment = dataclasses.replace(run.experiment, splits=splits, endpoints=None)
-    batch = load_test_batch(experiment, 2, 5)
+    batch = load_batch(split_of(experiment), experiment, range(2, 5))
     assert isinstance(batch, Batch) and len(batch.images) == 3
     assert batch.labels is None and batch.endpoints is None

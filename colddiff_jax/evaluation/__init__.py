@@ -1,0 +1,1 @@
+"""Scores of trained runs: the rows of the paper's tables, and more."""

@@ -1,0 +1,211 @@
+"""Scores a trained run on many images: the rows of the paper's tables."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from colddiff_jax.errors import InputError
+from colddiff_jax.evaluation.batch_files import BatchFiles
+from colddiff_jax.evaluation.image_set import ImageSet, split_of
+from colddiff_jax.evaluation.methods import DEFAULT, parse_methods
+from colddiff_jax.evaluation.protocol import SOUND, Protocol
+from colddiff_jax.evaluation.report import chosen_by_rmse
+from colddiff_jax.evaluation.scoring import Scorer
+from colddiff_jax.evaluation.summary import Summary, check_number
+from colddiff_jax.metrics.features import FeatureNet
+from colddiff_jax.metrics.reference import Reference, check_reference
+from colddiff_jax.runs import Run
+from colddiff_jax.training.run_folder import versions
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found with one seed.
+
+    Attributes:
+        settings: everything that it depends on, as for JSON.
+        loss: held-out training loss, one random t per image.
+        pixels: by method, the scores against the clean images.
+        distances: by feature network and method, the distances between the sets.
+        per_image: the scores of single images, float [N], such as "mse/alg2".
+        references: statistics of the clean images, by feature network.
+        notes: what a reader of the distances should know.
+        examples: by "best", "median" and "worst" (by RMSE of the last method) and by
+            method, and "clean", uint8 [n, H, W, C].
+    """
+
+    settings: dict[str, Any]
+    loss: float
+    pixels: dict[str, dict[str, float]]
+    distances: dict[str, dict[str, dict[str, float]]]
+    per_image: dict[str, np.ndarray]
+    references: dict[str, Reference]
+    notes: list[str]
+    examples: dict[str, dict[str, np.ndarray]]
+
+
+def evaluate(
+    run: Run,
+    workdir: str,
+    *,
+    images: ImageSet | None = None,
+    num_images: int = 0,
+    samplers: Sequence[str] = DEFAULT,
+    seed: int | None = None,
+    nets: Sequence[FeatureNet] = (),
+    references: Mapping[str, Reference] | None = None,
+    protocol: Protocol = SOUND,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    batch_size: int = 200,
+    num_examples: int = 8,
+    progress: str = "",
+) -> Evaluation:
+    """Degrades images fully, restores them by every method, and scores what comes out.
+
+    The scores of every batch are kept in `workdir` until all are there: an evaluation
+    that was interrupted goes on where it stopped when it is called again, and one that
+    was finished reads them. The folder is the caller's to remove.
+
+    Args:
+        run: from `load_run`.
+        workdir: a folder for what is found on the way; emptied if it holds the scores
+            of other settings.
+        images: what to score; None for the test images of the run.
+        num_images: the first so many of them; 0 for all.
+        samplers: as for `parse_methods`, beside the degraded images.
+        seed: of the random part of the degradation; None for that of the run.
+        nets: what tells features, for distances between sets of images.
+        references: by feature network, what to compare sets with; by default the clean
+            images that are scored, as in the paper.
+        protocol: which faults of the official evaluation to repeat.
+        endpoint: of a blend, held or estimated at every step.
+        batch_size: images restored at once; a multiple of the number of devices. The
+            last bits of the scores depend on it.
+        num_examples: images of each kind in `examples`.
+        progress: text before a progress bar on a terminal; none if empty.
+
+    Returns:
+        The scores; the same call gives the same.
+
+    Raises:
+        InputError: settings that do not fit the run or each other, or a network that
+            returns NaN.
+
+    Example:
+        >>> found = evaluate(load_run("runs/digits_blur"), "/tmp/evaluation")
+        >>> found.pixels["alg2"]["rmse"]
+        0.076
+
+    Reference:
+        Bansal et al. (2022), section 4.
+    """
+    experiment = run.experiment
+    images = images or split_of(experiment)
+    seed = experiment.seed if seed is None else seed
+    methods = parse_methods(samplers, experiment.degrade.num_steps)
+    first = int(protocol.first_image_skipped)
+    numbers = _numbers(len(images.images), num_images, first)
+    check_number(len(numbers), nets)
+    data = images.describe(experiment, len(numbers))
+    data["protocol"] = {
+        name: name in protocol.faults
+        for name in ("values_not_clipped", "test_images_augmented")
+    }
+    references = references or {}
+    notes = []
+    for net in nets:
+        if net.name in references:
+            notes += check_reference(references[net.name], net, data)
+    settings = {
+        "step": run.step,
+        "weights": _hash(run.params),
+        "config": run.config,
+        "data": data,
+        "first_image": first,
+        "samplers": [method.name for method in methods],
+        "endpoint": endpoint,
+        "seed": seed,
+        "faults": protocol.faults,
+        "features": {net.name: net.fingerprint for net in nets},
+        "references": {name: found.name for name, found in references.items()},
+        "batch_size": batch_size,
+        "versions": versions(),
+        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
+    }
+    settings = json.loads(json.dumps(settings))
+    scorer = Scorer(
+        experiment,
+        methods=methods,
+        nets=nets,
+        protocol=protocol,
+        batch_size=batch_size,
+        endpoint=endpoint,
+    )
+    files = BatchFiles(workdir, settings)
+    left = numbers[len(files) * batch_size :]
+    if left:
+        for scores in scorer.stream(run.params, images, seed, left, progress=progress):
+            files.append(scores.values)
+    names = ["degraded", *settings["samplers"]]
+    summary = Summary(names, protocol)
+    for values in files:
+        summary.add(values)
+    per_image = summary.per_image()
+    chosen = chosen_by_rmse(per_image[f"mse/{names[-1]}"], num_examples)
+    shown = [numbers[i] for group in chosen.values() for i in group]
+    pictures: list[dict[str, np.ndarray]] = [
+        scores.pictures for scores in scorer.stream(run.params, images, seed, shown)
+    ]
+    return Evaluation(
+        settings=settings,
+        loss=summary.loss(),
+        pixels=summary.pixels(),
+        distances={
+            net.name: summary.distances(net, references.get(net.name), seed)
+            for net in nets
+        },
+        per_image=per_image,
+        references={
+            net.name: summary.reference(net, images.source, data) for net in nets
+        },
+        notes=notes,
+        examples=_by_group(pictures, chosen, ["clean", *names]),
+    )
+
+
+def _numbers(available: int, num_images: int, first: int) -> range:
+    """The numbers of the images to score."""
+    if not 0 <= num_images <= available - first:
+        raise InputError(
+            f"num_images must lie in 1..{available - first}, or be 0 for all of them; "
+            f"got {num_images}"
+        )
+    return range(first, first + (num_images or available - first))
+
+
+def _hash(params: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _by_group(
+    pictures: Sequence[Mapping[str, np.ndarray]],
+    chosen: Mapping[str, np.ndarray],
+    methods: Sequence[str],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Takes the pictures of all groups apart again."""
+    examples: dict[str, dict[str, np.ndarray]] = {}
+    start = 0
+    for group, found in chosen.items():
+        stop = start + len(found)
+        examples[group] = {
+            method: np.concatenate([part[method] for part in pictures])[start:stop]
+            for method in methods
+        }
+        start = stop
+    return examples

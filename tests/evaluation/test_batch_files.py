@@ -1,0 +1,62 @@
+"""Scores of batches on disk: whole, and only those of the same settings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from colddiff_jax import InputError
+from colddiff_jax.evaluation.batch_files import BatchFiles
+
+
+def batch(number):
+    return {"mse/alg2": np.full(3, number, np.float32), "t": np.arange(3)}
+
+
+def test_batches_come_back_in_their_order_and_bit_for_bit(tmp_path):
+    folder = str(tmp_path / "part")
+    files = BatchFiles(folder, {"seed": 0})
+    assert len(files) == 0
+    for number in range(3):
+        files.append(batch(number))
+    for again in (files, BatchFiles(folder, {"seed": 0})):
+        assert len(again) == 3
+        for number, found in enumerate(again):
+            assert found.keys() == batch(number).keys()
+            for name, values in batch(number).items():
+                np.testing.assert_array_equal(found[name], values)
+                assert found[name].dtype == values.dtype
+
+
+def test_other_settings_begin_anew(tmp_path):
+    files = BatchFiles(str(tmp_path), {"seed": 0})
+    files.append(batch(0))
+    assert len(BatchFiles(str(tmp_path), {"seed": 1})) == 0
+    assert len(list(tmp_path.glob("*.npz"))) == 0
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 1}
+
+
+@pytest.mark.parametrize("fault", ["truncated", "flipped", "missing"])
+def test_what_follows_a_damaged_batch_is_scored_again(tmp_path, fault):
+    files = BatchFiles(str(tmp_path), {})
+    for number in range(3):
+        files.append(batch(number))
+    path = tmp_path / "000001.npz"
+    content = bytearray(path.read_bytes())
+    if fault == "missing":
+        path.unlink()
+    elif fault == "truncated":
+        path.write_bytes(content[:-30])
+    else:
+        content[80] ^= 1
+        path.write_bytes(content)
+    files = BatchFiles(str(tmp_path), {})
+    assert len(files) == 1
+    files.append(batch(7))
+    assert [found["mse/alg2"][0] for found in files] == [0, 7]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write to .*file"):
+        BatchFiles(str(tmp_path / "file" / "part"), {})

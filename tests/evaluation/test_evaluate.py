@@ -1,0 +1,183 @@
+"""Whole evaluations: repeatable, resumable, and refused where they make no sense."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from colddiff_jax import InputError, parallel
+from colddiff_jax.data import arrays
+from colddiff_jax.evaluation import report
+from colddiff_jax.evaluation.evaluate import evaluate
+from colddiff_jax.evaluation.image_set import folder_of, split_of
+from colddiff_jax.evaluation.protocol import Protocol
+from colddiff_jax.figures import save_png
+from colddiff_jax.metrics import FeatureNet, Features
+from colddiff_jax.runs import Run
+from colddiff_jax.training.experiment import build_experiment
+from configs import mnist_mask
+from tests.networks import random_parameters, tiny_unet
+
+NET = FeatureNet("colours", lambda _, x: Features(x.mean((1, 2))))
+
+
+@pytest.fixture(scope="module")
+def run(golden):
+    config = mnist_mask.get_config("smoke").to_dict()
+    config["data"] |= {"image_size": 16, "resize_to": 16}
+    config["degradation"]["stds"] = (3.0, 3.0)
+    pixels = golden["images32"]
+    rng = np.random.default_rng(0)
+    images = np.stack([np.roll(pixels[i % 4], rng.integers(32), 0) for i in range(22)])
+    experiment = build_experiment(config, splits=arrays(images[:6], images))
+    experiment = dataclasses.replace(experiment, model=tiny_unet())
+    params = random_parameters(experiment.model, (16, 16, 3))
+    return Run(config, experiment, step=7, params=parallel.replicate(params))
+
+
+def score(run, workdir, **options):
+    return evaluate(run, str(workdir), **{"batch_size": 8, "nets": [NET]} | options)
+
+
+@pytest.fixture(scope="module")
+def found(run, tmp_path_factory):
+    return score(run, tmp_path_factory.mktemp("whole"))
+
+
+def numbers(found):
+    return found.loss, found.pixels, found.distances
+
+
+class Interrupted:
+    """Images that can be read only so often."""
+
+    def __init__(self, images, reads):
+        self.images, self.reads = images, reads
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        self.reads -= 1
+        if self.reads < 0:
+            raise KeyboardInterrupt
+        return self.images[index]
+
+
+def test_the_same_call_gives_the_same_numbers(run, found, tmp_path):
+    again = score(run, tmp_path)
+    assert numbers(again) == numbers(found)
+    assert again.settings == found.settings
+    for group, rows in found.examples.items():
+        for name, pixels in rows.items():
+            np.testing.assert_array_equal(again.examples[group][name], pixels)
+    assert found.settings["data"]["count"] == 22
+    assert list(found.pixels) == ["degraded", "direct", "alg1", "alg2"]
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(run, found, tmp_path):
+    images = split_of(run.experiment)
+    # All are read for their fingerprint; then the third batch is not complete.
+    reads = len(images.images) + 20
+    with pytest.raises(KeyboardInterrupt):
+        score(
+            run,
+            tmp_path,
+            images=images._replace(images=Interrupted(images.images, reads)),
+        )
+    done = len(list(tmp_path.glob("*.npz")))
+    assert 1 <= done <= 2
+    counting = Interrupted(images.images, 10**6)
+    again = score(run, tmp_path, images=images._replace(images=counting))
+    assert numbers(again) == numbers(found)
+    scored = 10**6 - counting.reads
+    whole = Interrupted(images.images, 10**6)
+    score(run, tmp_path / "whole", images=images._replace(images=whole))
+    assert scored == 10**6 - whole.reads - 8 * done
+
+
+def test_examples_are_ordered_by_the_error_of_the_last_method(found):
+    errors = found.per_image["mse/alg2"]
+    for group, numbers_ in report.chosen_by_rmse(errors, 8).items():
+        rows = found.examples[group]
+        clean, restored = (rows[name] / 255.0 for name in ("clean", "alg2"))
+        own = np.square(clean - restored).mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(own, errors[numbers_], rtol=1e-4)
+
+
+def test_results_are_json_with_what_it_takes_to_repeat_them(run, found, tmp_path):
+    other = score(run, tmp_path, seed=5)
+    results = json.loads(json.dumps(report.results([found, other], {})))
+    assert results["settings"]["seed"] == [0, 5]
+    assert results["settings"]["config"]["degradation"]["name"] == "gaussian_mask"
+    assert {"weights", "samplers", "features", "versions"} < results["settings"].keys()
+    pair = [one.pixels["alg2"]["rmse"] for one in (found, other)]
+    assert results["pixels"]["alg2"]["rmse"] == pytest.approx(np.mean(pair))
+    spread = results["standard_deviations"]["pixels"]["alg2"]["rmse"]
+    assert spread == pytest.approx(np.std(pair))
+    assert results["by_seed"]["5"]["pixels"] == other.pixels
+
+
+def test_the_published_protocol_skips_the_first_image(run, tmp_path):
+    protocol = Protocol(first_image_skipped=True)
+    shifted = score(run, tmp_path, protocol=protocol)
+    assert shifted.settings["data"]["count"] == 21
+    assert shifted.settings["faults"] == ["first_image_skipped"]
+
+
+def test_sets_are_compared_with_a_saved_reference(run, found, tmp_path):
+    reference = found.references["colours"]
+    again = score(run, tmp_path / "same", references={"colours": reference})
+    for method, scores in found.distances["colours"].items():
+        own = again.distances["colours"][method]
+        assert own["frechet"] == pytest.approx(scores["frechet"], rel=1e-5)
+    few = score(run, tmp_path / "few", references={"colours": reference}, num_images=10)
+    assert any(note.startswith("count is 22") for note in few.notes)
+
+
+def test_references_made_otherwise_are_refused(run, found, tmp_path):
+    reference = found.references["colours"]
+    other_net = FeatureNet("colours", NET.apply, params=np.ones(3))
+    with pytest.raises(InputError, match="'colours' with other weights"):
+        score(run, tmp_path, nets=[other_net], references={"colours": reference})
+    with pytest.raises(InputError, match=r"protocol.values_not_clipped is"):
+        score(
+            run,
+            tmp_path,
+            references={"colours": reference},
+            protocol=Protocol(values_not_clipped=True),
+        )
+    other = dataclasses.replace(
+        reference, data=reference.data | {"image_shape": [32, 32, 3]}
+    )
+    with pytest.raises(InputError, match="image_shape is"):
+        score(run, tmp_path, references={"colours": other})
+
+
+def test_any_folder_can_be_scored(run, golden, tmp_path):
+    for i, pixels in enumerate(golden["images32"]):
+        save_png(str(tmp_path / f"{i}.png"), pixels)
+    (tmp_path / "notes.txt").write_text("no image")
+    images = folder_of(run.experiment, str(tmp_path))
+    found = score(run, tmp_path / "part", images=images, nets=[], num_examples=4)
+    same = arrays(golden["images32"], golden["images32"]).test
+    expected = score(
+        run,
+        tmp_path / "other",
+        images=split_of(run.experiment)._replace(images=same),
+        nets=[],
+    )
+    assert found.pixels == expected.pixels
+    assert found.settings["data"]["source"] == str(tmp_path)
+    assert found.distances == {}
+
+
+def test_wrong_numbers_of_images_are_named(run, tmp_path):
+    with pytest.raises(InputError, match=r"num_images must lie in 1..22.* got 23"):
+        score(run, tmp_path, num_images=23)
+    with pytest.raises(InputError, match="at least 5 images, got 3"):
+        score(run, tmp_path, num_images=3)
+    with pytest.raises(InputError, match="batch_size must be a positive multiple"):
+        score(run, tmp_path, batch_size=6)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,58 @@
+"""Which feature networks a user gets by which name."""
+
+import pytest
+
+from colddiff_jax import InputError
+from colddiff_jax.evaluation.feature_nets import choose_nets
+from colddiff_jax.training.experiment import build_experiment
+from configs import digits_blur, mnist_mask
+
+
+@pytest.fixture(scope="module")
+def digits():
+    config = digits_blur.get_config("smoke")
+    return build_experiment(config), config.to_dict()
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch, tmp_path):
+    """No weights to be found, and a cache of its own."""
+    monkeypatch.delenv("COLDDIFF_DATA", raising=False)
+    monkeypatch.setenv("COLDDIFF_CACHE", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_grey_labelled_images_get_a_classifier(digits, capsys):
+    (net,) = choose_nets(["auto"], *digits)
+    assert net.name == "classifier" and not net.is_fid
+    assert "of the test images recognised" in capsys.readouterr().out
+    (again,) = choose_nets(["classifier"], *digits)
+    assert again.fingerprint == net.fingerprint
+
+
+def test_none_are_none(digits):
+    assert choose_nets(["none"], *digits) == []
+
+
+def test_other_images_have_none_unless_one_is_named(golden, capsys):
+    from colddiff_jax.data import arrays
+
+    config = mnist_mask.get_config("smoke").to_dict()
+    config["data"]["source"] = "npz"
+    images = golden["images32"]
+    experiment = build_experiment(config, splits=arrays(images, images))
+    assert choose_nets(["auto"], experiment, config) == []
+    assert "pt_inception-2015-12-05-6726825d.pth was not found" in (
+        capsys.readouterr().out
+    )
+    with pytest.raises(InputError, match="a classifier needs labels"):
+        choose_nets(["classifier"], experiment, config)
+
+
+def test_a_name_that_is_none_is_told(digits):
+    with pytest.raises(InputError, match="got 'vgg'"):
+        choose_nets(["vgg"], *digits)
+    with pytest.raises(InputError, match=r"pt_inception-2015-12-05-6726825d.pth"):
+        choose_nets(["inception"], *digits)
+    with pytest.raises(InputError, match=r"no file 'weights.npz'|weights.npz"):
+        choose_nets(["weights.npz"], *digits)
