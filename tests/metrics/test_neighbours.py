@@ -1,0 +1,130 @@
+"""Precision and recall against nearest neighbours found by others."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from colddiff_jax.errors import InputError
+from colddiff_jax.metrics import neighbours
+from colddiff_jax.metrics.neighbours import precision_recall
+
+
+def two_sets(size=16, counts=(300, 200)):
+    """Sets that overlap in part."""
+    generator = np.random.default_rng(0)
+    reference = generator.normal(size=(counts[0], size))
+    features = generator.normal(size=(counts[1], size)) * 0.8
+    features[:, 0] += 2
+    return reference, features
+
+
+def counts_by_scikit_learn(x, y, num_neighbours):
+    """How many of y lie within x, and of x within y."""
+
+    def radii(z):
+        tree = NearestNeighbors(algorithm="kd_tree").fit(z)
+        # The nearest is the row itself.
+        return tree.kneighbors(z, num_neighbours + 1)[0][:, -1]
+
+    def count(inner, outer, outer_radii):
+        tree = NearestNeighbors(algorithm="kd_tree").fit(outer)
+        distances, indices = tree.kneighbors(inner, len(outer))
+        return int((distances <= outer_radii[indices]).any(axis=1).sum())
+
+    return count(y, x, radii(x)), count(x, y, radii(y))
+
+
+@pytest.mark.parametrize("num_neighbours", [1, 3, 10])
+def test_the_counts_are_those_of_scikit_learn(num_neighbours):
+    x, y = two_sets()
+    found = precision_recall(x, y, num_neighbours=num_neighbours)
+    within_x, within_y = counts_by_scikit_learn(x, y, num_neighbours)
+    assert 0 < within_x < len(y) and 0 < within_y < len(x)
+    assert round(found.precision * len(y), 9) == within_x
+    assert round(found.recall * len(x), 9) == within_y
+
+
+def test_precision_and_recall_agree_with_recorded_ones(recorded):
+    found = precision_recall(recorded["x"], recorded["y"])
+    expected = recorded["precision_recall"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_equal_sets_lie_within_each_other():
+    x, _ = two_sets()
+    assert precision_recall(x, x) == (1, 1)
+    assert precision_recall(x, x[::-1]) == (1, 1)
+
+
+def test_sets_far_apart_share_nothing():
+    x, y = two_sets()
+    assert precision_recall(x, y + 100) == (0, 0)
+
+
+def test_a_part_of_the_variety_is_precise_and_recalls_little():
+    x, _ = two_sets(size=2)
+    found = precision_recall(x, x[x[:, 0] > 1])
+    assert found.precision == 1
+    assert 0 < found.recall < 0.5
+
+
+def test_exchanging_the_sets_exchanges_precision_and_recall():
+    x, y = two_sets()
+    assert precision_recall(y, x) == precision_recall(x, y)[::-1]
+
+
+def test_chunks_of_rows_change_nothing(monkeypatch):
+    x, y = two_sets()
+    whole = precision_recall(x, y)
+    for rows in (1, 7, 299):
+        monkeypatch.setattr(neighbours, "_CHUNK_BYTES", rows * 8 * len(x))
+        assert precision_recall(x, y) == whole
+
+
+def test_a_shift_of_both_sets_changes_nothing():
+    x, y = two_sets()
+    assert precision_recall(x + 1000, y + 1000) == precision_recall(x, y)
+
+
+def test_features_of_float32_are_compared_in_float64():
+    x, y = (features.astype(np.float32) for features in two_sets())
+    expected = precision_recall(x.astype(np.float64), y.astype(np.float64))
+    assert precision_recall(x, y) == expected
+
+
+def test_a_set_of_copies_lies_within_only_if_it_copies_a_reference_image():
+    x, _ = two_sets()
+    copies = np.repeat(x[5:6], 10, axis=0)
+    assert precision_recall(x, copies) == (1, 1 / len(x))
+    far = precision_recall(x, copies + 100)
+    assert far == (0, 0)
+
+
+def test_a_copied_reference_image_covers_its_copies_alone():
+    x, _ = two_sets()
+    x[:5] = x[5] + 10  # Five copies, with four others each: r_3 = 0.
+    y = np.concatenate([x[:1], x[:1] + 1e-3, x[:1] + 20 + np.eye(16)])
+    assert precision_recall(x, y).precision == 1 / len(y)
+
+
+def test_copies_up_to_the_rounding_of_a_network_are_copies():
+    x, _ = two_sets(size=512)
+    copies = np.repeat(x[5:6] + 10, 10, axis=0)
+    noise = np.random.default_rng(0).normal(size=copies.shape)
+    assert precision_recall(copies, copies * (1 + 1e-7 * noise)) == (1, 1)
+    assert precision_recall(copies, copies * (1 + 1e-5 * noise)) == (0, 1)
+
+
+def test_bad_input_is_named():
+    x, y = two_sets()
+    with pytest.raises(InputError, match="more than num_neighbours = 3 images, got 3"):
+        precision_recall(x[:3], y)
+    with pytest.raises(InputError, match="features must be of more"):
+        precision_recall(x, y[:3])
+    with pytest.raises(InputError, match="num_neighbours must be at least 1, got 0"):
+        precision_recall(x, y, num_neighbours=0)
+    with pytest.raises(InputError, match="same length, got 16 and 15"):
+        precision_recall(x, y[:, 1:])
+    y[7, 3] = np.inf
+    with pytest.raises(InputError, match="features of image 7 "):
+        precision_recall(x, y)
