@@ -63,11 +63,14 @@ def table(
             row += [_printed(number) for number in paper.get(method, ())] or [""] * 3
         rows.append(row)
     lines = [head, ["---"] * len(head), *rows]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = "\n".join(
+        "|".join(["", *(f" {cell} " if cell else " " for cell in line), ""])
+        for line in lines
+    )
     printed = [number for row in paper.values() for number in row]
     if not all(number.verified for number in printed):
         text += "\n\n? from memory, not verified"
-    return text.replace("|  |", "| |")
+    return text
 
 
 def _printed(number: Number) -> str:
