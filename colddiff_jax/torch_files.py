@@ -1,50 +1,33 @@
 """Reads the arrays in a PyTorch checkpoint, without PyTorch and without running it.
 
-A checkpoint of `torch.save` is a zip archive of a pickle, which describes nested
-dictionaries of tensors, and of their raw numbers. A pickle can call any function; this
-reader knows the handful that tensors need and refuses all others.
+Since PyTorch 1.6 a checkpoint of `torch.save` is a zip archive of a pickle, which
+describes nested dictionaries of tensors, and of their raw numbers. Before, it was five
+pickles, the fourth of which does so, and the numbers behind them.
 """
 
-import collections
-import io
-import math
 import pickle
-import pickletools
+import struct
 import zipfile
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import ml_dtypes
-import numpy as np
+from typing import Any, NoReturn
 
 from colddiff_jax.errors import InputError
+from colddiff_jax.torch_pickles import DtypeUnpickler, TensorUnpickler, end_of_pickle
 
-_DTYPES = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
-
-
-class _StorageType(NamedTuple):
-    dtype: Any
+# What every file of the old format begins with.
+_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+_PROTOCOL = 1001
 
 
 def read_torch_file(path: str) -> Any:
     """Reads a checkpoint of `torch.save`.
 
     Args:
-        path: a `.pt` or `.pth` file, in the zip format of PyTorch 1.6 and later.
+        path: a `.pt` or `.pth` file, in the zip format or in the one before it, which
+            cannot tell whether its numbers are as they were written.
 
     Returns:
-        What was saved: dictionaries, lists and numbers, with tensors as NumPy arrays.
+        What was saved: dictionaries, lists and numbers, with tensors as NumPy arrays,
+        read-only.
 
     Raises:
         InputError: no such file, one that is truncated or damaged or no checkpoint, or
@@ -55,8 +38,11 @@ def read_torch_file(path: str) -> Any:
         dict_keys(['step', 'model', 'ema'])
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, path)
+        with open(path, "rb") as file:
+            if file.read(len(_MAGIC)) == _MAGIC:
+                return _read_old(_MAGIC + file.read(), path)
+            with zipfile.ZipFile(file) as archive:
+                return _read_zip(archive, path)
     except FileNotFoundError:
         raise InputError(f"no file {path!r}") from None
     except InputError:
@@ -71,7 +57,7 @@ def read_torch_file(path: str) -> Any:
         raise InputError(f"{path!r} is damaged ({reason})") from error
 
 
-def _read(archive: zipfile.ZipFile, path: str) -> Any:
+def _read_zip(archive: zipfile.ZipFile, path: str) -> Any:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
         # A few bytes could unpack to more than any memory holds.
         raise InputError(f"{path!r} is compressed, which torch.save never does")
@@ -85,90 +71,35 @@ def _read(archive: zipfile.ZipFile, path: str) -> Any:
     order = f"{folder}byteorder"
     if order in archive.namelist() and archive.read(order) != b"little":
         raise InputError(f"{path!r} was saved on a big-endian machine")
-    return _Unpickler(archive, folder, path).load()
+    pickled = archive.read(pickles[0])
+    end_of_pickle(pickled)
+    read = lambda key: archive.read(f"{folder}data/{key}")  # noqa: E731
+    return TensorUnpickler(pickled, path, read).load()
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows tensors and ordered dictionaries, and nothing else that can be called."""
-
-    def __init__(self, archive: zipfile.ZipFile, folder: str, path: str):
-        content = archive.read(f"{folder}data.pkl")
-        _check_lengths(content)
-        super().__init__(io.BytesIO(content))
-        self._archive, self._folder, self._path = archive, folder, path
-        self._storages: dict[str, np.ndarray] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The few names that a checkpoint of tensors needs."""
-        if module == "torch" and name in _DTYPES:
-            return _StorageType(_DTYPES[name])
-        known = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): _Call(_rebuild_tensor),
-            ("torch._utils", "_rebuild_parameter"): _Call(_rebuild_parameter),
-        }
-        if (module, name) not in known:
-            raise InputError(
-                f"{self._path!r} holds a {module}.{name}, which is neither a tensor "
-                "nor a plain value; nothing of it was run"
-            )
-        return known[module, name]
-
-    def persistent_load(self, pid: Any) -> np.ndarray:
-        """The numbers of a storage, one-dimensional."""
-        kind, storage_type, key, _, size = pid
-        if kind != "storage" or not isinstance(storage_type, _StorageType):
-            raise pickle.UnpicklingError(f"a reference to a {type(kind).__name__}")
-        if key not in self._storages:  # Several tensors may share one.
-            raw = self._archive.read(f"{self._folder}data/{key}")
-            self._storages[key] = np.frombuffer(raw, storage_type.dtype)
-        storage = self._storages[key]
-        if len(storage) < size:
-            raise pickle.UnpicklingError(
-                f"storage {key} has {len(storage)} numbers instead of {size}"
-            )
-        return storage
+def _read_old(content: bytes, path: str) -> Any:
+    pickles, end = [], 0
+    for _ in range(5):
+        start, end = end, end_of_pickle(content, end)
+        pickles.append(content[start:end])
+    _, protocol, _, saved, keys = pickles
+    number = TensorUnpickler(protocol, path, _no_storage).load()
+    if number != _PROTOCOL:
+        raise InputError(f"{path!r} is of protocol {number!r} instead of {_PROTOCOL}")
+    # How long a storage is depends on its type, which only the tensors tell.
+    types = DtypeUnpickler(saved, path)
+    types.load()
+    storages = {}
+    for key in TensorUnpickler(keys, path, _no_storage).load():
+        (count,) = struct.unpack_from("<q", content, end)
+        start, end = end + 8, end + 8 + count * types.dtypes[key].itemsize
+        if not start <= end <= len(content):
+            raise EOFError(f"storage {key} should have {count} numbers")
+        storages[key] = content[start:end]
+    if end != len(content):
+        raise ValueError(f"{len(content) - end} bytes follow the last storage")
+    return TensorUnpickler(saved, path, storages.__getitem__).load()
 
 
-class _Call:
-    """A function that a pickle may call, and can do nothing else to."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., np.ndarray]):
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> np.ndarray:
-        return self._function(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("it changes a function")
-
-
-def _check_lengths(content: bytes) -> None:
-    """Raises ValueError for a pickle that claims more memory than it fills."""
-    for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
-        if "PUT" in operation.name and argument is not None and argument > number:
-            raise ValueError(f"{operation.name} {argument} leaves the file")
-
-
-def _rebuild_tensor(
-    storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *rest: Any
-) -> np.ndarray:
-    """The array that a tensor was, a copy."""
-    del rest  # Whether it needs gradients, and its hooks.
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    negative = min((offset, *shape, *strides)) < 0
-    size = math.prod(shape)
-    if negative or (size and last >= len(storage)):
-        raise pickle.UnpicklingError(f"a tensor of shape {shape} leaves its storage")
-    if size > len(storage):
-        raise pickle.UnpicklingError(f"a tensor of shape {shape} repeats its numbers")
-    return np.lib.stride_tricks.as_strided(
-        storage[offset:], shape, [step * storage.itemsize for step in strides]
-    ).copy()
-
-
-def _rebuild_parameter(data: np.ndarray, *rest: Any) -> np.ndarray:
-    del rest
-    return data
+def _no_storage(key: str) -> NoReturn:
+    raise pickle.UnpicklingError(f"storage {key} where there should be none")

@@ -2,7 +2,9 @@
 
 import collections
 import os
+import pathlib
 import pickle
+import struct
 import zipfile
 
 import ml_dtypes
@@ -11,15 +13,18 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.torch_files import read_torch_file
-from tests.torch_checkpoints import save_like_torch
+from tests.torch_checkpoints import save_like_old_torch, save_like_torch, write_old
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+# Written by PyTorch 2.13 itself, in the zip format and in the one before.
+RECORDED, RECORDED_OLD = (
+    GOLDEN / "torch_checkpoint.pt",
+    GOLDEN / "torch_checkpoint_old.pt",
+)
+both_formats = pytest.mark.parametrize("recorded", [RECORDED, RECORDED_OLD])
 
 
-@pytest.fixture
-def recorded(pytestconfig):
-    """Written by PyTorch 2.13 itself."""
-    return pytestconfig.rootpath / "tests" / "golden" / "torch_checkpoint.pt"
-
-
+@both_formats
 def test_everything_that_pytorch_wrote_is_read(recorded):
     saved = read_torch_file(str(recorded))
     assert saved["step"] == 1234 and saved["text"] == "words"
@@ -39,6 +44,7 @@ def test_everything_that_pytorch_wrote_is_read(recorded):
     assert list(saved["state_dict"]) == ["weight", "bias"]
 
 
+@both_formats
 def test_every_number_type_is_read(recorded):
     arrays = read_torch_file(str(recorded))["dtypes"]
     floats = [np.float16, ml_dtypes.bfloat16, np.float64, np.float32]
@@ -49,6 +55,13 @@ def test_every_number_type_is_read(recorded):
     for array in arrays[4:9]:
         np.testing.assert_array_equal(array, [1, 0, 3])
     np.testing.assert_array_equal(arrays[9], [True, False])
+
+
+@both_formats
+def test_tensors_take_the_memory_of_their_storage_alone(recorded):
+    model = read_torch_file(str(recorded))["model"]
+    whole, part = (model[f"module.denoise_fn.a.{name}"] for name in ("weight", "part"))
+    assert np.shares_memory(whole, part) and not whole.flags.writeable
 
 
 def write(path, pickled, storages=()):
@@ -77,8 +90,8 @@ def test_nothing_in_a_pickle_is_called(tmp_path, function, capfd):
     assert "hello" not in capfd.readouterr().out
 
 
-def test_an_archive_of_pytorch_that_lost_its_end_is_named(tmp_path, recorded):
-    content = recorded.read_bytes()
+def test_an_archive_of_pytorch_that_lost_its_end_is_named(tmp_path):
+    content = RECORDED.read_bytes()
     path = tmp_path / "short.pt"
     for length in (0, 10, len(content) // 2, len(content) - 30):
         path.write_bytes(content[:length])
@@ -86,8 +99,8 @@ def test_an_archive_of_pytorch_that_lost_its_end_is_named(tmp_path, recorded):
             read_torch_file(str(path))
 
 
-def test_a_flipped_bit_is_noticed(tmp_path, recorded):
-    content = bytearray(recorded.read_bytes())
+def test_a_flipped_bit_is_noticed(tmp_path):
+    content = bytearray(RECORDED.read_bytes())
     place = content.find(np.float32(23 / 7).tobytes())
     assert place > 0
     content[place] ^= 1
@@ -139,3 +152,92 @@ def test_other_files_are_named(tmp_path):
     path = write(tmp_path / "broken.pt", b"not a pickle")
     with pytest.raises(cd.InputError, match=r"broken.pt' is damaged"):
         read_torch_file(path)
+
+
+def test_the_old_format_is_read_from_what_we_write_of_it(tmp_path):
+    path = tmp_path / "old.pt"
+    saved = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(7)}
+    save_like_old_torch(path, saved)
+    found = read_torch_file(str(path))
+    for name, expected in saved.items():
+        assert found[name].dtype == expected.dtype
+        np.testing.assert_array_equal(found[name], expected, strict=True)
+
+
+@pytest.mark.parametrize("function", [os.system, eval])
+def test_nothing_in_the_old_format_is_called(tmp_path, function, capfd):
+    path = tmp_path / "bad.pt"
+    write_old(path, pickle.dumps({"x": Call(function, "echo hello")}), {})
+    with pytest.raises(cd.InputError, match="neither a tensor nor a plain value"):
+        read_torch_file(str(path))
+    assert "hello" not in capfd.readouterr().out
+
+
+def test_the_old_format_without_its_end_is_named(tmp_path):
+    content = RECORDED_OLD.read_bytes()
+    path = tmp_path / "short.pt"
+    for length in [*range(0, len(content), 37), len(content) - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(cd.InputError, match=r"short.pt' is (no|damaged)"):
+            read_torch_file(str(path))
+    path.write_bytes(content + b"\0")
+    with pytest.raises(cd.InputError, match="1 bytes follow the last storage"):
+        read_torch_file(str(path))
+
+
+def test_damage_to_the_old_format_is_an_input_error_or_another_number(tmp_path):
+    content = RECORDED_OLD.read_bytes()
+    path = tmp_path / "flipped.pt"
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(0, len(content), 300):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        try:
+            read_torch_file(str(path))
+        except cd.InputError as error:
+            assert "flipped.pt" in str(error)
+            refused += 1
+    assert refused > 100
+
+
+def old_with_one_storage(path, **changes):
+    """An old file of the tensor [1, 1], whose bytes are changed as told."""
+    save_like_old_torch(path, {"x": np.ones(2, np.float32)})
+    content = path.read_bytes()
+    for old, new in changes.values():
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_an_old_file_cannot_claim_more_than_it_holds(tmp_path):
+    path, two = tmp_path / "old.pt", struct.pack("<q", 2)
+    for count in (2**62, 3, -1, -(2**63)):
+        changed = old_with_one_storage(path, count=(two, struct.pack("<q", count)))
+        with pytest.raises(cd.InputError, match=f"should have {count} numbers"):
+            read_torch_file(changed)
+    # One number and its four bytes less: there are fewer than the tensor needs.
+    one = two + np.ones(2, np.float32).tobytes(), struct.pack("<qf", 1, 1.0)
+    with pytest.raises(cd.InputError, match="storage 0 has 1 numbers instead of 2"):
+        read_torch_file(old_with_one_storage(path, count=one))
+    memo = pickle.dumps(1001, protocol=2), b"\x80\x02Nr\0\0\0\x08."
+    with pytest.raises(cd.InputError, match="LONG_BINPUT 134217728 leaves the file"):
+        read_torch_file(old_with_one_storage(path, memo=memo))
+
+
+def test_an_old_file_that_contradicts_itself_is_named(tmp_path):
+    path = tmp_path / "old.pt"
+    other = pickle.dumps(1001, protocol=2), pickle.dumps(1002, protocol=2)
+    with pytest.raises(cd.InputError, match="protocol 1002 instead of 1001"):
+        read_torch_file(old_with_one_storage(path, protocol=other))
+    keys = pickle.dumps(["0"], protocol=2)
+    unknown = keys, pickle.dumps(["9"], protocol=2)
+    with pytest.raises(cd.InputError, match=r"damaged .*'9'"):
+        read_torch_file(old_with_one_storage(path, keys=unknown))
+    data = struct.pack("<q", 2) + np.ones(2, np.float32).tobytes()
+    none = keys + data, pickle.dumps([], protocol=2)
+    with pytest.raises(cd.InputError, match=r"damaged .*'0'"):
+        read_torch_file(old_with_one_storage(path, keys=none))
