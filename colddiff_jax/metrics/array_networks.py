@@ -23,8 +23,8 @@ _Apply = Callable[[Any, chex.Array], Features]
 
 _RESNET_SIDE = 32
 _RESNET_WIDTHS = (16, 32, 64)
-_IMAGENET_MEAN = np.float32([0.485, 0.456, 0.406])
-_IMAGENET_STD = np.float32([0.229, 0.224, 0.225])
+_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 # Fed with 64 x 64 photographs as they are, it is five times faster, but a little blur
 # stands out less from what lies between two halves of the clean photographs.
