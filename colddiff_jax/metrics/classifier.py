@@ -154,7 +154,7 @@ def _train(
     size = preprocessing.image_size
     print(
         f"training a classifier of {model.num_classes} classes on {count} images of "
-        f"{size} x {size} pixels, {num_steps} steps: one or two minutes, once",
+        f"{size} x {size} pixels, {num_steps} steps: a minute or two, once",
         flush=True,
     )
     begin = time.perf_counter()
