@@ -1,8 +1,10 @@
 """Which feature networks a user gets by which name."""
 
+import numpy as np
 import pytest
 
 from colddiff_jax import InputError
+from colddiff_jax.data import arrays
 from colddiff_jax.evaluation.feature_nets import choose_nets
 from colddiff_jax.training.experiment import build_experiment
 from configs import digits_blur, mnist_mask
@@ -35,11 +37,9 @@ def test_none_are_none(digits):
 
 
 def test_other_images_have_none_unless_one_is_named(golden, capsys):
-    from colddiff_jax.data import arrays
-
     config = mnist_mask.get_config("smoke").to_dict()
     config["data"]["source"] = "npz"
-    images = golden["images32"]
+    images = np.repeat(golden["images32"], 2, axis=0)
     experiment = build_experiment(config, splits=arrays(images, images))
     assert choose_nets(["auto"], experiment, config) == []
     assert "pt_inception-2015-12-05-6726825d.pth was not found" in (
