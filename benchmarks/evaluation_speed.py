@@ -78,7 +78,9 @@ def main() -> None:
     config = mnist_blur.get_config("paper")
     config.data.update({"image_size": 32, "resize_to": 32})
     experiment = build_experiment(config, splits=digits())
-    net = FeatureNet("Inception", inception.apply, inception.inception_params(state))
+    net = FeatureNet(
+        "Inception 2015", inception.features, inception.inception_params(state)
+    )
     scorer = Scorer(
         experiment,
         methods=parse_methods(["direct", "alg2"], T),

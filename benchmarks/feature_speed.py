@@ -25,7 +25,8 @@ DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
 THREADS = torch.get_num_threads()
 
 
-def main() -> None:
+def reference_network() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:
+    """The network of pytorch-fid with random weights, and these weights."""
     torch.manual_seed(0)
     # As precise as ours.
     torch.backends.cudnn.allow_tf32 = False
@@ -37,7 +38,13 @@ def main() -> None:
         pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state
     ):
         module = pytorch_fid.inception.InceptionV3().eval().to(DEVICE)
-    params = inception.inception_params({k: v.numpy() for k, v in state.items()})
+    return module, {name: value.numpy() for name, value in state.items()}
+
+
+def main() -> None:
+    """Measures both and writes the result."""
+    module, state = reference_network()
+    params = inception.inception_params(state)
     x = np.random.default_rng(0).random((BATCH, SIDE, SIDE, 3), np.float32)
     ours_x = jax.device_put(2 * x - 1)
     theirs_x = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).to(DEVICE)

@@ -54,10 +54,9 @@ def table(
         ]
         for by_method in distances.values():
             own = by_method[method]
-            row += [
-                f"{own['frechet']:.4g}",
-                f"{own['kernel']:.3g} ± {own['kernel_std']:.1g}",
-            ]
+            # Subsets that are the sets themselves do not differ.
+            spread = f" ± {own['kernel_std']:.1g}" if own["kernel_std"] else ""
+            row += [f"{own['frechet']:.4g}", f"{own['kernel']:.3g}{spread}"]
             row += [f"{own['precision']:.3f}", f"{own['recall']:.3f}"]
         if paper:
             row += [_printed(number) for number in paper.get(method, ())] or [""] * 3

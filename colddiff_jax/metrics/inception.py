@@ -33,7 +33,8 @@ _EPSILON = 1e-3  # Of the batch normalisations.
 _LISTED = 6  # Entries of a kind that an error names.
 
 
-def _features(params: Any, x: chex.Array) -> Features:
+def features(params: Any, x: chex.Array) -> Features:
+    """What the network with `inception_params` says of images; see `load_inception`."""
     features: Any = Inception().apply({"params": params}, resize_for_inception(x))
     return features
 
@@ -75,7 +76,7 @@ def load_inception(
     check_sha256(found, sha256)
     return FeatureNet(
         "Inception 2015",
-        _features,
+        features,
         inception_params(read_torch_file(found)),
         is_fid=True,
     )
