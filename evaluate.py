@@ -14,11 +14,12 @@ interrupted goes on when the same command is given again.
 
 import json
 import os
+import shlex
 import shutil
+import sys
 import time
 
 from absl import flags
-from colddiff_jax.metrics.reference import load_reference, save_reference
 
 from colddiff_jax import disk, figures, images, programs
 from colddiff_jax.errors import InputError
@@ -29,6 +30,7 @@ from colddiff_jax.evaluation.image_set import ImageSet, folder_of, split_of
 from colddiff_jax.evaluation.methods import DEFAULT
 from colddiff_jax.evaluation.paper_tables import data_set_name, rows_for
 from colddiff_jax.evaluation.protocol import parse_protocol
+from colddiff_jax.metrics.reference import load_reference, save_reference
 from colddiff_jax.runs import Run, load_run
 from colddiff_jax.writers import write_atomically
 
@@ -144,8 +146,9 @@ def _write(
 ) -> None:
     """Writes all files to the folder `out` and prints the table."""
     paper = rows_for(run.config, data_set_name(run.config))
-    results = report.results(found, paper)
-    results["seconds"] = round(seconds, 1)
+    command = shlex.join(["python", *sys.argv])
+    results = {"command": command, "seconds": round(seconds, 1)}
+    results |= report.results(found, paper)
     first = found[0]
     count = first.settings["data"]["count"]
     table = report.table(results["pixels"], results["distances"], fid=fid, paper=paper)

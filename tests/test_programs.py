@@ -146,6 +146,7 @@ def test_evaluate_writes_its_scores_and_the_same_twice(folder):
         for out in ("scores", "again")
     )
     assert found.pop("seconds") > 0 and again.pop("seconds") > 0
+    assert "--num_images=50" in found.pop("command") != again.pop("command")
     assert found == again
     assert found["settings"]["data"]["count"] == 50
     assert list(found["pixels"]) == ["degraded", "direct", "alg1", "alg2"]

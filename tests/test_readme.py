@@ -3,6 +3,9 @@
 import json
 import re
 
+from colddiff_jax.evaluation import report
+from colddiff_jax.evaluation.paper_tables import Number, Row
+
 
 def test_the_python_example_runs(pytestconfig):
     text = (pytestconfig.rootpath / "README.md").read_text()
@@ -54,6 +57,25 @@ def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
                 e["column"]: f"{e['rmse']:.3f} / {e['ssim']:.3f} / {e['sharpness']:.2f}"
                 for e in entries
             }
+
+
+def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "README.md").read_text()
+    path = root / "benchmarks" / "results" / "mnist_blur_cpu.json"
+    result = json.loads(path.read_text())
+    assert (
+        f"    {result['command']}\n" in page and f"    {result['training']}\n" in page
+    )
+    paper = {
+        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
+        for method, row in result["paper"].items()
+    }
+    whole = report.table(result["pixels"], result["distances"], fid=[], paper=paper)
+    dropped = [6, 7, 8]  # The columns after the Frechet distance.
+    for line in whole.splitlines()[2:]:
+        cells = [c for i, c in enumerate(line.split("|")) if i not in dropped]
+        assert "|".join(cells) in page
 
 
 def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
