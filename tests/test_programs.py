@@ -237,6 +237,7 @@ BAD = {
     f"{SAMPLE} --eta=0.5": "--eta belongs to --sampler=ddim",
     "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
     f"{EVALUATE} --num_images=298": "num_images must lie in 1..297",
+    f"{EVALUATE} --out=shape.npz": "shape.npz: File exists; name a folder, not a file",
     f"{EVALUATE} --num_images=3": "at least 5 images, got 3",
     f"{EVALUATE} --samplers=alg2:21": "must lie in 1..20, those of the degradation",
     f"{EVALUATE} --features=vgg": "files of weights (.npz or .pth)",

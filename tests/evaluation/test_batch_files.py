@@ -60,3 +60,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write to .*file"):
         BatchFiles(str(tmp_path / "file" / "part"), {})
+    with pytest.raises(
+        InputError, match=r"cannot write to .*name a folder, not a file"
+    ):
+        BatchFiles(str(tmp_path / "file"), {})
