@@ -59,6 +59,16 @@ def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
             }
 
 
+def test_the_speeds_of_evaluation_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "evaluation.md").read_text().replace("\n", " ")
+    for name, other in (("feature", "pytorch-fid"), ("evaluation", "PyTorch")):
+        path = root / "benchmarks" / "results" / f"{name}_speed.json"
+        speeds = json.loads(path.read_text())["images per second"]
+        theirs = max(speed for who, speed in speeds.items() if who != "ours")
+        assert f"{speeds['ours']}, {other} {theirs}" in page
+
+
 def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     root = pytestconfig.rootpath
     page = (root / "README.md").read_text()
@@ -76,6 +86,21 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     for line in whole.splitlines()[2:]:
         cells = [c for i, c in enumerate(line.split("|")) if i not in dropped]
         assert "|".join(cells) in page
+
+
+def test_the_table_of_throughput_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "training.md").read_text()
+    path = root / "benchmarks" / "results" / "training_throughput.json"
+    result = json.loads(path.read_text())
+    assert result["command"] in page
+    for row in result["rows"]:
+        cells = [row["network"], row["data"], row["steps_per_call"], row["batch_size"]]
+        cells += [row["images/s, bare"], row["images/s, loop"]]
+        cells += [row["loop / bare"], f"{row['waiting for data']:.1%}"]
+        assert f"| {' | '.join(map(str, cells))} |" in page
+        if memory := row.get("memory, bytes"):
+            assert memory["the state is updated in place"]
 
 
 def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
