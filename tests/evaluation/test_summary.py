@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from colddiff_jax.metrics.distances import MomentsAccumulator, frechet_distance
 
 from colddiff_jax import InputError
 from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.evaluation.summary import Summary, check_number
 from colddiff_jax.metrics import FeatureNet, Features
+from colddiff_jax.metrics.distances import MomentsAccumulator, frechet_distance
 
 NET = FeatureNet("colours", lambda _, x: Features(x.mean((1, 2))))
 
