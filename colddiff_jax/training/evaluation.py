@@ -10,13 +10,13 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from colddiff_jax import images, metrics, parallel, sampling
+from colddiff_jax import images, metrics, parallel
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.evaluation.image_set import load_batch, split_of
+from colddiff_jax.evaluation.methods import parse_methods, restore
 from colddiff_jax.losses import Distance, restoration_loss
 from colddiff_jax.sampling.batches import BatchSampler
-from colddiff_jax.sampling.walk import RestoreFn
 from colddiff_jax.training.draws import draw_steps, example_keys, stream
 from colddiff_jax.training.experiment import Experiment
 from colddiff_jax.training.objective import bind
@@ -114,16 +114,6 @@ class Evaluator:
         return load_batch(self._test_set, self._experiment, numbers), numbers
 
 
-def restore(
-    restore_fn: RestoreFn, degrade: Degradation, x_0: chex.Array
-) -> dict[str, chex.Array]:
-    """Degrades x_0 fully and restores it by every method, with 2 T network calls."""
-    x_T = degrade(x_0, degrade.num_steps)
-    alg1 = sampling.sample_alg1(restore_fn, degrade, x_T)
-    alg2 = sampling.sample_alg2(restore_fn, degrade, x_T)
-    return {"degraded": x_T, "direct": alg2.direct, "alg1": alg1.x_0, "alg2": alg2.x_0}
-
-
 def _score(
     model: nn.Module,
     distance: Distance,
@@ -141,7 +131,9 @@ def _score(
     bound = bind(degrade, degrade_keys, x_0.shape, endpoints)
     options = {} if labels is None else {"labels": labels}
     restore_fn = functools.partial(model.apply, {"params": params}, **options)
-    restored = restore(restore_fn, bound, x_0)
+    x_T = bound(x_0, bound.num_steps)
+    methods = parse_methods(METHODS[1:], bound.num_steps)
+    restored = {"degraded": x_T, **restore(methods, restore_fn, bound, x_T)}
     scores = {
         "t": t,
         "loss": restoration_loss(restore_fn, bound, x_0, t, distance=distance),
