@@ -29,7 +29,7 @@ from ml_collections import config_flags
 
 from colddiff_jax import parallel, programs
 from colddiff_jax.checkpoints import open_checkpoints
-from colddiff_jax.errors import InputError
+from colddiff_jax.errors import InputError, listed_by_kind
 from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.torch_files import read_torch_file
 from colddiff_jax.training.experiment import build_experiment
@@ -37,7 +37,6 @@ from colddiff_jax.training.run_folder import describe, save_description
 from colddiff_jax.training.state import TrainState
 
 _NETWORK = re.compile(r"^(?:module\.)*(?:denoise_fn|defade_fn)\.(?:module\.)*")
-_LISTED = 6  # Weights of a kind that an error names.
 
 
 class _Names(NamedTuple):
@@ -202,12 +201,7 @@ def convert_weights(
     if any(problems.values()):
         raise InputError(
             f"the weights do not fit this {type(model).__name__} for images of shape "
-            f"{image_shape}: "
-            + "; ".join(
-                f"{len(found)} {kind} ({_shortened(found)})"
-                for kind, found in problems.items()
-                if found
-            )
+            f"{image_shape}: " + listed_by_kind(problems)
         )
     first = ("time_0", "kernel")
     if first in params:  # A network may be trained without the step.
@@ -340,11 +334,6 @@ def _shift_step(kernel: np.ndarray) -> np.ndarray:
         np.cos(w) * cosines - np.sin(w) * sines,
     )
     return np.concatenate(rotated).astype(np.float32)
-
-
-def _shortened(names: list[str]) -> str:
-    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + rest
 
 
 def main(argv: list[str]) -> None:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.errors import InputError, listed, listed_by_kind
 from colddiff_jax.metrics.features import FeatureNet, Features
 from colddiff_jax.models.layers import add_to_pixels
 
@@ -31,8 +31,6 @@ _IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 _MOBILENET_SIDE = 224
 _MOBILENET_WIDTHS = (32, 64, 128, 128, 256, 256, *(512,) * 6, 1024)
 _MOBILENET_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2)
-
-_LISTED = 4  # Arrays of a kind that an error names.
 
 
 def load_feature_net(path: str) -> FeatureNet:
@@ -74,7 +72,7 @@ def load_feature_net(path: str) -> FeatureNet:
             f"{path!r} is no feature network: it should hold the arrays of a ResNet "
             "for CIFAR-10 (conv1/w, layer1_0/conv1/w, ..., linear/b) or those of "
             "MobileNet v1 (conv1/w, dw1/w, pw1/w, ..., strides), and holds "
-            f"{_shortened(sorted(arrays))}"
+            f"{listed(sorted(arrays))}"
         )
     apply = found[0](path, arrays)
     params = {name: array.astype(np.float32) for name, array in arrays.items()}
@@ -115,18 +113,8 @@ def _check_shapes(
     }
     if any(problems.values()):
         raise InputError(
-            f"the arrays of {path!r} do not make {what}: "
-            + "; ".join(
-                f"{len(names)} {kind} ({_shortened(names)})"
-                for kind, names in problems.items()
-                if names
-            )
+            f"the arrays of {path!r} do not make {what}: " + listed_by_kind(problems)
         )
-
-
-def _shortened(names: list[str]) -> str:
-    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return (", ".join(names[:_LISTED]) or "nothing") + rest
 
 
 class _Block(NamedTuple):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.errors import InputError, listed_by_kind
 from colddiff_jax.metrics.features import FeatureNet, Features
 from colddiff_jax.metrics.inception_network import (
     SIDE,
@@ -30,7 +30,6 @@ _RELEASE = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weight
 _BYTES = 95_628_359
 _ENTRIES = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 _EPSILON = 1e-3  # Of the batch normalisations.
-_LISTED = 6  # Entries of a kind that an error names.
 
 
 def features(params: Any, x: chex.Array) -> Features:
@@ -158,10 +157,5 @@ def _check_entries(
     if any(problems.values()):
         raise InputError(
             "the weights are not those of the Inception network of 2015: "
-            + "; ".join(
-                f"{len(names)} {kind} ({', '.join(names[:_LISTED])}"
-                f"{', ...' if len(names) > _LISTED else ''})"
-                for kind, names in problems.items()
-                if names
-            )
+            + listed_by_kind(problems)
         )
