@@ -1,9 +1,10 @@
 """What the training step is fed with: the images themselves, or their numbers."""
 
 import collections
+import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -88,7 +89,8 @@ def open_feed(experiment: Experiment, first_step: int) -> Iterator[Feed]:
         if endpoints is not None:
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
-        yield Feed(resident, _ahead(batches), text)
+        ahead = stack.enter_context(contextlib.closing(_ahead(batches)))
+        yield Feed(resident, ahead, text)
 
 
 def take(resident: Batch, numbers: Batch) -> Batch:
@@ -101,15 +103,25 @@ def take(resident: Batch, numbers: Batch) -> Batch:
 
 
 def _one_by_one(numbers: Any) -> Iterator[Batch]:
-    """Without threads, which cost more than making a list of numbers."""
+    """Without Grain's threads, which cost more than making a list of numbers."""
     return (Batch(numbers[i]) for i in itertools.count())
 
 
-def _ahead(batches: Iterator[Batch], number: int = 2) -> Iterator[Batch]:
-    """Sends batches to the devices before they are needed."""
-    under_way: collections.deque[Batch] = collections.deque()
-    for batch in batches:
-        under_way.append(jax.tree.map(parallel.shard_steps, batch))
-        if len(under_way) > number:
-            yield under_way.popleft()
-    yield from under_way
+def _ahead(batches: Iterator[Batch], number: int = 3) -> Generator[Batch, None, None]:
+    """Loads batches and sends them to the devices before they are needed.
+
+    By a thread: to send takes milliseconds while steps keep all cores of a CPU busy.
+    """
+
+    def load_and_send() -> Batch:
+        return jax.tree.map(parallel.shard_steps, next(batches))
+
+    thread = concurrent.futures.ThreadPoolExecutor(1)
+    try:
+        sent = collections.deque(thread.submit(load_and_send) for _ in range(number))
+        while True:
+            batch = sent.popleft().result()
+            sent.append(thread.submit(load_and_send))
+            yield batch
+    finally:
+        thread.shutdown(cancel_futures=True)
