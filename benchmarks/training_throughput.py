@@ -5,21 +5,25 @@
 
 Three networks: that of configs/cifar_blur.py, its small one for two CPU cores, and a
 tiny one whose step takes milliseconds. For each, with images that are on the device or
-streamed and with 1 or 8 (on a CPU 2) steps per call, measured in turn in one process:
+streamed and with 1 or 8 (on a CPU 2) steps per call, one run of `train_and_evaluate`,
+without evaluations and checkpoints between, takes turns with its own compiled step:
 
-* bare: the compiled step called again and again on one batch that is on the device,
-* loop: steps per second as `train_and_evaluate` itself logs them, from the second log
-  on, without evaluations and checkpoints.
+* loop: as many steps as lie between two logs, with their data and the log,
+* bare: as many calls of the step on one batch that is on the device.
+
+Each waits for the device at its end. They take turns in one run because another run,
+whose arrays lie elsewhere in memory, may be faster or slower by a tenth.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
 import statistics
 import tempfile
 import time
+import unittest.mock
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,20 +34,16 @@ from colddiff_jax import parallel, programs
 from colddiff_jax.data import ImageSplits, arrays, npz
 from colddiff_jax.errors import InputError
 from colddiff_jax.training import train_and_evaluate
-from colddiff_jax.training.draws import stream
-from colddiff_jax.training.experiment import build_experiment
-from colddiff_jax.training.feed import open_feed
 from configs import cifar_blur, digits_blur
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "measurements, of which the median", 1)
-_SECONDS = flags.DEFINE_float("seconds", 10, "that each measurement takes at least")
+_ROUNDS = flags.DEFINE_integer("rounds", 8, "turns of both, of which the median", 1)
+_STEPS = flags.DEFINE_integer("steps", 96, "between logs, and in each turn", 8)
 _LARGE_BATCH_SIZE = flags.DEFINE_integer(
     "large_batch_size", 0, "of the large network; 0 for that of its configuration", 0
 )
 _NETWORKS = flags.DEFINE_list("networks", [], "which; all of them if empty")
 
 NUM_IMAGES = 10_000  # Training images: enough to stream, and quick to load.
-LOG_EVERY = 96  # About as in configs/, and a multiple of the steps per call.
 NETWORKS = {
     "large": cifar_blur.get_config,
     "small": lambda: cifar_blur.get_config("cpu"),
@@ -56,115 +56,110 @@ DATA = {
 }
 
 
-class Bare:
-    """The compiled step of a configuration and a batch that stays on the device."""
+class Turns:
+    """The compiled step; before every so many calls it takes as many by itself.
 
-    def __init__(self, config: Any, splits: ImageSplits | None):
-        experiment = build_experiment(config, splits=splits)
-        # One batch needs no process to load more.
-        options = dataclasses.replace(experiment.training, num_workers=0)
-        experiment = dataclasses.replace(experiment, training=options)
-        self._steps = parallel.parallel_train_step(experiment.train_step())
-        self._state = experiment.start()
-        with open_feed(experiment, 0) as feed:
-            self._arguments = (
-                feed.resident,
-                next(feed.batches),
-                parallel.replicate(experiment.degrade),
-                parallel.replicate(stream(experiment.seed, "train")),
-            )
-        self._per_call = options.steps_per_call
-        start = time.perf_counter()
-        self.rate(1)
-        self.seconds_to_compile = time.perf_counter() - start
+    Attributes:
+        loop: seconds of every turn of the training loop.
+        bare: seconds of the turn of the bare step before each, and after the last.
+        memory: what the compiled step takes and needs.
+    """
 
-    def rate(self, num_steps: int) -> float:
-        """Steps per second."""
-        num_calls = -(-num_steps // self._per_call)
-        start = time.perf_counter()
-        for _ in range(num_calls):
-            self._state, _ = self._steps(self._state, *self._arguments)
-        jax.block_until_ready(self._state)
-        return num_calls * self._per_call / (time.perf_counter() - start)
+    def __init__(self, steps: Any, num_calls: int):
+        self._steps = steps
+        self._num_calls = num_calls
+        self._count = 0
+        self._since = 0.0
+        self.loop: list[float] = []
+        self.bare: list[float] = []
+        self.memory: dict[str, Any] = {}
 
-    def memory(self) -> dict[str, Any]:
-        """Bytes of the state, and of what the compiled step takes and needs."""
-        compiled = self._steps.lower(self._state, *self._arguments).compile()
-        found = compiled.memory_analysis()
-        state = sum(leaf.nbytes for leaf in jax.tree.leaves(self._state))
-        return {
-            "state": state,
-            "arguments": found.argument_size_in_bytes,
-            "outputs": found.output_size_in_bytes,
-            "aliased": found.alias_size_in_bytes,
-            "temporary": found.temp_size_in_bytes,
-            "the state is updated in place": found.alias_size_in_bytes >= state,
-        }
+    def __call__(self, state: Any, *arguments: Any) -> Any:
+        if not self._count:
+            self.memory = memory(self._steps, state, *arguments)
+            state, _ = self._steps(state, *arguments)  # Compiles.
+        if self._count % self._num_calls == 0:
+            jax.block_until_ready(state)
+            start = time.perf_counter()
+            if self._count:
+                self.loop.append(start - self._since)
+            for _ in range(self._num_calls):
+                state, _ = self._steps(state, *arguments)
+            jax.block_until_ready(state)
+            self._since = time.perf_counter()
+            self.bare.append(self._since - start)
+        self._count += 1
+        return self._steps(state, *arguments)
 
 
-def loop_rate(
-    config: Any, splits: ImageSplits | None, log_every: int, num_logs: int
-) -> tuple[float, float]:
-    """Steps per second of the whole loop, and its share of waiting for data."""
-    num_steps = (1 + num_logs) * log_every
-    config.training.update(_looks(num_steps) | {"log_every": log_every})
+def memory(steps: Any, state: Any, *arguments: Any) -> dict[str, Any]:
+    """Bytes of the state, and of what the compiled step takes and needs."""
+    found = steps.lower(state, *arguments).compile().memory_analysis()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    return {
+        "state": size,
+        "arguments": found.argument_size_in_bytes,
+        "outputs": found.output_size_in_bytes,
+        "aliased": found.alias_size_in_bytes,
+        "temporary": found.temp_size_in_bytes,
+        "the state is updated in place": found.alias_size_in_bytes >= size,
+    }
+
+
+def train(config: Any, splits: ImageSplits | None) -> tuple[Turns, list[float]]:
+    """Trains with turns; they, and the seconds of waiting for data in each."""
+    steps = _STEPS.value
+    num_steps = (_ROUNDS.value + 1) * steps
+    looks = ("num_steps", "evaluate_every", "checkpoint_every")
+    config.training.update(dict.fromkeys(looks, num_steps) | {"log_every": steps})
     devices = parallel.num_devices()
     config.evaluation.update({"num_images": 1, "batch_size": devices})
+    turns: list[Turns] = []
+
+    def in_turns(step: Callable[..., Any]) -> Turns:
+        compiled = real(step)
+        turns.append(Turns(compiled, steps // config.training.steps_per_call))
+        return turns[0]
+
+    real = parallel.parallel_train_step
     with (
         tempfile.TemporaryDirectory() as workdir,
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
+        unittest.mock.patch.object(parallel, "parallel_train_step", in_turns),
     ):
         train_and_evaluate(config, workdir, splits=splits)
         text = pathlib.Path(workdir, "metrics.jsonl").read_text()
     logs = [line for line in map(json.loads, text.splitlines()) if "loss" in line]
-    if len(logs) != 1 + num_logs:
+    if len(logs) != _ROUNDS.value + 1:
         raise SystemExit("interrupted")
-    seconds = [log_every / line["steps_per_second"] for line in logs[1:]]
-    waited = sum(
-        line["waiting_for_data"] * spent
-        for line, spent in zip(logs[1:], seconds, strict=True)
-    )
-    return num_logs * log_every / sum(seconds), waited / sum(seconds)
-
-
-def _looks(num_steps: int) -> dict[str, int]:
-    names = ("num_steps", "log_every", "evaluate_every", "checkpoint_every")
-    return dict.fromkeys(names, num_steps)
+    return turns[0], [
+        log["waiting_for_data"] * steps / log["steps_per_second"] for log in logs
+    ]
 
 
 def measure(
     config: Any, splits: ImageSplits | None, with_memory: bool
 ) -> dict[str, Any]:
     """One row of the table."""
-    per_call = config.training.steps_per_call
-    bare = Bare(config, splits)
-    memory = {"memory, bytes": bare.memory()} if with_memory else {}
-    guess = _SECONDS.value * bare.rate(4 * per_call)  # Steps.
-    log_every = per_call * max(1, min(LOG_EVERY, int(guess)) // per_call)
-    num_logs = max(2, round(guess / log_every))
-    bare_rates, loop_rates, waits = [bare.rate(log_every * num_logs)], [], []
-    for _ in range(_ROUNDS.value):
-        rate, waited = loop_rate(config, splits, log_every, num_logs)
-        loop_rates.append(rate)
-        waits.append(waited)
-        bare_rates.append(bare.rate(log_every * num_logs))
-    # Each loop against the bare steps just before and after it.
+    turns, waits = train(config, splits)
+    # The last turn of the loop has none of the bare step after it, and is not counted.
     ratios = [
-        2 * rate / (bare_rates[i] + bare_rates[i + 1])
-        for i, rate in enumerate(loop_rates)
+        (before + after) / 2 / loop
+        for before, loop, after in zip(
+            turns.bare[:-1], turns.loop, turns.bare[1:], strict=True
+        )
     ]
-    batch_size = config.training.batch_size
+    shares = [wait / loop for wait, loop in zip(waits[:-1], turns.loop, strict=True)]
+    images = _STEPS.value * config.training.batch_size
     return {
-        "batch_size": batch_size,
-        "log_every": log_every,
-        "seconds to compile": round(bare.seconds_to_compile, 1),
-        "images/s, bare": round(statistics.median(bare_rates) * batch_size, 2),
-        "images/s, loop": round(statistics.median(loop_rates) * batch_size, 2),
+        "batch_size": config.training.batch_size,
+        "images/s, bare": round(images / statistics.median(turns.bare), 2),
+        "images/s, loop": round(images / statistics.median(turns.loop), 2),
         "loop / bare": round(statistics.median(ratios), 3),
         "loop / bare, all rounds": [round(ratio, 3) for ratio in ratios],
-        "waiting for data": round(statistics.median(waits), 3),
-        **memory,
+        "waiting for data": round(statistics.median(shares), 3),
+        **({"memory, bytes": turns.memory} if with_memory else {}),
     }
 
 
@@ -188,7 +183,7 @@ def main(argv: list[str]) -> None:
     splits = arrays(splits.train[:NUM_IMAGES], splits.test)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as cache:
-        # The loop compiles anew in every round.
+        # To ask a program for its memory compiles it once more.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         # On a CPU steps are written out one after the other, and compile for minutes.
@@ -208,7 +203,6 @@ def main(argv: list[str]) -> None:
                     # The evaluations, which are not measured, take 2 T calls each.
                     config.degradation.stds.num_steps = 2
                     config.training.update({"steps_per_call": per_call, **options})
-                    config.training.update(_looks(LOG_EVERY))
                     found = measure(
                         config, None if network == "tiny" else splits, plainest
                     )

@@ -15,7 +15,10 @@ def free_port() -> int:
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen:
-    """Starts Python with these arguments in the root of the project."""
+    """Starts Python with these arguments in the root of the project.
+
+    In a process group of its own, which gets the signals that a terminal would send.
+    """
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -23,6 +26,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        process_group=0,
     )
 
 

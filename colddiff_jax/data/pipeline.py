@@ -184,7 +184,9 @@ def stream_batches(
         options = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )
-        return iter(batches.to_iter_dataset().mp_prefetch(options, _ignore_signals))
+        loaded = batches.to_iter_dataset().mp_prefetch(options, _ignore_signals)
+        # Out of shared memory, which a CPU device would hold on to until the very end.
+        return iter(loaded.map(lambda batch: jax.tree.map(np.array, batch)))
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(batches.to_iter_dataset(ahead))
 

@@ -1,7 +1,14 @@
 """Two processes train as one, through the program that users type."""
 
+import json
+import os
+import re
+import signal
+import time
+
 import jax
 import numpy as np
+import pytest
 
 from colddiff_jax import parallel
 from colddiff_jax.runs import load_run
@@ -17,17 +24,22 @@ def smoke(num_steps):
     return config
 
 
+def start_two(workdir, *arguments):
+    """The smoke test of two processes with two devices each."""
+    address = f"127.0.0.1:{free_port()}"
+    command = ["train.py", "--config=configs/mnist_mask.py:smoke", *arguments]
+    command += [f"--workdir={workdir}", "--config.model.channel_multipliers=(1,)"]
+    command += [f"--coordinator={address}", "--num_processes=2"]
+    environment = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
+    return [start(*command, f"--process_id={i}", **environment) for i in range(2)]
+
+
 def test_two_processes_with_two_devices_train_as_one_with_four_and_resume_on_one(
     tmp_path,
 ):
     assert jax.local_device_count() == 4
-    address = f"127.0.0.1:{free_port()}"
     workdir = str(tmp_path / "two")
-    command = ["train.py", "--config=configs/mnist_mask.py:smoke"]
-    command += [f"--workdir={workdir}", "--config.model.channel_multipliers=(1,)"]
-    command += [f"--coordinator={address}", "--num_processes=2"]
-    environment = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
-    workers = [start(*command, f"--process_id={i}", **environment) for i in range(2)]
+    workers = start_two(workdir)
     alone = train_and_evaluate(smoke(6), str(tmp_path / "one"))
     first, second = succeed(workers)
     assert "4 cpu device(s), starting at step 0" in first
@@ -42,3 +54,27 @@ def test_two_processes_with_two_devices_train_as_one_with_four_and_resume_on_one
     resumed = train_and_evaluate(smoke(8), workdir)
     assert resumed.step == 8
     parallel.assert_replicated(resumed)
+
+
+def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
+    options = {"num_steps": 10**6, "log_every": 2, "evaluate_every": 10**6}
+    options |= {"checkpoint_every": 10**6, "resident_mb": 0, "num_workers": 1}
+    trainers = start_two(
+        str(tmp_path), *(f"--config.training.{k}={v}" for k, v in options.items())
+    )
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(trainers[1].pid, signal.SIGINT)
+    first, second = succeed(trainers)
+    assert "SIGINT: stopping after this step" in second and "SIGINT" not in first
+    assert "leaked" not in first + second
+    step = int(re.findall(r"stopped and saved at step (\d+); run again", first)[0])
+    assert load_run(str(tmp_path)).step == step > 0
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == step
+    for trainer in trainers:
+        with pytest.raises(ProcessLookupError):  # Once its loaders have ended.
+            while time.monotonic() < deadline:
+                os.killpg(trainer.pid, 0)
+                time.sleep(0.1)
