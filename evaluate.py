@@ -12,8 +12,10 @@ histograms to `evaluation` in the run folder, or to --out. An evaluation that wa
 interrupted goes on when the same command is given again.
 """
 
+import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -88,6 +90,10 @@ def main(argv: list[str]) -> None:
     protocol = parse_protocol(_PROTOCOL.value, run.config)
     nets = choose_nets(_FEATURES.value, run.experiment, run.config)
     by_net = {reference.feature_net: reference for reference in references}
+    if len(by_net) < len(references):
+        raise InputError(
+            "--references names two files for one feature network; choose one"
+        )
     unused = by_net.keys() - {net.name for net in nets}
     if unused:
         raise InputError(
@@ -121,7 +127,11 @@ def main(argv: list[str]) -> None:
     fid = [net.name for net in nets if net.is_fid]
     with disk.refusals(out):
         _write(run, out, found, fid, seconds)
-        shutil.rmtree(part)
+        # These folders hold batches of scores and nothing else.
+        for one in found:
+            shutil.rmtree(os.path.join(part, str(one.settings["seed"])))
+        with contextlib.suppress(OSError):  # Other seeds, of a command cut short.
+            os.rmdir(part)
 
 
 def _seeds(run: Run) -> list[int]:
@@ -145,14 +155,20 @@ def _write(
     run: Run, out: str, found: list[Evaluation], fid: list[str], seconds: float
 ) -> None:
     """Writes all files to the folder `out` and prints the table."""
-    paper = rows_for(run.config, data_set_name(run.config))
+    first = found[0]
+    data = first.settings["data"]
+    # The paper's are of the test images.
+    paper = (
+        rows_for(run.config, data_set_name(run.config))
+        if data["split"] == "test"
+        else {}
+    )
     command = shlex.join(["python", *sys.argv])
     results = {"command": command, "seconds": round(seconds, 1)}
     results |= report.results(found, paper)
-    first = found[0]
-    count = first.settings["data"]["count"]
     table = report.table(results["pixels"], results["distances"], fid=fid, paper=paper)
-    heading = f"{count} images ({first.settings['data']['source']}), step {run.step}"
+    split = f", {data['split']} split" if data["split"] else ""
+    heading = f"{data['count']} images ({data['source']}{split}), step {run.step}"
     if len(found) > 1:
         heading += f", means over {len(found)} seeds"
     if faults := first.settings["faults"]:
@@ -173,7 +189,8 @@ def _write(
     if _SAVE_REFERENCES.value:
         os.makedirs(_SAVE_REFERENCES.value, exist_ok=True)
         for net, reference in first.references.items():
-            path = os.path.join(_SAVE_REFERENCES.value, f"{net.replace(' ', '_')}.npz")
+            name = re.sub(r"\W+", "_", f"{reference.name} {net}").strip("_")
+            path = os.path.join(_SAVE_REFERENCES.value, f"{name}.npz")
             save_reference(path, reference)
             print(path)
     print(f"{out}: {seconds:.0f} s")

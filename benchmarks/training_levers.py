@@ -39,6 +39,11 @@ _SEEDS = flags.DEFINE_integer("seeds", 2, "runs of every lever", 1)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 512, "test images to restore", 1)
 _LEVERS = flags.DEFINE_list("levers", [], "which; all of them if empty")
 
+PLAIN = {
+    "objective.input_noise": 0.0,
+    "objective.rollouts": 0.0,
+    "model.precondition": False,
+}
 LEVERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "noise": {"objective.input_noise": 0.02},
@@ -52,12 +57,12 @@ LEVERS: dict[str, dict[str, Any]] = {
 
 
 def configure(path: str, images: str, lever: str, seed: int) -> Any:
-    """The configuration with one lever pulled."""
+    """The configuration with one lever pulled and the others at rest."""
     path, _, variant = path.partition(":")
     config = runpy.run_path(path)["get_config"](variant or None)
     config.seed = seed
     config.data.update({"source": "npz", "path": images})
-    for field, value in LEVERS[lever].items():
+    for field, value in (PLAIN | LEVERS[lever]).items():
         section, name = field.split(".")
         config[section][name] = value
     return config

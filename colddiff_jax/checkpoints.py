@@ -60,6 +60,11 @@ class Checkpoints:
         names = os.listdir(self.folder) if os.path.isdir(self.folder) else []
         return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9]\d*", name))
 
+    def newest(self) -> str:
+        """Where the newest checkpoint is, for messages."""
+        steps = self.steps()
+        return os.path.join(self.folder, str(steps[-1])) if steps else "none"
+
     def best_step(self) -> int | None:
         """The step of the best score, or None if no checkpoint has one."""
         sign = -1 if self._best_by.startswith("ssim") else 1

@@ -160,9 +160,14 @@ def write_atomically(path: str, data: bytes) -> None:
 
 def save_npz(path: str, **arrays: np.ndarray) -> None:
     """Writes arrays as a compressed npz file, whole or not at all."""
+    write_atomically(path, npz_bytes(**arrays))
+
+
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    """A compressed npz file of arrays."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _step(line: str) -> float:

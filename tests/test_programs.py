@@ -21,6 +21,7 @@ TRAIN_BOTH = (
     "--config.degradation.alphas_cumprod.num_steps=4 --config.training.num_steps=1"
 )
 SAMPLE_BOTH = "sample.py --workdir=both"
+REFERENCE = "references/digits_test_classifier.npz"
 EVALUATE = "evaluate.py --workdir=runs/digits_blur-smoke"
 
 
@@ -163,7 +164,7 @@ def test_evaluate_writes_its_scores_and_the_same_twice(folder):
 def test_evaluate_scores_by_samplers_seeds_faults_and_references(folder):
     done = run(
         f"{EVALUATE} --num_images=20 --samplers=direct,heun:3 --seeds=0,1 "
-        "--protocol=published --references=references/classifier.npz --out=more",
+        f"--protocol=values_not_clipped --references={REFERENCE} --out=more",
         folder,
         4,
     )
@@ -171,8 +172,7 @@ def test_evaluate_scores_by_samplers_seeds_faults_and_references(folder):
     assert "protocol.values_not_clipped is" in done.stderr
     done = run(
         f"{EVALUATE} --num_images=20 --samplers=direct,heun:3 --seeds=0,1 "
-        "--protocol=first_image_skipped --references=references/classifier.npz "
-        "--out=more",
+        f"--protocol=first_image_skipped --references={REFERENCE} --out=more",
         folder,
         4,
     )

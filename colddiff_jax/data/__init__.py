@@ -8,6 +8,7 @@ from colddiff_jax.data.pipeline import (
     batch_indices,
     load_all,
     load_test_images,
+    stack,
     stream_batches,
 )
 from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
@@ -28,6 +29,7 @@ __all__ = [
     "load_all",
     "load_test_images",
     "npz",
+    "stack",
     "stream_batches",
     "tfds",
 ]

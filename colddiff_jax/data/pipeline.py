@@ -3,8 +3,11 @@
 import concurrent.futures
 import dataclasses
 import functools
+import multiprocessing
 import os
 import signal
+import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -57,6 +60,12 @@ class Preprocessing:
     flip: bool = False
 
     def __post_init__(self) -> None:
+        for name, least in (("image_size", 1), ("resize_to", 0), ("pad", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(
+                    f"data.{name} must be an integer of at least {least}, got {value!r}"
+                )
         if self.resize_to and self.resize_to < self.image_size:
             raise InputError(
                 "data.resize_to must be 0 or at least data.image_size = "
@@ -184,7 +193,7 @@ def stream_batches(
         options = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )
-        loaded = batches.to_iter_dataset().mp_prefetch(options, _ignore_signals)
+        loaded = batches.to_iter_dataset().mp_prefetch(options, _begin_worker)
         # Out of shared memory, which a CPU device would hold on to until the very end.
         return iter(loaded.map(lambda batch: jax.tree.map(np.array, batch)))
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
@@ -216,11 +225,21 @@ def load_test_images(
     return np.stack([preprocessing.test(images[i]) for i in range(start, stop)])
 
 
-def _ignore_signals(worker: int, num_workers: int) -> None:
-    """Ctrl-C reaches all processes; the run is to be saved before these end."""
+def _begin_worker(worker: int, num_workers: int) -> None:
+    """Makes a process that loads live exactly as long as the one that trains."""
     del worker, num_workers
+    # Ctrl-C reaches all processes; the run is to be saved before these end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """One that is killed says no goodbye, and Grain's loop would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,11 +279,20 @@ class _Loader:
 
     def __call__(self, indices: np.ndarray) -> Batch:
         loaded = [self.preprocessing.resize(self.images[int(i)]) for i in indices.flat]
-        pixels = np.stack([_of_shape(image, loaded[0].shape) for image in loaded])
+        pixels = stack(loaded)
         return Batch(
             pixels.reshape(*indices.shape, *loaded[0].shape),
             None if self.labels is None else self.labels[indices],
         )
+
+
+def stack(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Images of one size as one array.
+
+    Raises:
+        InputError: images of different sizes.
+    """
+    return np.stack([_of_shape(image, images[0].shape) for image in images])
 
 
 def _of_shape(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

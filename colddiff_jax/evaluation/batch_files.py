@@ -1,31 +1,34 @@
 """The scores of an evaluation's batches, on disk until it is finished."""
 
 import contextlib
+import hashlib
 import json
 import os
-import shutil
-import zipfile
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from colddiff_jax import disk
-from colddiff_jax.writers import save_npz, write_atomically
+from colddiff_jax.errors import InputError
+from colddiff_jax.writers import npz_bytes, write_atomically
+
+_OURS = re.compile(r"settings\.json|\d{6}\.[0-9a-f]{16}\.npz|\.part-.*")
 
 
 class BatchFiles:
     """A folder with one file per batch, so that an interrupted evaluation goes on.
 
-    Every file is written whole or not at all, and belongs to the settings that are
-    stored beside them: with other settings the folder is emptied.
+    Every file is written whole or not at all, has its hash in its name, and belongs to
+    the settings that are stored beside them: files of other settings are removed.
 
     Args:
         folder: to write to; made if it is not there.
         settings: everything that the scores depend on, as for JSON.
 
     Raises:
-        InputError: the disk refuses.
+        InputError: the folder holds anything else, or the disk refuses.
 
     Example:
         >>> files = BatchFiles("runs/x/evaluation.part", {"step": 100})
@@ -39,41 +42,63 @@ class BatchFiles:
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         path = os.path.join(folder, "settings.json")
         with disk.refusals(folder):
+            os.makedirs(folder, exist_ok=True)
+            others = [name for name in os.listdir(folder) if not _OURS.fullmatch(name)]
+            if others:
+                raise InputError(
+                    f"{folder} holds {min(others)!r}, which is no part of an "
+                    "evaluation; name a folder of its own"
+                )
             if not _holds(path, text):
-                shutil.rmtree(folder, ignore_errors=True)
-                os.makedirs(folder)
+                self._clear()
                 write_atomically(path, text.encode())
-            self._length = 0
-            while self._is_whole(self._length):
-                self._length += 1
+            self._paths = _whole_batches(folder)
 
     def __len__(self) -> int:
         """The number of batches, without a gap from the first."""
-        return self._length
+        return len(self._paths)
 
     def append(self, values: Mapping[str, np.ndarray]) -> None:
         """Writes the scores of the next batch."""
+        content = npz_bytes(**values)
+        name = f"{len(self._paths):06d}.{_digest(content)}.npz"
+        path = os.path.join(self._folder, name)
         with disk.refusals(self._folder):
-            save_npz(self._path(self._length), **values)
-        self._length += 1
+            write_atomically(path, content)
+        self._paths.append(path)
 
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        """Reads the batches in their order, one at a time."""
-        for number in range(self._length):
-            with np.load(self._path(number), allow_pickle=False) as file:
-                yield {name: file[name] for name in file.files}
+    def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """The batches in their order, open one at a time; each array is read on use."""
+        for path in self._paths:
+            with np.load(path, allow_pickle=False) as file:
+                yield file
 
-    def _path(self, number: int) -> str:
-        return os.path.join(self._folder, f"{number:06d}.npz")
+    def remove(self) -> None:
+        """Removes all files and the folder."""
+        with disk.refusals(self._folder):
+            self._clear()
+            os.rmdir(self._folder)
 
-    def _is_whole(self, number: int) -> bool:
-        """Whether a batch is there, and all of its bytes are what was written."""
-        with (
-            contextlib.suppress(OSError, zipfile.BadZipFile),
-            zipfile.ZipFile(self._path(number)) as archive,
-        ):
-            return archive.testzip() is None
-        return False
+    def _clear(self) -> None:
+        for name in os.listdir(self._folder):
+            os.unlink(os.path.join(self._folder, name))
+
+
+def _whole_batches(folder: str) -> list[str]:
+    """The files of the first batches, until one is missing or not what was written."""
+    paths: list[str] = []
+    for name in sorted(os.listdir(folder)):
+        number, _, rest = name.partition(".")
+        if number == f"{len(paths):06d}":
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                if rest == f"{_digest(file.read())}.npz":
+                    paths.append(path)
+    return paths
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _holds(path: str, text: str) -> bool:

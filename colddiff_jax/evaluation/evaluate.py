@@ -1,5 +1,6 @@
 """Scores a trained run on many images: the rows of the paper's tables."""
 
+import collections
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -8,16 +9,22 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation.batch_files import BatchFiles
 from colddiff_jax.evaluation.image_set import ImageSet, split_of
 from colddiff_jax.evaluation.methods import DEFAULT, parse_methods
+from colddiff_jax.evaluation.paper_tables import data_set_name
 from colddiff_jax.evaluation.protocol import SOUND, Protocol
 from colddiff_jax.evaluation.report import chosen_by_rmse
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.evaluation.summary import Summary, check_number
 from colddiff_jax.metrics.features import FeatureNet
-from colddiff_jax.metrics.reference import Reference, check_reference
+from colddiff_jax.metrics.reference import (
+    Reference,
+    check_reference,
+    note_few_images,
+)
 from colddiff_jax.runs import Run
 from colddiff_jax.training.run_folder import versions
 
@@ -49,7 +56,7 @@ class Evaluation(NamedTuple):
 
 def evaluate(
     run: Run,
-    workdir: str,
+    folder: str,
     *,
     images: ImageSet | None = None,
     num_images: int = 0,
@@ -65,14 +72,14 @@ def evaluate(
 ) -> Evaluation:
     """Degrades images fully, restores them by every method, and scores what comes out.
 
-    The scores of every batch are kept in `workdir` until all are there: an evaluation
-    that was interrupted goes on where it stopped when it is called again, and one that
-    was finished reads them. The folder is the caller's to remove.
+    The scores of every batch are kept in `folder`: an evaluation that was interrupted
+    goes on where it stopped when it is called again, and one that was finished reads
+    them. The folder is the caller's to remove.
 
     Args:
         run: from `load_run`.
-        workdir: a folder for what is found on the way; emptied if it holds the scores
-            of other settings.
+        folder: for the scores of batches, and nothing else; those of other settings
+            are removed.
         images: what to score; None for the test images of the run.
         num_images: the first so many of them; 0 for all.
         samplers: as for `parse_methods`, beside the degraded images.
@@ -91,8 +98,8 @@ def evaluate(
         The scores; the same call gives the same.
 
     Raises:
-        InputError: settings that do not fit the run or each other, or a network that
-            returns NaN.
+        InputError: settings that do not fit the run or each other, a folder with other
+            files, or a network that returns NaN.
 
     Example:
         >>> found = evaluate(load_run("runs/digits_blur"), "/tmp/evaluation")
@@ -106,15 +113,16 @@ def evaluate(
     images = images or split_of(experiment)
     seed = experiment.seed if seed is None else seed
     methods = parse_methods(samplers, experiment.degrade.num_steps)
+    references = references or {}
+    _check(run, nets, references, protocol, endpoint, seed)
     first = int(protocol.first_image_skipped)
     numbers = _numbers(len(images.images), num_images, first)
     check_number(len(numbers), nets)
-    data = images.describe(experiment, len(numbers))
+    data = images.describe(experiment, len(numbers), data_set_name(run.config))
     data["protocol"] = {
         name: name in protocol.faults
         for name in ("values_not_clipped", "test_images_augmented")
     }
-    references = references or {}
     notes = []
     for net in nets:
         if net.name in references:
@@ -130,7 +138,14 @@ def evaluate(
         "seed": seed,
         "faults": protocol.faults,
         "features": {net.name: net.fingerprint for net in nets},
-        "references": {name: found.name for name, found in references.items()},
+        "references": {
+            name: {
+                "name": found.name,
+                "data": found.data,
+                "statistics": _hash((found.moments.mean, found.moments.covariance)),
+            }
+            for name, found in references.items()
+        },
         "batch_size": batch_size,
         "versions": versions(),
         "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
@@ -144,21 +159,25 @@ def evaluate(
         batch_size=batch_size,
         endpoint=endpoint,
     )
-    files = BatchFiles(workdir, settings)
+    files = BatchFiles(folder, settings)
     left = numbers[len(files) * batch_size :]
     if left:
         for scores in scorer.stream(run.params, images, seed, left, progress=progress):
             files.append(scores.values)
     names = ["degraded", *settings["samplers"]]
-    summary = Summary(names, protocol)
-    for values in files:
-        summary.add(values)
-    per_image = summary.per_image()
+    summary = Summary(files, names, protocol)
+    per_image = summary.per_image
     chosen = chosen_by_rmse(per_image[f"mse/{names[-1]}"], num_examples)
     shown = [numbers[i] for group in chosen.values() for i in group]
     pictures: list[dict[str, np.ndarray]] = [
         scores.pictures for scores in scorer.stream(run.params, images, seed, shown)
     ]
+    own_references = {
+        net.name: summary.reference(net, _name_of(data), data) for net in nets
+    }
+    for name, reference in own_references.items():
+        if name not in references:
+            notes += note_few_images(reference)
     return Evaluation(
         settings=settings,
         loss=summary.loss(),
@@ -168,16 +187,55 @@ def evaluate(
             for net in nets
         },
         per_image=per_image,
-        references={
-            net.name: summary.reference(net, images.source, data) for net in nets
-        },
+        references=own_references,
         notes=notes,
         examples=_by_group(pictures, chosen, ["clean", *names]),
     )
 
 
+def _check(
+    run: Run,
+    nets: Sequence[FeatureNet],
+    references: Mapping[str, Reference],
+    protocol: Protocol,
+    endpoint: str,
+    seed: int,
+) -> None:
+    """Raises InputError for what does not go together."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
+    degrade = run.experiment.degrade
+    if endpoint == "estimated" and not isinstance(degrade, Blend):
+        raise InputError(
+            "an estimated endpoint needs a run that was trained with animorph, "
+            "fade_to_color or gaussian_noise; this one's degradation is a "
+            f"{type(degrade).__name__}"
+        )
+    for name, count in collections.Counter(net.name for net in nets).items():
+        if count > 1:
+            raise InputError(
+                f"{count} feature networks are called {name!r}; give each a name of "
+                "its own (that of a file of weights is the file's)"
+            )
+    if protocol.feature_rows_unfilled and references:
+        raise InputError(
+            "the fault feature_rows_unfilled is in both sets that are compared, and a "
+            "saved reference does not have it; leave one of them out"
+        )
+
+
+def _name_of(data: Mapping[str, Any]) -> str:
+    """What a reference of these images is called, such as "mnist train"."""
+    return f"{data['source']} {data['split']}".strip()
+
+
 def _numbers(available: int, num_images: int, first: int) -> range:
     """The numbers of the images to score."""
+    if available <= first:
+        raise InputError(
+            f"there is nothing to score: the set has {available} image(s), of which "
+            f"the protocol leaves {first} out"
+        )
     if not 0 <= num_images <= available - first:
         raise InputError(
             f"num_images must lie in 1..{available - first}, or be 0 for all of them; "

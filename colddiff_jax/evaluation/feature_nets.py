@@ -9,7 +9,11 @@ from colddiff_jax.errors import InputError
 from colddiff_jax.metrics.array_networks import load_feature_net
 from colddiff_jax.metrics.classifier import classifier
 from colddiff_jax.metrics.features import FeatureNet
-from colddiff_jax.metrics.inception import INCEPTION_FILE, load_inception
+from colddiff_jax.metrics.inception import (
+    INCEPTION_FILE,
+    INCEPTION_SHA256,
+    load_inception,
+)
 from colddiff_jax.metrics.weights import cache_folder, find_weights
 from colddiff_jax.training import components
 from colddiff_jax.training.experiment import Experiment
@@ -37,14 +41,14 @@ def choose_nets(
         return []
     if list(names) == ["auto"]:
         names = ["inception"] if find_weights(INCEPTION_FILE) else []
+        if not names:
+            print(
+                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
+                "for distances by other networks see --features"
+            )
         grey = experiment.image_shape[-1] == 1
         if grey and _labelled(experiment, config):
             names = [*names, "classifier"]
-        if not names:
-            print(
-                f"no distances between sets of images: {INCEPTION_FILE} was not found, "
-                "and no other feature network is named; see --features"
-            )
     nets = []
     for name in dict.fromkeys(names):
         if name == "inception":

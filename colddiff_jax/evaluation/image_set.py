@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colddiff_jax.data import Batch, Images, fingerprint, images_in_folder
+from colddiff_jax.data import Batch, Images, fingerprint, images_in_folder, stack
 from colddiff_jax.errors import InputError
 
 if TYPE_CHECKING:  # Training evaluates, too.
@@ -16,7 +16,8 @@ class ImageSet(NamedTuple):
     """Images to score, and what comes with them.
 
     Attributes:
-        source: where they are from, such as "test split" or a folder.
+        source: where they are from: a folder, or "" for the data of the run.
+        split: "test" or "train"; "" in a folder.
         images: uint8 [H, W, C] of any sizes.
         labels: their classes, int32 [N], or None.
         endpoints: images that a blend degrades them into, or None; they are taken in
@@ -24,18 +25,27 @@ class ImageSet(NamedTuple):
     """
 
     source: str
+    split: str
     images: Images
     labels: np.ndarray | None
     endpoints: Images | None
 
-    def describe(self, experiment: "Experiment", num_images: int) -> dict[str, Any]:
+    def describe(
+        self, experiment: "Experiment", num_images: int, data_set: str
+    ) -> dict[str, Any]:
         """What tells the first images of this set, prepared as for a run, from others.
 
         The keys are those of `metrics.reference.Reference.data`.
+
+        Args:
+            experiment: of the run.
+            num_images: how many.
+            data_set: the name of the run's data.
         """
         preprocessing = experiment.preprocessing
         return {
-            "source": self.source,
+            "source": self.source or data_set,
+            "split": self.split,
             "fingerprint": fingerprint(self.images, labels=self.labels),
             "count": num_images,
             "image_shape": list(experiment.image_shape),
@@ -48,7 +58,8 @@ def split_of(experiment: "Experiment", name: str = "test") -> ImageSet:
     splits, others = experiment.splits, experiment.endpoints
     train = name == "train"
     return ImageSet(
-        source=f"{name} split",
+        source="",
+        split=name,
         images=splits.train if train else splits.test,
         labels=splits.train_labels if train else splits.test_labels,
         endpoints=others and (others.train if train else others.test),
@@ -71,6 +82,7 @@ def folder_of(experiment: "Experiment", path: str) -> ImageSet:
     others = experiment.endpoints
     return ImageSet(
         source=path,
+        split="",
         images=images_in_folder(path, channels=channels),
         labels=None,
         endpoints=others and others.test,
@@ -96,7 +108,7 @@ def load_batch(
     prepare = preprocessing.test if cut else preprocessing.resize
     others = found.endpoints
     return Batch(
-        np.stack([prepare(found.images[i]) for i in numbers]),
+        stack([prepare(found.images[i]) for i in numbers]),
         None if found.labels is None else found.labels[np.asarray(numbers)],
         None
         if others is None

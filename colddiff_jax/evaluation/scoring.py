@@ -32,7 +32,7 @@ class Scores(NamedTuple):
     Attributes:
         values: per image, by name: "loss" (the held-out training loss at the step "t",
             drawn per image) and "METRIC/METHOD", float [B]; "pooled/NET/METHOD" and
-            "probabilities/NET/METHOD", float [B, F], with the method "clean", too.
+            "probabilities/NET/METHOD", float [B, F], the former of "clean", too.
         pictures: by method, and "clean", uint8 [B, H, W, C].
     """
 
@@ -140,7 +140,11 @@ class _Program:
         }
         found = self._restored(restore_fn, degrade, x_0, noise_keys)
         if not self.protocol.values_not_clipped:
-            found = {name: images.as_saved(x) for name, x in found.items()}
+            # What is infinite must not be saved as white or black.
+            found = {
+                name: jnp.where(jnp.isfinite(x), images.as_saved(x), jnp.nan)
+                for name, x in found.items()
+            }
         for name, x in found.items():
             values[f"mse/{name}"] = metrics.mean_squared_error(x, x_0)
             values[f"ssim/{name}"] = metrics.ssim(x, x_0)
@@ -156,7 +160,8 @@ class _Program:
                 values[f"pooled/{net.name}/{name}"] = pooled
             if features.probabilities is not None:
                 for name, rows in zip(found, features.probabilities, strict=True):
-                    values[f"probabilities/{net.name}/{name}"] = rows
+                    if name != "clean":
+                        values[f"probabilities/{net.name}/{name}"] = rows
         pictures = {
             name: jnp.round((images.as_saved(x) + 1) * 127.5).astype(jnp.uint8)
             for name, x in found.items()

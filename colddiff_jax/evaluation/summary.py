@@ -1,7 +1,8 @@
 """From the scores of single images to the numbers of a table."""
 
 import collections
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,45 +26,39 @@ _NEIGHBOURS = 3
 
 
 class Summary:
-    """Takes the scores of batches one after the other, in bounded memory.
+    """Puts the scores of all batches together.
 
-    Frechet distances are of all images; of the first 10,000, whose features are kept,
-    are kernel distance, precision, recall and Inception Score.
+    Frechet distances are of all images; of the first 10,000 are kernel distance,
+    precision, recall and Inception Score. The features of two sets are in memory at a
+    time.
 
     Args:
+        batches: the scores of each batch by name; they are gone through many times.
         methods: their names, in the order of a table.
         protocol: with which they were made.
     """
 
-    def __init__(self, methods: Sequence[str], protocol: Protocol):
-        self._methods, self._protocol = methods, protocol
-        self._per_image: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-        self._moments: dict[str, MomentsAccumulator] = collections.defaultdict(
-            MomentsAccumulator
-        )
-        self._kept: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-        self._num_kept: collections.Counter[str] = collections.Counter()
+    def __init__(
+        self,
+        batches: Iterable[Mapping[str, np.ndarray]],
+        methods: Sequence[str],
+        protocol: Protocol,
+    ):
+        self._batches, self._methods, self._protocol = batches, methods, protocol
 
-    def add(self, values: Mapping[str, np.ndarray]) -> None:
-        """Takes the scores of the next batch."""
-        for name, found in values.items():
-            if name.startswith(("pooled/", "probabilities/")):
-                room = MAX_FEATURES - self._num_kept[name]
-                if room > 0:
-                    self._kept[name].append(found[:room])
-                    self._num_kept[name] += len(found[:room])
-                if name.startswith("pooled/"):
-                    self._moments[name].add(found)
-            else:
-                self._per_image[name].append(found)
-
+    @functools.cached_property
     def per_image(self) -> dict[str, np.ndarray]:
         """The scores of single images, float [N], by name."""
-        return {name: np.concatenate(x) for name, x in self._per_image.items()}
+        found: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+        for batch in self._batches:
+            for name in batch:
+                if not name.startswith(("pooled/", "probabilities/")):
+                    found[name].append(batch[name])
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def pixels(self) -> dict[str, dict[str, float]]:
         """By method, the scores that compare each image with the clean one."""
-        every = self.per_image()
+        every = self.per_image
         found = {}
         for method in self._methods:
             mse = every[f"mse/{method}"].astype(np.float64)
@@ -82,7 +77,7 @@ class Summary:
 
     def loss(self) -> float:
         """The held-out training loss."""
-        return float(self.per_image()["loss"].mean(dtype=np.float64))
+        return float(self.per_image["loss"].mean(dtype=np.float64))
 
     def reference(self, net: FeatureNet, name: str, data: dict[str, Any]) -> Reference:
         """The statistics of the clean images, to be saved."""
@@ -92,8 +87,8 @@ class Summary:
             feature_net=net.name,
             feature_fingerprint=net.fingerprint,
             data=data,
-            moments=self._moments[key].finish(),
-            features=np.concatenate(self._kept[key]),
+            moments=self._moments(key, unfilled=False),
+            features=self._first(key),
         )
 
     def distances(
@@ -108,26 +103,26 @@ class Summary:
         """
         clean = f"pooled/{net.name}/clean"
         found: dict[str, dict[str, float]] = {}
+        unfilled = self._protocol.feature_rows_unfilled
         if reference is None:
-            target = self._moments_of(clean)
-            features = np.concatenate(self._kept[clean])
+            target, features = self._moments(clean, unfilled), self._first(clean)
         else:
             target, features = reference.moments, reference.features
         for method in self._methods:
             key = f"pooled/{net.name}/{method}"
-            own = np.concatenate(self._kept[key])
+            own = self._first(key)
             kernel, spread = kernel_distance(features, own, seed=seed)
             shares = precision_recall(features, own, num_neighbours=_NEIGHBOURS)
             found[method] = {
-                "frechet": frechet_distance(target, self._moments_of(key)),
+                "frechet": frechet_distance(target, self._moments(key, unfilled)),
                 "kernel": kernel,
                 "kernel_std": spread,
                 "precision": shares.precision,
                 "recall": shares.recall,
             }
-            probabilities = self._kept.get(f"probabilities/{net.name}/{method}")
-            if probabilities:
-                rows = np.concatenate(probabilities)
+            probabilities = f"probabilities/{net.name}/{method}"
+            if any(probabilities in batch for batch in self._batches):
+                rows = self._first(probabilities)
                 parts = min(10, len(rows))
                 mean, spread = inception_score(rows, num_splits=parts)
                 found[method] |= {
@@ -136,23 +131,32 @@ class Summary:
                 }
         return found
 
-    def _moments_of(self, key: str) -> Moments:
-        """Mean and covariance of all images, as the protocol counts them."""
-        moments = self._moments[key].finish()
-        missing = moments.count % _OFFICIAL_BATCH
-        if not (self._protocol.feature_rows_unfilled and missing):
-            return moments
-        # Rows of zeros in place of the last ones, whose features are at hand only if
-        # all are kept.
-        if self._num_kept[key] < moments.count:
-            raise InputError(
-                "the fault feature_rows_unfilled needs at most "
-                f"{MAX_FEATURES} images, or a multiple of {_OFFICIAL_BATCH}"
-            )
-        rows = np.concatenate(self._kept[key]).copy()
-        rows[-missing:] = 0
+    def _first(self, name: str) -> np.ndarray:
+        """The rows of the first images."""
+        rows, room = [], MAX_FEATURES
+        for batch in self._batches:
+            rows.append(batch[name][:room])
+            room -= len(rows[-1])
+            if not room:
+                break
+        return np.concatenate(rows)
+
+    def _moments(self, name: str, unfilled: bool) -> Moments:
+        """Mean and covariance of all images.
+
+        Args:
+            name: of the rows.
+            unfilled: put zeros in place of what is left over from batches of 50.
+        """
+        count = len(self.per_image["loss"])
+        filled = count - count % _OFFICIAL_BATCH if unfilled else count
         accumulator = MomentsAccumulator()
-        accumulator.add(rows)
+        start = 0
+        for batch in self._batches:
+            rows = batch[name].copy()
+            rows[max(filled - start, 0) :] = 0
+            accumulator.add(rows)
+            start += len(rows)
         return accumulator.finish()
 
 

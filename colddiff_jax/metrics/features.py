@@ -29,7 +29,9 @@ class FeatureNet:
     """A network for distances between sets of images; any function will do.
 
     Attributes:
-        name: under which its distances are printed.
+        name: under which its distances are printed. Scores on disk and references are
+            told apart by it and by `params`, not by the code of `apply`: a function
+            that has changed needs another name.
         apply: apply(params, x) with x float32 [B, H, W, C] in [-1, 1], of the images'
             own size and channels: it resizes and repeats grey as it needs. Jittable.
         params: its weights, in any structure of arrays.

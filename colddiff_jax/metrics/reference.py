@@ -171,13 +171,19 @@ def check_reference(
                 "or make a reference of images prepared as here"
             )
         notes.append(f"{key} is {their} in {where}, {our} here")
+    return notes + note_few_images(reference)
+
+
+def note_few_images(reference: Reference) -> list[str]:
+    """A note for whoever reads its Frechet distances, if its images are too few."""
     count, size = reference.moments.count, len(reference.moments.mean)
-    if count <= size:
-        notes.append(
-            f"{where} has {count} images for {size} features: its Frechet distances "
-            "are too large; compare them only with those of as many images"
-        )
-    return notes
+    if count > size:
+        return []
+    return [
+        f'reference "{reference.name}" has {count} images for {size} features of '
+        f"{reference.feature_net}: Frechet distances to it are too large; compare "
+        "them only with those of as many images"
+    ]
 
 
 def _parse(content: io.BytesIO) -> Reference:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,7 +75,8 @@ def load_splits(
     try:
         return call(section, source, only(fields, parameters) | known)
     except InputError as error:  # Sources know their fields by the usual section.
-        raise InputError(str(error).replace("data.", f"{section}.")) from error
+        own_name = rf"(?<![\w./])data\.(?={'|'.join(of_any | {'source'})}\b)"
+        raise InputError(re.sub(own_name, f"{section}.", str(error))) from error
 
 
 def split_preprocessing(

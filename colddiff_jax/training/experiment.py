@@ -143,6 +143,9 @@ def build_experiment(
     """
     config = plain(config)
     check_fields("", config, _SECTIONS, _SECTIONS)
+    seed = config["seed"]
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"seed must be an integer in 0..{2**32 - 1}, got {seed!r}")
     training = call("training", TrainingOptions, config["training"])
     optimizer = call("optimizer", make_optimizer, config["optimizer"])
     if training.skip_nonfinite:
@@ -168,7 +171,7 @@ def build_experiment(
     if not precondition:
         scales = None
     experiment = Experiment(
-        seed=config["seed"],
+        seed=seed,
         splits=splits,
         endpoints=endpoints,
         preprocessing=preprocessing,

@@ -134,7 +134,9 @@ def train_and_evaluate(
         for log in logs:
             stack.callback(log.close)
         skipped = getattr(state.opt_state, "notfinite_count", 0)  # In a row.
-        recent = RecentMetrics(options.skip_nonfinite, in_a_row=int(skipped))
+        recent = RecentMetrics(
+            options.skip_nonfinite, in_a_row=int(skipped), last_saved=saved.newest
+        )
         trace = stack.enter_context(
             trace_steps(workdir, first_step + 10, options.profile_steps)
         )

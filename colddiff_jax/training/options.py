@@ -81,6 +81,12 @@ class EvaluationOptions:
     best_by: str = "test_loss"
 
     def __post_init__(self) -> None:
+        for name in ("num_images", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(
+                    f"evaluation.{name} must be an integer of at least 1, got {value!r}"
+                )
         names = ["test_loss"]
         names += [f"{s}_{m}" for s in ("rmse", "ssim") for m in METHODS[1:]]
         if self.best_by not in names:

@@ -1,5 +1,7 @@
 """The metrics of the latest steps, and the alarm when they are no longer finite."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
@@ -16,10 +18,17 @@ class RecentMetrics:
         skip_nonfinite: consecutive steps without a finite loss and gradient that the
             optimiser skips; the next one is an error.
         in_a_row: such steps just before, in a run that is resumed.
+        last_saved: says which checkpoint is the newest.
     """
 
-    def __init__(self, skip_nonfinite: int, in_a_row: int = 0):
+    def __init__(
+        self,
+        skip_nonfinite: int,
+        in_a_row: int = 0,
+        last_saved: Callable[[], str] = lambda: "none",
+    ):
         self._allowed = skip_nonfinite
+        self._last_saved = last_saved
         self._in_a_row = in_a_row
         self._on_device: list[Metrics] = []
         self._fetched: list[dict[str, np.ndarray]] = []
@@ -49,7 +58,8 @@ class RecentMetrics:
                 raise InputError(
                     f"step {number} has a loss of {metrics['loss']} and a gradient of "
                     f"norm {metrics['gradient_norm']}, which nothing can be learned "
-                    "from. What was saved is from before it. Begin a new run folder "
+                    f"from. The last checkpoint is {self._last_saved()}. Begin a new "
+                    "run folder "
                     "with a lower optimizer.learning_rate, or with "
                     "training.skip_nonfinite set to the number of such steps in a row "
                     "that are to be skipped"

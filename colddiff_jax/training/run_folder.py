@@ -15,8 +15,13 @@ from colddiff_jax.writers import write_atomically
 
 _PACKAGES = ("colddiff-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 
-# What may differ when a run goes on: nothing here touches what is learned.
+# What may differ when a run goes on: nothing here touches what is learned. Images may
+# have moved; a hash tells whether they are the same.
 _FREE = (
+    "data.path",
+    "data.data_dir",
+    "endpoints.path",
+    "endpoints.data_dir",
     "training.num_steps",
     "training.log_every",
     "training.evaluate_every",
@@ -63,8 +68,9 @@ def check_description(description: Mapping[str, Any], workdir: str) -> None:
 
     Raises:
         InputError: the folder holds a run of another configuration or other data. The
-            number of steps, how often the loop looks up, and the sections evaluation
-            and logging may change: they do not touch what is learned.
+            number of steps, how often the loop looks up, where the images are, and the
+            sections evaluation and logging may change: they do not touch what is
+            learned.
     """
     if not os.path.exists(os.path.join(workdir, "config.json")):
         return
@@ -96,15 +102,22 @@ def load_description(workdir: str) -> dict[str, Any]:
     """Reads the description of a run.
 
     Raises:
-        InputError: there is no such folder, or it holds no run.
+        InputError: there is no such folder, or it holds no run, or a damaged one.
     """
     path = os.path.join(workdir, "config.json")
     if not os.path.isdir(workdir):
         raise InputError(f"no run folder {workdir!r}; train one with train.py first")
     if not os.path.isfile(path):
         raise InputError(f"{workdir!r} is not a run folder: it has no config.json")
-    with open(path) as file:
-        return json.load(file)
+    try:
+        with open(path) as file:
+            found = json.load(file)
+        return {name: found[name] for name in ("config", "data", "scales", "versions")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}: {error}); put about.json of a "
+            "checkpoint in its place, which holds the same"
+        ) from error
 
 
 def load_scales(workdir: str) -> Scales | None:

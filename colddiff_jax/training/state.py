@@ -83,9 +83,17 @@ def make_optimizer(
         rate, betas (0.9, 0.999), epsilon 1e-8.
 
     Raises:
-        ValueError: a negative number, or a decay that ends before the warm-up.
+        ValueError: a negative number, a rate of zero, or a decay that ends before the
+            warm-up.
     """
-    for name, value in (("weight_decay", weight_decay), ("clip_norm", clip_norm)):
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+    for name, value in (
+        ("warmup_steps", warmup_steps),
+        ("decay_steps", decay_steps),
+        ("weight_decay", weight_decay),
+        ("clip_norm", clip_norm),
+    ):
         if value < 0:
             raise ValueError(f"{name} must not be negative, got {value}")
     if decay_steps and decay_steps <= warmup_steps:
@@ -115,19 +123,35 @@ def _are_kernels(params: Any) -> Any:
 
 
 def warmup_ema(*, decay: float) -> EmaDecay:
-    """D = min(decay, (1 + n) / (10 + n)): short memory at first, `decay` in the end."""
+    """D = min(decay, (1 + n) / (10 + n)): short memory at first, `decay` in the end.
+
+    Raises:
+        ValueError: a decay outside 0..1.
+    """
+    _check_decay(decay)
     return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
 def periodic_ema(*, decay: float, every: int, start: int) -> EmaDecay:
     """The paper's: average every `every` steps, and copy the parameters before `start`.
 
+    Raises:
+        ValueError: a decay outside 0..1, or fewer than one step between averages.
+
     Reference:
         The official code: decay 0.995, every 10 steps, copies before step 2,000.
     """
+    _check_decay(decay)
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
     return lambda step: jnp.where(
         step % every != 0, 1.0, jnp.where(step < start, 0.0, decay)
     )
+
+
+def _check_decay(decay: float) -> None:
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay must lie in [0, 1], got {decay}")
 
 
 EMA_DECAYS: dict[str, Callable[..., EmaDecay]] = {

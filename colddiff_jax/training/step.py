@@ -88,6 +88,11 @@ def make_train_step(
         loss, gradient = mean(
             _mean_over_parts(loss_and_gradient, (batch, keys), micro_batches)
         )
+        norm = optax.tree.norm(gradient)
+        # Where only the norm overflows, so would Adam's squares, and for good: such a
+        # gradient is none, for the optimiser that skips as for the metrics.
+        usable = jnp.isfinite(loss) & jnp.isfinite(norm)
+        gradient = jax.tree.map(lambda g: jnp.where(usable, g, jnp.nan), gradient)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = ema_decay(state.step)
@@ -95,7 +100,7 @@ def make_train_step(
             lambda ema, new: decay * ema + (1 - decay) * new, state.ema_params, params
         )
         new_state = TrainState(state.step + 1, params, ema_params, opt_state)
-        return new_state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
+        return new_state, {"loss": loss, "gradient_norm": norm}
 
     return train_step
 

@@ -1,6 +1,8 @@
 """From images to batches."""
 
 import contextlib
+import os
+import time
 
 import jax
 import numpy as np
@@ -9,6 +11,23 @@ import skimage.transform
 from PIL import Image
 
 from colddiff_jax import InputError, data
+from tests.subprocesses import start
+
+LOADING = """
+import numpy as np
+from colddiff_jax import data
+
+if __name__ == "__main__":
+    images = np.zeros((20, 8, 8, 1), np.uint8)
+    batches = data.stream_batches(
+        images, None, data.Preprocessing(image_size=8),
+        data.batch_indices(20, 6, seed=0), num_workers=2,
+    )
+    next(batches)
+    print("loaded", flush=True)
+    while True:
+        next(batches)
+"""
 
 
 @pytest.fixture
@@ -166,3 +185,16 @@ def test_bad_sizes_are_named(images):
         data.Preprocessing(image_size=32, resize_to=32).test(
             np.zeros((9, 9, 2), np.uint8)
         )
+
+
+def test_no_loader_outlives_a_process_that_is_killed(tmp_path):
+    (tmp_path / "loading.py").write_text(LOADING)
+    trainer = start(str(tmp_path / "loading.py"))
+    assert trainer.stdout.readline() == "loaded\n"
+    trainer.kill()
+    trainer.communicate()
+    deadline = time.monotonic() + 60
+    with pytest.raises(ProcessLookupError):  # No one is left in its group.
+        while time.monotonic() < deadline:
+            os.killpg(trainer.pid, 0)
+            time.sleep(0.1)

@@ -36,12 +36,41 @@ def test_other_settings_begin_anew(tmp_path):
     assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 1}
 
 
+def test_a_folder_of_other_files_is_refused_and_left_as_it_was(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds 'checkpoints', which is no part of"):
+        BatchFiles(str(tmp_path), {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"checkpoints", "config.json"}
+
+
+def test_what_an_interruption_left_is_removed_with_the_rest(tmp_path):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / ".part-x1").write_text("torn")
+    files = BatchFiles(str(tmp_path / "part"), {})
+    files.append(batch(0))
+    files.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_any_damaged_byte_is_noticed(tmp_path):
+    BatchFiles(str(tmp_path), {}).append(batch(0))
+    (path,) = tmp_path.glob("000000.*.npz")
+    content = path.read_bytes()
+    for where in range(len(content)):
+        damaged = bytearray(content)
+        damaged[where] ^= 1
+        path.write_bytes(damaged)
+        assert len(BatchFiles(str(tmp_path), {})) == 0
+
+
 @pytest.mark.parametrize("fault", ["truncated", "flipped", "missing"])
 def test_what_follows_a_damaged_batch_is_scored_again(tmp_path, fault):
     files = BatchFiles(str(tmp_path), {})
     for number in range(3):
         files.append(batch(number))
-    path = tmp_path / "000001.npz"
+    (path,) = tmp_path.glob("000001.*.npz")
     content = bytearray(path.read_bytes())
     if fault == "missing":
         path.unlink()

@@ -10,7 +10,7 @@ from colddiff_jax import InputError, parallel
 from colddiff_jax.data import arrays
 from colddiff_jax.evaluation import report
 from colddiff_jax.evaluation.evaluate import evaluate
-from colddiff_jax.evaluation.image_set import folder_of, split_of
+from colddiff_jax.evaluation.image_set import folder_of, load_batch, split_of
 from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.figures import save_png
 from colddiff_jax.metrics import FeatureNet, Features
@@ -171,6 +171,43 @@ def test_any_folder_can_be_scored(run, golden, tmp_path):
     assert found.pixels == expected.pixels
     assert found.settings["data"]["source"] == str(tmp_path)
     assert found.distances == {}
+
+
+def test_what_does_not_go_together_is_refused_before_any_work(run, found, tmp_path):
+    with pytest.raises(InputError, match="2 feature networks are called 'colours'"):
+        score(run, tmp_path, nets=[NET, NET])
+    with pytest.raises(InputError, match="endpoint needs a run that was trained"):
+        score(run, tmp_path, endpoint="estimated")
+    with pytest.raises(InputError, match=r"seed must lie in 0..4294967295, got 42949"):
+        score(run, tmp_path, seed=2**32)
+    with pytest.raises(InputError, match="feature_rows_unfilled is in both sets"):
+        score(
+            run,
+            tmp_path,
+            references={"colours": found.references["colours"]},
+            protocol=Protocol(feature_rows_unfilled=True),
+        )
+    one = split_of(run.experiment)
+    one = one._replace(images=one.images[:1])
+    with pytest.raises(InputError, match=r"nothing to score: the set has 1 image"):
+        score(run, tmp_path, images=one, protocol=Protocol(first_image_skipped=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_two_sizes_are_refused_where_they_are_cut_on_the_device(run):
+    preprocessing = dataclasses.replace(run.experiment.preprocessing, resize_to=0)
+    experiment = dataclasses.replace(run.experiment, preprocessing=preprocessing)
+    images = split_of(experiment)
+    mixed = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 20, 3), np.uint8)]
+    with pytest.raises(InputError, match="the images have different sizes"):
+        load_batch(images._replace(images=mixed), experiment, [0, 1], cut=False)
+
+
+def test_few_images_for_the_features_are_noted(run, tmp_path):
+    wide = FeatureNet("pixels", lambda _, x: Features(x.reshape(len(x), -1)[:, :40]))
+    assert score(run, tmp_path / "four").notes == []
+    (note,) = score(run, tmp_path / "forty", nets=[wide]).notes
+    assert "has 22 images for 40 features of pixels" in note
 
 
 def test_wrong_numbers_of_images_are_named(run, tmp_path):

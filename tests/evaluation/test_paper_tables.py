@@ -60,3 +60,9 @@ def test_a_run_finds_its_rows():
     assert rows_for(config, data_set_name(config)) == {}
     config.data.source, config.data.name = "tfds", "celeb_a_hq"
     assert data_set_name(config) == "celeb_a"
+    config.data.source = "digits"
+    assert data_set_name(config) == "digits"
+    config.data.source = "tfds"
+    for name, known in (("mnist:3.0.1", "mnist"), ("celebrity_dogs", "celebrity_dogs")):
+        config.data.name = name
+        assert data_set_name(config) == known

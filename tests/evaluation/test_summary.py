@@ -43,10 +43,7 @@ def batches(count, sizes, seed=0):
 
 
 def summarise(parts, **faults):
-    summary = Summary(["degraded", "alg2"], Protocol(**faults))
-    for part in parts:
-        summary.add(part)
-    return summary
+    return Summary(parts, ["degraded", "alg2"], Protocol(**faults))
 
 
 def test_pixel_scores_are_means_over_all_images():
@@ -64,9 +61,10 @@ def test_pixel_scores_are_means_over_all_images():
 
 
 def test_equal_images_do_not_make_the_mean_infinite():
-    summary = summarise([])
-    for mse in (0.0, 0.01):
-        summary.add({f"mse/{name}": np.float32([mse]) for name in ("degraded", "alg2")})
+    summary = summarise(
+        {f"mse/{name}": np.float32([mse]) for name in ("degraded", "alg2")}
+        for mse in (0.0, 0.01)
+    )
     assert summary.pixels()["alg2"]["psnr"] == pytest.approx((100 + 20) / 2)
 
 
@@ -106,6 +104,16 @@ def test_unfilled_rows_are_the_last_ones_and_zero():
     whole = summarise(batches(50, [50])[1], feature_rows_unfilled=True)
     sound = summarise(batches(50, [50])[1])
     assert whole.distances(NET, None, 0) == sound.distances(NET, None, 0)
+
+
+def test_unfilled_rows_need_no_limit_on_the_number_of_images(monkeypatch):
+    _, parts = batches(60, [25, 25, 10])
+    whole = summarise(parts, feature_rows_unfilled=True).distances(NET, None, seed=0)
+    monkeypatch.setattr("colddiff_jax.evaluation.summary.MAX_FEATURES", 30)
+    found = summarise(parts, feature_rows_unfilled=True).distances(NET, None, seed=0)
+    for method, scores in found.items():
+        assert scores["frechet"] == whole[method]["frechet"]
+        assert scores["kernel"] != whole[method]["kernel"]
 
 
 def test_few_images_are_refused_before_any_work():

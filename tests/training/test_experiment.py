@@ -49,7 +49,7 @@ def change(path, value):
             "degradation: kernel_size must be a positive odd",
         ),
         ("data.image_size", 18, "model: image sides must be divisible by 8"),
-        ("data.image_size", "big", "data: "),
+        ("data.image_size", "big", "data.image_size must be an integer .* got 'big'"),
         (
             "training.num_steps",
             0,
@@ -71,6 +71,14 @@ def change(path, value):
         ("model.num_classes", 9, "num_classes must be at least 10, .* got 9"),
         ("optimizer.clip_norm", -1, "optimizer: clip_norm must not be negative"),
         ("evaluation.best_by", "fid", "evaluation: best_by must be one of"),
+        ("optimizer.learning_rate", 0.0, "learning_rate must be positive, got 0.0"),
+        ("optimizer.warmup_steps", -5, "warmup_steps must not be negative, got -5"),
+        ("ema.decay", 2.0, r"decay must lie in \[0, 1\], got 2.0"),
+        ("ema", {"name": "periodic", "decay": 0.9, "every": 0, "start": 1}, "every"),
+        ("seed", -1, "seed must be an integer in 0..4294967295, got -1"),
+        ("seed", "a", "seed must be an integer .* got 'a'"),
+        ("data.pad", 1.5, "data.pad must be an integer of at least 0, got 1.5"),
+        ("evaluation.num_images", 2.5, "evaluation.num_images must be an integer"),
         ("data.resize_to", 0, "images of 8 x 8 pixels are smaller than .* = 16"),
     ],
 )
@@ -142,6 +150,16 @@ def test_an_empty_path_names_its_section(section):
     config[section]["source"] = "folder"
     with pytest.raises(InputError, match=rf"--config\.{section}\.path=FOLDER"):
         experiment.build_experiment(config)
+
+
+def test_the_advice_for_endpoints_names_their_section_and_no_wrong_path(tmp_path):
+    config = animorph.get_config("smoke").to_dict()
+    where = str(tmp_path / "data.v2")
+    config["endpoints"] |= {"source": "tfds", "name": "cifar10", "data_dir": where}
+    with pytest.raises(InputError) as found:
+        experiment.build_experiment(config)
+    assert where in str(found.value)
+    assert "python -m colddiff_jax.data.prepare cifar10" in str(found.value)
 
 
 def test_missing_fields_are_named():

@@ -36,6 +36,13 @@ def test_steps_taken_in_one_call_are_told_apart():
         recent.check(step=4)
 
 
+def test_the_alarm_names_the_last_checkpoint():
+    recent = RecentMetrics(skip_nonfinite=0, last_saved=lambda: "runs/x/400")
+    recent.add(metrics(float("nan")))
+    with pytest.raises(InputError, match=r"The last checkpoint is runs/x/400\. Begin"):
+        recent.check(step=1)
+
+
 @pytest.mark.parametrize("bad", [(float("nan"), 1.0), (1.0, float("inf"))])
 def test_what_is_not_finite_is_an_error_that_names_its_step(bad):
     recent = RecentMetrics(skip_nonfinite=0)

@@ -56,6 +56,20 @@ def test_lengths_and_looks_may_change_in_a_run_folder_but_nothing_else(tmp_path)
         run_folder.check_description(describe(config), str(tmp_path))
 
 
+def test_images_may_have_moved(tmp_path):
+    config = digits_blur.get_config("smoke")
+    run_folder.save_description(describe(config), str(tmp_path))
+    config.data.path = "elsewhere"
+    run_folder.check_description(describe(config), str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"config": {}}'])
+def test_a_damaged_description_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config.json is damaged .*; put about.json"):
+        run_folder.load_scales(str(tmp_path))
+
+
 def test_other_images_are_refused(tmp_path):
     config = digits_blur.get_config("smoke")
     run_folder.save_description(describe(config, "a" * 64), str(tmp_path))

@@ -259,3 +259,14 @@ def test_a_batch_that_does_not_divide_is_named():
             parallel.check_batch_size("training.batch_size", size, 4)
     with pytest.raises(cd.InputError, match="devices times 3 micro-batches, got 16"):
         parallel.check_batch_size("training.batch_size", 16, 4, micro_batches=3)
+
+
+def test_a_gradient_whose_norm_overflows_is_skipped_and_not_learned_from(model, state):
+    optimizer = optax.apply_if_finite(make_optimizer(learning_rate=1e-3), 2)
+    state = state.replace(opt_state=optimizer.init(state.params))
+    # Every entry is finite, and their squares are not.
+    huge = make_step(model, optimizer, weights=(1e22,) * 6)
+    after, metrics = jax.jit(huge)(state, batch(), make_degrade(), key())
+    assert jnp.isfinite(metrics["loss"]) and jnp.isinf(metrics["gradient_norm"])
+    chex.assert_trees_all_equal(after.params, state.params)
+    assert after.opt_state.notfinite_count == 1
