@@ -12,7 +12,8 @@ without evaluations and checkpoints between, takes turns with its own compiled s
 * bare: as many calls of the step on one batch that is on the device.
 
 Each waits for the device at its end. They take turns in one run because another run,
-whose arrays lie elsewhere in memory, may be faster or slower by a tenth.
+whose arrays lie elsewhere in memory, may be faster or slower by a tenth. How long the
+loop waits for data is measured in a second run, by itself.
 """
 
 import contextlib
@@ -44,6 +45,7 @@ _LARGE_BATCH_SIZE = flags.DEFINE_integer(
 _NETWORKS = flags.DEFINE_list("networks", [], "which; all of them if empty")
 
 NUM_IMAGES = 10_000  # Training images: enough to stream, and quick to load.
+_WAITING = 5  # Logs between which waiting for data is measured.
 NETWORKS = {
     "large": cifar_blur.get_config,
     "small": lambda: cifar_blur.get_config("cpu"),
@@ -106,43 +108,46 @@ def memory(steps: Any, state: Any, *arguments: Any) -> dict[str, Any]:
     }
 
 
-def train(config: Any, splits: ImageSplits | None) -> tuple[Turns, list[float]]:
-    """Trains with turns; they, and the seconds of waiting for data in each."""
-    steps = _STEPS.value
-    num_steps = (_ROUNDS.value + 1) * steps
+def train(
+    config: Any,
+    splits: ImageSplits | None,
+    parallel_step: Callable[..., Any],
+    num_logs: int,
+    log_every: int,
+) -> list[dict[str, float]]:
+    """Trains with a step made by `parallel_step`; the logs."""
     looks = ("num_steps", "evaluate_every", "checkpoint_every")
-    config.training.update(dict.fromkeys(looks, num_steps) | {"log_every": steps})
+    config.training.update(dict.fromkeys(looks, num_logs * log_every))
+    config.training.log_every = log_every
     devices = parallel.num_devices()
     config.evaluation.update({"num_images": 1, "batch_size": devices})
-    turns: list[Turns] = []
-
-    def in_turns(step: Callable[..., Any]) -> Turns:
-        compiled = real(step)
-        turns.append(Turns(compiled, steps // config.training.steps_per_call))
-        return turns[0]
-
-    real = parallel.parallel_train_step
     with (
         tempfile.TemporaryDirectory() as workdir,
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
-        unittest.mock.patch.object(parallel, "parallel_train_step", in_turns),
+        unittest.mock.patch.object(parallel, "parallel_train_step", parallel_step),
     ):
         train_and_evaluate(config, workdir, splits=splits)
         text = pathlib.Path(workdir, "metrics.jsonl").read_text()
     logs = [line for line in map(json.loads, text.splitlines()) if "loss" in line]
-    if len(logs) != _ROUNDS.value + 1:
+    if len(logs) != num_logs:
         raise SystemExit("interrupted")
-    return turns[0], [
-        log["waiting_for_data"] * steps / log["steps_per_second"] for log in logs
-    ]
+    return logs
 
 
 def measure(
     config: Any, splits: ImageSplits | None, with_memory: bool
 ) -> dict[str, Any]:
     """One row of the table."""
-    turns, waits = train(config, splits)
+    steps, real = _STEPS.value, parallel.parallel_train_step
+    made: list[Turns] = []
+
+    def in_turns(step: Callable[..., Any]) -> Turns:
+        made.append(Turns(real(step), steps // config.training.steps_per_call))
+        return made[0]
+
+    train(config, splits, in_turns, _ROUNDS.value + 1, steps)
+    (turns,) = made
     # The last turn of the loop has none of the bare step after it, and is not counted.
     ratios = [
         (before + after) / 2 / loop
@@ -150,15 +155,19 @@ def measure(
             turns.bare[:-1], turns.loop, turns.bare[1:], strict=True
         )
     ]
-    shares = [wait / loop for wait, loop in zip(waits[:-1], turns.loop, strict=True)]
-    images = _STEPS.value * config.training.batch_size
+    # Not in turns: batches would be loaded while the bare step has its own. The first
+    # log has the compilation.
+    logs = train(config, splits, real, _WAITING + 1, max(32, steps))[1:]
+    images = steps * config.training.batch_size
     return {
         "batch_size": config.training.batch_size,
         "images/s, bare": round(images / statistics.median(turns.bare), 2),
         "images/s, loop": round(images / statistics.median(turns.loop), 2),
         "loop / bare": round(statistics.median(ratios), 3),
         "loop / bare, all rounds": [round(ratio, 3) for ratio in ratios],
-        "waiting for data": round(statistics.median(shares), 3),
+        "waiting for data": round(
+            statistics.median(log["waiting_for_data"] for log in logs), 3
+        ),
         **({"memory, bytes": turns.memory} if with_memory else {}),
     }
 

@@ -75,15 +75,21 @@ def damage(folder: str) -> str | None:
     """
     try:
         with open(os.path.join(folder, MANIFEST)) as manifest:
-            digests = json.load(manifest).items()
+            digests = json.load(manifest)
+            entries = digests.items()
     except (FileNotFoundError, IsADirectoryError):
         return f"{MANIFEST} is missing"
     except (ValueError, AttributeError):
         return f"{MANIFEST} is not what was written"
     except OSError as error:
         raise _unreadable(folder, MANIFEST, error) from error
-    damages = (_damage_of_file(folder, *entry) for entry in digests)
-    return next(filter(None, damages), None)
+    damages = (_damage_of_file(folder, *entry) for entry in entries)
+    found = next(filter(None, damages), None)
+    # Where a name in the manifest is damaged, its file is there under its own.
+    unlisted = set(_files(folder)) - {MANIFEST, *digests}
+    if found and found.endswith(" is missing") and unlisted:
+        return f"{MANIFEST} is not what was written"
+    return found
 
 
 def _damage_of_file(folder: str, file: str, digest: str) -> str | None:

@@ -100,7 +100,7 @@ def get_config(
             "evaluate_every": 5_000,
             "checkpoint_every": 5_000,
             "skip_nonfinite": 0,
-            "resident_mb": 2000,
+            "resident_mb": ml_collections.config_dict.placeholder(int),
             "num_workers": 0,
             "profile_steps": 0,
         }

@@ -100,3 +100,13 @@ def test_leftovers_are_replaced_and_deleted_and_nothing_else(folder, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["made.part", "new"]
     integrity.delete_leftovers(str(tmp_path))
     assert os.listdir(tmp_path) == ["new"]
+
+
+def test_a_damaged_name_in_the_manifest_accuses_the_manifest(folder):
+    manifest = folder / integrity.MANIFEST
+    manifest.write_text(manifest.read_text().replace("inner/b", "inner/c"))
+    assert (
+        integrity.damage(str(folder)) == f"{integrity.MANIFEST} is not what was written"
+    )
+    (folder / "inner" / "b").unlink()
+    assert integrity.damage(str(folder)) == "inner/c is missing"

@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +69,8 @@ def open_feed(experiment: Experiment, first_step: int) -> Iterator[Feed]:
     size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
     text = f"{len(images):,} training images ({size / 1e6:,.1f} MB), "
     with contextlib.ExitStack() as stack:
-        if size > options.resident_mb * 1e6:
+        memory = jax.local_devices()[0].memory_stats()
+        if size > resident_limit(options.resident_mb, memory):
             resident, text = None, text + "streamed"
             batches = stream(images, labels, experiment.seed)
             if endpoints is not None:
@@ -91,6 +92,20 @@ def open_feed(experiment: Experiment, first_step: int) -> Iterator[Feed]:
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
         ahead = stack.enter_context(contextlib.closing(_ahead(batches)))
         yield Feed(resident, ahead, text)
+
+
+def resident_limit(
+    resident_mb: int | None, memory_stats: Mapping[str, int] | None
+) -> float:
+    """How many bytes of training images may be kept on a device.
+
+    Args:
+        resident_mb: as in `TrainingOptions`.
+        memory_stats: of the device, `jax.Device.memory_stats()`.
+    """
+    if resident_mb is not None:
+        return resident_mb * 1e6
+    return (memory_stats or {}).get("bytes_limit", 8e9) / 4
 
 
 def take(resident: Batch, numbers: Batch) -> Batch:

@@ -28,7 +28,8 @@ class TrainingOptions:
             instead of ending the run.
         resident_mb: megabytes (10^6 bytes) of training images that may be kept on every
             device, where a batch is then only a list of numbers; larger sets are
-            streamed. The batches are the same. 0 streams always.
+            streamed. The batches are the same. 0 streams always; None is a quarter of
+            the device's memory, or 2000 where it does not tell, as CPUs do.
         num_workers: processes that load what is streamed; 0 for two threads, enough for
             small images.
         profile_steps: steps to profile, from the tenth after the start on; the trace,
@@ -43,7 +44,7 @@ class TrainingOptions:
     micro_batches: int = 1
     steps_per_call: int = 1
     skip_nonfinite: int = 0
-    resident_mb: int = 2000
+    resident_mb: int | None = None
     num_workers: int = 0
     profile_steps: int = 0
 
@@ -51,6 +52,8 @@ class TrainingOptions:
         may_be_zero = ("skip_nonfinite", "resident_mb", "num_workers", "profile_steps")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.name == "resident_mb" and value is None:
+                continue
             least = 0 if field.name in may_be_zero else 1
             if not isinstance(value, int) or value < least:
                 raise InputError(

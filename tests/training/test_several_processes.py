@@ -68,7 +68,10 @@ def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
         str(tmp_path), *(f"--config.training.{k}={v}" for k, v in options.items())
     )
     deadline = time.monotonic() + 200
-    while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < deadline:
+    metrics = tmp_path / "metrics.jsonl"
+    # With a line in it, all processes are past their first step.
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     os.killpg(trainers[1].pid, signal.SIGINT)
     first, second = succeed(trainers)
@@ -76,7 +79,7 @@ def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
     assert "leaked" not in first + second
     step = int(re.findall(r"stopped and saved at step (\d+); run again", first)[0])
     assert load_run(str(tmp_path)).step == step > 0
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    lines = metrics.read_text().splitlines()
     assert json.loads(lines[-1])["step"] == step
     for trainer in trainers:
         with pytest.raises(ProcessLookupError):  # Once its loaders have ended.
