@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -58,9 +59,12 @@ class JsonLines:
 
 
 class TensorBoard:
-    """TensorBoard event files in the run folder, through tensorboardX."""
+    """TensorBoard event files in the run folder, through tensorboardX.
 
-    def __init__(self, workdir: str):
+    TensorBoard hides what a killed run wrote of the steps after `first_step`.
+    """
+
+    def __init__(self, workdir: str, first_step: int):
         try:
             import tensorboardX
         except ImportError as error:
@@ -68,7 +72,9 @@ class TensorBoard:
                 "logging.tensorboard needs tensorboardX: pip install "
                 "'colddiff-jax[tensorboard]'"
             ) from error
-        self._writer = tensorboardX.SummaryWriter(workdir)
+        self._writer = tensorboardX.SummaryWriter(
+            workdir, purge_step=first_step and first_step + 1
+        )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Adds one point to the curve of each value."""
@@ -98,7 +104,8 @@ class WeightsAndBiases:
         self._run = wandb.init(
             project=project,
             dir=workdir,
-            id=os.path.basename(os.path.abspath(workdir)),
+            name=os.path.basename(os.path.abspath(workdir)),
+            id=run_id(workdir),
             resume="allow",
             config=config,
         )
@@ -114,6 +121,15 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Ends the run."""
         self._run.finish()
+
+
+def run_id(workdir: str) -> str:
+    """What tells this run from all others, of folders of the same name, too."""
+    path = os.path.join(workdir, "run_id.txt")
+    if not os.path.exists(path):
+        write_atomically(path, f"{uuid.uuid4().hex}\n".encode())
+    with open(path) as file:
+        return file.read().strip()
 
 
 def make_writers(
@@ -135,7 +151,7 @@ def make_writers(
     """
     writers: list[Writer] = [JsonLines(workdir, first_step)]
     if tensorboard:
-        writers.append(TensorBoard(workdir))
+        writers.append(TensorBoard(workdir, first_step))
     if wandb:
         writers.append(WeightsAndBiases(workdir, wandb, config))
     return writers

@@ -1,9 +1,11 @@
 """Where numbers go."""
 
 import json
+import struct
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from colddiff_jax import writers
 
@@ -62,3 +64,37 @@ def test_tensorboard_gets_every_scalar_and_picture(tmp_path):
     (events,) = tmp_path.glob("events.out.tfevents.*")
     assert b"loss" in events.read_bytes() and b"grid" in events.read_bytes()
     assert read(tmp_path) == [{"step": 1, "loss": 0.25}]
+
+
+def test_tensorboard_hides_what_a_killed_run_wrote_of_later_steps(tmp_path):
+    for first_step in (0, 40):
+        writer = writers.TensorBoard(str(tmp_path / str(first_step)), first_step)
+        writer.scalars(first_step + 10, {"loss": 0.25})
+        writer.close()
+    starts = {
+        folder.name: [
+            event.step
+            for event in events(next(folder.glob("events.*")))
+            if event.session_log.status == SessionLog.START
+        ]
+        for folder in tmp_path.iterdir()
+    }
+    # Step 40 was logged before it was saved.
+    assert starts == {"0": [0], "40": [41]}
+
+
+def events(path):
+    content = path.read_bytes()
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        yield Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
+
+
+def test_a_run_keeps_its_identity_and_no_two_folders_share_one(tmp_path):
+    folders = [tmp_path / where / "run" for where in ("here", "there")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    first, other = (writers.run_id(str(folder)) for folder in folders)
+    assert first != other
+    assert writers.run_id(str(folders[0])) == first

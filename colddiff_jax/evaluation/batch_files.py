@@ -50,7 +50,8 @@ class BatchFiles:
                     "evaluation; name a folder of its own"
                 )
             if not _holds(path, text):
-                self._clear()
+                for name in os.listdir(folder):
+                    os.unlink(os.path.join(folder, name))
                 write_atomically(path, text.encode())
             self._paths = _whole_batches(folder)
 
@@ -72,16 +73,6 @@ class BatchFiles:
         for path in self._paths:
             with np.load(path, allow_pickle=False) as file:
                 yield file
-
-    def remove(self) -> None:
-        """Removes all files and the folder."""
-        with disk.refusals(self._folder):
-            self._clear()
-            os.rmdir(self._folder)
-
-    def _clear(self) -> None:
-        for name in os.listdir(self._folder):
-            os.unlink(os.path.join(self._folder, name))
 
 
 def _whole_batches(folder: str) -> list[str]:

@@ -46,12 +46,10 @@ def test_a_folder_of_other_files_is_refused_and_left_as_it_was(tmp_path):
 
 
 def test_what_an_interruption_left_is_removed_with_the_rest(tmp_path):
-    (tmp_path / "part").mkdir()
-    (tmp_path / "part" / ".part-x1").write_text("torn")
-    files = BatchFiles(str(tmp_path / "part"), {})
-    files.append(batch(0))
-    files.remove()
-    assert not list(tmp_path.iterdir())
+    (tmp_path / ".part-x1").write_text("torn")
+    BatchFiles(str(tmp_path), {}).append(batch(0))
+    BatchFiles(str(tmp_path), {"seed": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
 def test_any_damaged_byte_is_noticed(tmp_path):
