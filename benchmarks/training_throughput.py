@@ -13,7 +13,8 @@ without evaluations and checkpoints between, takes turns with its own compiled s
 
 Each waits for the device at its end. They take turns in one run because another run,
 whose arrays lie elsewhere in memory, may be faster or slower by a tenth. How long the
-loop waits for data is measured in a second run, by itself.
+loop waits for data is another benchmark, waiting_for_data.py: here batches are loaded
+while the bare step takes its turn.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ import statistics
 import tempfile
 import time
 import unittest.mock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -45,7 +46,6 @@ _LARGE_BATCH_SIZE = flags.DEFINE_integer(
 _NETWORKS = flags.DEFINE_list("networks", [], "which; all of them if empty")
 
 NUM_IMAGES = 10_000  # Training images: enough to stream, and quick to load.
-_WAITING = 5  # Logs between which waiting for data is measured.
 NETWORKS = {
     "large": cifar_blur.get_config,
     "small": lambda: cifar_blur.get_config("cpu"),
@@ -155,9 +155,6 @@ def measure(
             turns.bare[:-1], turns.loop, turns.bare[1:], strict=True
         )
     ]
-    # Not in turns: batches would be loaded while the bare step has its own. The first
-    # log has the compilation.
-    logs = train(config, splits, real, _WAITING + 1, max(32, steps))[1:]
     images = steps * config.training.batch_size
     return {
         "batch_size": config.training.batch_size,
@@ -165,9 +162,6 @@ def measure(
         "images/s, loop": round(images / statistics.median(turns.loop), 2),
         "loop / bare": round(statistics.median(ratios), 3),
         "loop / bare, all rounds": [round(ratio, 3) for ratio in ratios],
-        "waiting for data": round(
-            statistics.median(log["waiting_for_data"] for log in logs), 3
-        ),
         **({"memory, bytes": turns.memory} if with_memory else {}),
     }
 
@@ -175,14 +169,14 @@ def measure(
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     columns = ["network", "data", "steps_per_call", "batch_size"]
-    columns += ["images/s, bare", "images/s, loop", "loop / bare", "waiting for data"]
+    columns += ["images/s, bare", "images/s, loop", "loop / bare"]
     lines = [columns, ["---"] * len(columns)]
     lines += [[str(row[column]) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main(argv: list[str]) -> None:
-    """Measures all rows, prints them and writes the results."""
+def cases(argv: list[str]) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | None]]:
+    """What to measure: the first cells of a row, the configuration, its images."""
     if len(argv) != 2:
         raise InputError("name an npz file of images, such as cifar10.npz")
     unknown = set(_NETWORKS.value) - NETWORKS.keys()
@@ -190,41 +184,38 @@ def main(argv: list[str]) -> None:
         raise InputError(f"no network {min(unknown)!r}; there are {list(NETWORKS)}")
     splits = npz(path=argv[1])
     splits = arrays(splits.train[:NUM_IMAGES], splits.test)
+    # On a CPU steps are written out one after the other, and compile for minutes.
+    many = 2 if jax.default_backend() == "cpu" else 8
+    for network in _NETWORKS.value or NETWORKS:
+        for data, options in DATA.items():
+            for per_call in (1, many):
+                large = network == "large"
+                if per_call > 1 and large and jax.default_backend() == "cpu":
+                    continue
+                if per_call > 1 and "process" in data:
+                    continue
+                config = NETWORKS[network]()
+                if large and _LARGE_BATCH_SIZE.value:
+                    config.training.batch_size = _LARGE_BATCH_SIZE.value
+                # The evaluations, which are not measured, take 2 T calls each.
+                config.degradation.stds.num_steps = 2
+                config.training.update({"steps_per_call": per_call, **options})
+                cells = {"network": network, "data": data, "steps_per_call": per_call}
+                yield cells, config, None if network == "tiny" else splits
+                jax.clear_caches()  # Programs take gigabytes.
+
+
+def main(argv: list[str]) -> None:
+    """Measures all rows, prints them and writes the results."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as cache:
         # To ask a program for its memory compiles it once more.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        # On a CPU steps are written out one after the other, and compile for minutes.
-        many = 2 if jax.default_backend() == "cpu" else 8
-        for network in _NETWORKS.value or NETWORKS:
-            for data, options in DATA.items():
-                for per_call in (1, many):
-                    large = network == "large"
-                    if per_call > 1 and large and jax.default_backend() == "cpu":
-                        continue
-                    if per_call > 1 and "process" in data:
-                        continue
-                    config = NETWORKS[network]()
-                    plainest = data == "resident" and per_call == 1
-                    if large and _LARGE_BATCH_SIZE.value:
-                        config.training.batch_size = _LARGE_BATCH_SIZE.value
-                    # The evaluations, which are not measured, take 2 T calls each.
-                    config.degradation.stds.num_steps = 2
-                    config.training.update({"steps_per_call": per_call, **options})
-                    found = measure(
-                        config, None if network == "tiny" else splits, plainest
-                    )
-                    rows.append(
-                        {
-                            "network": network,
-                            "data": data,
-                            "steps_per_call": per_call,
-                            **found,
-                        }
-                    )
-                    print(json.dumps(rows[-1]), flush=True)
-                    jax.clear_caches()  # Programs take gigabytes.
+        for cells, config, splits in cases(argv):
+            plainest = cells["data"] == "resident" and cells["steps_per_call"] == 1
+            rows.append(cells | measure(config, splits, plainest))
+            print(json.dumps(rows[-1]), flush=True)
     timing.write("training_throughput", {"rows": rows})
     print(table(rows))
 

@@ -93,11 +93,14 @@ def test_the_table_of_throughput_is_the_committed_result(pytestconfig):
     page = (root / "docs" / "training.md").read_text()
     path = root / "benchmarks" / "results" / "training_throughput.json"
     result = json.loads(path.read_text())
-    assert result["command"] in page
-    for row in result["rows"]:
+    waiting = json.loads((path.parent / "waiting_for_data.json").read_text())
+    assert result["command"] in page and waiting["command"] in page
+    for row, other in zip(result["rows"], waiting["rows"], strict=True):
+        for name in ("network", "data", "steps_per_call", "batch_size"):
+            assert row[name] == other[name]
         cells = [row["network"], row["data"], row["steps_per_call"], row["batch_size"]]
         cells += [row["images/s, bare"], row["images/s, loop"]]
-        cells += [row["loop / bare"], f"{row['waiting for data']:.1%}"]
+        cells += [row["loop / bare"], f"{other['waiting for data']:.1%}"]
         assert f"| {' | '.join(map(str, cells))} |" in page
         if memory := row.get("memory, bytes"):
             assert memory["the state is updated in place"]
