@@ -28,6 +28,7 @@ from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation.image_set import load_batch, split_of
 from colddiff_jax.evaluation.methods import SAMPLERS as WITHOUT_DRAWS
+from colddiff_jax.evaluation.methods import check_endpoint
 from colddiff_jax.restoring import Sampler, restore_images
 from colddiff_jax.runs import Run, load_run
 from colddiff_jax.training.components import needs_endpoints
@@ -216,12 +217,7 @@ def _make_sampler(run: Run, timesteps: np.ndarray) -> Sampler:
         raise InputError(
             "--sampler=ddim needs a run that was trained with gaussian_noise"
         )
-    if _ENDPOINT.value == "estimated" and not blend:
-        raise InputError(
-            "--endpoint=estimated needs a run that was trained with animorph, "
-            "fade_to_color or gaussian_noise; this one's degradation is a "
-            f"{type(degrade).__name__}"
-        )
+    check_endpoint(_ENDPOINT.value, degrade)
     options: dict[str, Any] = {
         "timesteps": timesteps,
         "check_finite": True,

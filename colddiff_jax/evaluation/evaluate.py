@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation.batch_files import BatchFiles
 from colddiff_jax.evaluation.image_set import ImageSet, split_of
-from colddiff_jax.evaluation.methods import DEFAULT, parse_methods
+from colddiff_jax.evaluation.methods import DEFAULT, check_endpoint, parse_methods
 from colddiff_jax.evaluation.paper_tables import data_set_name
 from colddiff_jax.evaluation.protocol import SOUND, Protocol
 from colddiff_jax.evaluation.report import chosen_by_rmse
@@ -204,13 +203,7 @@ def _check(
     """Raises InputError for what does not go together."""
     if not 0 <= seed < 2**32:
         raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
-    degrade = run.experiment.degrade
-    if endpoint == "estimated" and not isinstance(degrade, Blend):
-        raise InputError(
-            "an estimated endpoint needs a run that was trained with animorph, "
-            "fade_to_color or gaussian_noise; this one's degradation is a "
-            f"{type(degrade).__name__}"
-        )
+    check_endpoint(endpoint, run.experiment.degrade)
     for name, count in collections.Counter(net.name for net in nets).items():
         if count > 1:
             raise InputError(

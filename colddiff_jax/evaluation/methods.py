@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import chex
 
 from colddiff_jax import sampling
+from colddiff_jax.degradations import Blend
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
 from colddiff_jax.sampling.walk import RestoreFn
@@ -68,6 +69,16 @@ def parse_methods(names: Sequence[str], num_steps: int) -> tuple[Method, ...]:
             )
         methods.append(Method(text, sampler, wanted))
     return tuple(methods)
+
+
+def check_endpoint(endpoint: str, degrade: Degradation) -> None:
+    """Raises InputError for an estimated endpoint of a degradation that has none."""
+    if endpoint == "estimated" and not isinstance(degrade, Blend):
+        raise InputError(
+            "--endpoint=estimated needs a run that was trained with animorph, "
+            "fade_to_color or gaussian_noise; this one's degradation is a "
+            f"{type(degrade).__name__}"
+        )
 
 
 def restore(

@@ -176,7 +176,9 @@ def test_any_folder_can_be_scored(run, golden, tmp_path):
 def test_what_does_not_go_together_is_refused_before_any_work(run, found, tmp_path):
     with pytest.raises(InputError, match="2 feature networks are called 'colours'"):
         score(run, tmp_path, nets=[NET, NET])
-    with pytest.raises(InputError, match="endpoint needs a run that was trained"):
+    with pytest.raises(
+        InputError, match="--endpoint=estimated needs a run that was trained"
+    ):
         score(run, tmp_path, endpoint="estimated")
     with pytest.raises(InputError, match=r"seed must lie in 0..4294967295, got 42949"):
         score(run, tmp_path, seed=2**32)
