@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import chex
@@ -19,6 +20,8 @@ from PIL import Image
 
 from colddiff_jax.data.splits import Images
 from colddiff_jax.errors import InputError
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Batch(NamedTuple):
@@ -190,6 +193,8 @@ def stream_batches(
         # Grain's processes read absl's flags, which a notebook has not parsed.
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
+        # Whoever starts it later finds signals unblocked that it had blocked.
+        resource_tracker.ensure_running()
         options = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )
@@ -198,6 +203,16 @@ def stream_batches(
         return iter(loaded.map(lambda batch: jax.tree.map(np.array, batch)))
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(batches.to_iter_dataset(ahead))
+
+
+def leave_signals_to_others() -> None:
+    """Keeps SIGINT and SIGTERM from this thread, and from the processes it starts.
+
+    For the thread that begins to read from `stream_batches`: Ctrl-C reaches all
+    processes, also one that loads and has only just been started, which it would end
+    before that can say that it ignores it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
 
 def load_all(images: Images, preprocessing: Preprocessing) -> np.ndarray:
@@ -229,7 +244,7 @@ def _begin_worker(worker: int, num_workers: int) -> None:
     """Makes a process that loads live exactly as long as the one that trains."""
     del worker, num_workers
     # Ctrl-C reaches all processes; the run is to be saved before these end.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -4,14 +4,21 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from colddiff_jax import parallel
-from colddiff_jax.data import Batch, Images, batch_indices, load_all, stream_batches
+from colddiff_jax.data import (
+    Batch,
+    Images,
+    batch_indices,
+    leave_signals_to_others,
+    load_all,
+    stream_batches,
+)
 from colddiff_jax.training.experiment import Experiment
 
 
@@ -90,8 +97,7 @@ def open_feed(experiment: Experiment, first_step: int) -> Iterator[Feed]:
         if endpoints is not None:
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
-        ahead = stack.enter_context(contextlib.closing(_ahead(batches)))
-        yield Feed(resident, ahead, text)
+        yield Feed(resident, stack.enter_context(_ahead(batches)), text)
 
 
 def resident_limit(
@@ -122,21 +128,29 @@ def _one_by_one(numbers: Any) -> Iterator[Batch]:
     return (Batch(numbers[i]) for i in itertools.count())
 
 
-def _ahead(batches: Iterator[Batch], number: int = 3) -> Generator[Batch, None, None]:
+@contextlib.contextmanager
+def _ahead(batches: Iterator[Batch], number: int = 3) -> Iterator[Iterator[Batch]]:
     """Loads batches and sends them to the devices before they are needed.
 
-    By a thread: to send takes milliseconds while steps keep all cores of a CPU busy.
+    By a thread: to send takes milliseconds while steps keep all cores of a CPU busy. It
+    begins at once, beside whatever comes before the first step.
     """
 
     def load_and_send() -> Batch:
         return jax.tree.map(parallel.shard_steps, next(batches))
 
-    thread = concurrent.futures.ThreadPoolExecutor(1)
-    try:
-        sent = collections.deque(thread.submit(load_and_send) for _ in range(number))
+    thread = concurrent.futures.ThreadPoolExecutor(
+        1, initializer=leave_signals_to_others
+    )
+    sent = collections.deque(thread.submit(load_and_send) for _ in range(number))
+
+    def arriving() -> Iterator[Batch]:
         while True:
             batch = sent.popleft().result()
             sent.append(thread.submit(load_and_send))
             yield batch
+
+    try:
+        yield arriving()
     finally:
         thread.shutdown(cancel_futures=True)
