@@ -6,6 +6,7 @@ python evaluate.py --workdir=runs/mnist_blur-cpu --samplers=direct,alg2,alg2:5,h
 python evaluate.py --workdir=runs/cifar_blur --features=weights/cifar10_resnet56.npz
 python evaluate.py --workdir=runs/cifar_blur --protocol=published
 python evaluate.py --workdir=runs/flowers --folder=holidays/
+python evaluate.py --workdir=flowers.safetensors --folder=holidays/
 
 Writes results.json, results.md, grids of the best, median and worst images, and
 histograms to `evaluation` in the run folder, or to --out. An evaluation that was
@@ -23,7 +24,8 @@ import time
 
 from absl import flags
 
-from colddiff_jax import disk, figures, images, programs
+from colddiff_jax import disk, figures, programs
+from colddiff_jax.data import ImageSplits, images_in_folder
 from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation import report
 from colddiff_jax.evaluation.evaluate import Evaluation, evaluate
@@ -32,11 +34,15 @@ from colddiff_jax.evaluation.image_set import ImageSet, folder_of, split_of
 from colddiff_jax.evaluation.methods import DEFAULT
 from colddiff_jax.evaluation.paper_tables import data_set_name, rows_for
 from colddiff_jax.evaluation.protocol import parse_protocol
+from colddiff_jax.images import to_float
 from colddiff_jax.metrics.reference import load_reference, save_reference
-from colddiff_jax.runs import Run, load_run
+from colddiff_jax.model_file import read_model
+from colddiff_jax.runs import Run, load_run, outputs_of
 from colddiff_jax.writers import write_atomically
 
-_WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "", "run folder of train.py, or file of colddiff_jax.export"
+)
 _OUT = flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/evaluation")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 _SPLIT = flags.DEFINE_enum("split", "test", ["test", "train"], "which images to score")
@@ -86,7 +92,7 @@ def main(argv: list[str]) -> None:
     if not _WORKDIR.value:
         raise InputError("--workdir is missing; name the run folder of train.py")
     references = [load_reference(path) for path in _REFERENCES.value]
-    run = load_run(_WORKDIR.value, _CHECKPOINT.value)
+    run, images = _load()
     protocol = parse_protocol(_PROTOCOL.value, run.config)
     nets = choose_nets(_FEATURES.value, run.experiment, run.config)
     by_net = {reference.feature_net: reference for reference in references}
@@ -100,29 +106,25 @@ def main(argv: list[str]) -> None:
             f"a reference is for the features of {min(unused)}, which --features does "
             "not name"
         )
-    out = _OUT.value or os.path.join(_WORKDIR.value, "evaluation")
+    out = _OUT.value or os.path.join(outputs_of(_WORKDIR.value), "evaluation")
     part = os.path.join(out, "part")
-    found: list[Evaluation] = []
     with disk.refusals(out):
         os.makedirs(out, exist_ok=True)
     start = time.perf_counter()
-    for seed in _seeds(run):
-        found.append(
-            evaluate(
-                run,
-                os.path.join(part, str(seed)),
-                images=_images(run),
-                num_images=_NUM_IMAGES.value,
-                samplers=_SAMPLERS.value,
-                seed=seed,
-                nets=nets,
-                references=by_net,
-                protocol=protocol,
-                endpoint=_ENDPOINT.value,
-                batch_size=_BATCH_SIZE.value,
-                progress="evaluating",
-            )
-        )
+    found = evaluate(
+        run,
+        part,
+        images=images,
+        num_images=_NUM_IMAGES.value,
+        samplers=_SAMPLERS.value,
+        seeds=_seeds(),
+        nets=nets,
+        references=by_net,
+        protocol=protocol,
+        endpoint=_ENDPOINT.value,
+        batch_size=_BATCH_SIZE.value,
+        progress="evaluating",
+    )
     seconds = time.perf_counter() - start
     fid = [net.name for net in nets if net.is_fid]
     with disk.refusals(out):
@@ -134,21 +136,28 @@ def main(argv: list[str]) -> None:
             os.rmdir(part)
 
 
-def _seeds(run: Run) -> list[int]:
-    """The seeds that are asked for, or that of the run."""
+def _seeds() -> list[int]:
+    """The seeds that are asked for."""
     for seed in _SEEDS.value:
         if not seed.isdecimal():
             raise InputError(f"--seeds must be integers from 0 on, got {seed!r}")
-    return [int(seed) for seed in _SEEDS.value] or [run.experiment.seed]
+    return list(dict.fromkeys(int(seed) for seed in _SEEDS.value))
 
 
-def _images(run: Run) -> ImageSet:
-    """The images to score."""
-    if not _FOLDER.value:
-        return split_of(run.experiment, _SPLIT.value)
-    if _SPLIT.present:
+def _load() -> tuple[Run, ImageSet]:
+    """The run, and the images to score."""
+    workdir, folder = _WORKDIR.value, _FOLDER.value
+    if folder and _SPLIT.present:
         raise InputError("--split and --folder name two sets of images; choose one")
-    return folder_of(run.experiment, _FOLDER.value)
+    splits = None
+    if folder and os.path.isfile(workdir):
+        # The images that the model was trained on need not be here.
+        found = images_in_folder(folder, channels=read_model(workdir).about["channels"])
+        splits = ImageSplits(train=found, test=found)
+    run = load_run(workdir, _CHECKPOINT.value, splits=splits)
+    if not folder:
+        return run, split_of(run.experiment, _SPLIT.value)
+    return run, folder_of(run.experiment, folder, images=splits and splits.test)
 
 
 def _write(
@@ -180,7 +189,7 @@ def _write(
     write_atomically(os.path.join(out, "results.json"), text.encode())
     write_atomically(os.path.join(out, "results.md"), page.encode())
     for group, rows in first.examples.items():
-        titled = {report.title(name): images.to_float(x) for name, x in rows.items()}
+        titled = {report.title(name): to_float(x) for name, x in rows.items()}
         figures.save_png(os.path.join(out, f"{group}.png"), figures.grid(titled))
     try:
         report.histograms(os.path.join(out, "histograms.png"), first.per_image)

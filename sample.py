@@ -30,7 +30,7 @@ from colddiff_jax.evaluation.image_set import load_batch, split_of
 from colddiff_jax.evaluation.methods import SAMPLERS as WITHOUT_DRAWS
 from colddiff_jax.evaluation.methods import check_endpoint
 from colddiff_jax.restoring import Sampler, restore_images
-from colddiff_jax.runs import Run, load_run
+from colddiff_jax.runs import Run, load_run, outputs_of
 from colddiff_jax.training.components import needs_endpoints
 from colddiff_jax.training.draws import stream
 from colddiff_jax.training.objective import bind
@@ -44,7 +44,9 @@ SAMPLERS: dict[str, Callable[..., sampling.SampleResult]] = {
     "ddim": sampling.sample_ddim,
 }
 
-_WORKDIR = flags.DEFINE_string("workdir", "", "run folder of train.py")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "", "run folder of train.py, or file of colddiff_jax.export"
+)
 _OUT = flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/samples")
 _SAMPLER = flags.DEFINE_enum(
     "sampler", "alg2", list(SAMPLERS), "how to restore; direct is one prediction"
@@ -110,7 +112,7 @@ def main(argv: list[str]) -> None:
     batch = _load(run)
     timesteps = _choose_timesteps(run, batch)
     clean, degraded, result = _restore(run, batch, timesteps)
-    out = _OUT.value or os.path.join(_WORKDIR.value, "samples")
+    out = _OUT.value or os.path.join(outputs_of(_WORKDIR.value), "samples")
     os.makedirs(out, exist_ok=True)
     stem = os.path.join(out, f"{_name()}_step_{run.step:08d}")
     rows = {"clean": clean, "degraded": degraded, _SAMPLER.value: result.x_0}

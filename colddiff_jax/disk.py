@@ -60,8 +60,7 @@ def refusals(folder: str) -> Iterator[None]:
             raise
         raise InputError(
             f"cannot write to {error.filename or folder}: {error.strerror}; "
-            f"{_FIXES[error.errno]} and run again, which goes on from the last "
-            "checkpoint"
+            f"{_FIXES[error.errno]} and run the same command again"
         ) from error
 
 

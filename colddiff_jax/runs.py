@@ -1,16 +1,22 @@
-"""A trained run, loaded for sampling and evaluation."""
+"""A trained run, or a file of its model, loaded for sampling and evaluation."""
 
+import os
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from colddiff_jax import parallel
 from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.errors import InputError
+from colddiff_jax.model_file import read_model
 from colddiff_jax.training.experiment import Experiment, build_experiment
-from colddiff_jax.training.run_folder import load_description, load_scales
+from colddiff_jax.training.run_folder import load_description, scales_of
 
 
 class Run(NamedTuple):
-    """A run folder's objects and trained weights.
+    """The objects and trained weights of a run.
 
     Attributes:
         config: its configuration, nested fields.
@@ -28,17 +34,18 @@ class Run(NamedTuple):
 def load_run(
     workdir: str, checkpoint: str = "latest", *, splits: ImageSplits | None = None
 ) -> Run:
-    """Loads a run folder.
+    """Loads a run folder, or a file of its model.
 
     Args:
-        workdir: the run folder of `train.py`.
+        workdir: the run folder of `train.py`, or a file of `colddiff_jax.export`, which
+            has one checkpoint.
         checkpoint: "latest" (of those that are not damaged), "best" (by the run's
             `evaluation.best_by`) or the number of a step.
         splits: images to use instead of those that the run's configuration names.
 
     Raises:
-        InputError: no such folder, no checkpoint in it, one that is damaged, or data
-            that are not there.
+        InputError: no such folder or file, no checkpoint in it, one that is damaged,
+            data that are not there, or images of another number of channels.
 
     Example:
         >>> run = load_run("runs/digits_blur")
@@ -46,7 +53,10 @@ def load_run(
         ...     run.experiment.model.apply, {"params": run.params}
         ... )
     """
-    config = load_description(workdir)["config"]
+    if os.path.isfile(workdir):
+        return _load_file(workdir, checkpoint, splits)
+    description = load_description(workdir)
+    config = description["config"]
     best_by = config["evaluation"].get("best_by", "test_loss")
     with open_checkpoints(workdir, best_by) as saved:
         if not saved.steps():
@@ -66,7 +76,7 @@ def load_run(
                 f"{checkpoint!r}"
             )
         experiment = build_experiment(
-            config, splits=splits, scales=load_scales(workdir)
+            config, splits=splits, scales=scales_of(description)
         )
         like = experiment.abstract_state()
         if chosen is None:
@@ -74,3 +84,33 @@ def load_run(
         else:
             state, step = saved.restore(like, chosen), chosen
     return Run(config=config, experiment=experiment, step=step, params=state.ema_params)
+
+
+def outputs_of(workdir: str) -> str:
+    """The folder for what a run restores: its own, or one beside the model's file."""
+    return os.path.splitext(workdir)[0] if os.path.isfile(workdir) else workdir
+
+
+def _load_file(path: str, checkpoint: str, splits: ImageSplits | None) -> Run:
+    about, params = read_model(path)
+    if checkpoint not in ("latest", str(about["step"])):
+        raise InputError(
+            f"{path!r} holds one checkpoint, that of step {about['step']}, got "
+            f"checkpoint {checkpoint!r}"
+        )
+    experiment = build_experiment(
+        about["config"], splits=splits, scales=scales_of(about)
+    )
+    channels = experiment.image_shape[-1]
+    if channels != about["channels"]:
+        raise InputError(
+            f"the model in {path!r} restores images of {about['channels']} channel(s), "
+            f"and these have {channels}"
+        )
+    like = experiment.abstract_state().ema_params
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, like):
+        raise InputError(
+            f"the weights in {path!r} do not fit the network of its configuration; "
+            "export the model again with this version"
+        )
+    return Run(about["config"], experiment, about["step"], parallel.replicate(params))

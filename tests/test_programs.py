@@ -23,6 +23,8 @@ TRAIN_BOTH = (
 SAMPLE_BOTH = "sample.py --workdir=both"
 REFERENCE = "references/digits_test_classifier.npz"
 EVALUATE = "evaluate.py --workdir=runs/digits_blur-smoke"
+EXPORT = "-m colddiff_jax.export --workdir=runs/digits_blur-smoke"
+MODEL = "evaluate.py --workdir=given/digits.safetensors"
 
 
 def run(
@@ -31,12 +33,13 @@ def run(
     """Runs a program of the project in another folder, with that many CPU devices."""
     program, *options = command.split()
     options = [o.replace("configs/", f"{ROOT}/configs/") for o in options]
+    program = program if program == "-m" else str(ROOT / program)
     environment = os.environ | {
         "JAX_NUM_CPU_DEVICES": str(devices),
         "COLDDIFF_CACHE": str(cwd / "cache"),
     }
     return subprocess.run(
-        [sys.executable, str(ROOT / program), *options],
+        [sys.executable, program, *options],
         cwd=cwd,
         env=environment,
         capture_output=True,
@@ -184,6 +187,23 @@ def test_evaluate_scores_by_samplers_seeds_faults_and_references(folder):
     assert any(note.startswith("count is 50") for note in results["notes"])
 
 
+def test_an_exported_model_scores_a_folder(folder):
+    done = run(f"{EXPORT} --out=given/digits.safetensors", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("given/digits.safetensors: step ")
+    (folder / "photos").mkdir()
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (20, 24), np.uint8)
+        Image.fromarray(noise).save(folder / "photos" / f"{i}.png")
+    done = run(f"{MODEL} --folder=photos --samplers=direct --features=none", folder)
+    assert done.returncode == 0, done.stderr
+    path = folder / "given" / "digits" / "evaluation" / "results.json"
+    results = json.loads(path.read_text())
+    assert results["settings"]["data"]["count"] == 3
+    assert results["settings"]["data"]["source"] == "photos"
+    assert 0 < results["pixels"]["direct"]["rmse"] < 1
+
+
 BAD = {
     f"{TRAIN} --config.nope=1": "no field 'nope' (--config.nope=1)",
     f"{TRAIN} --config.model.chanels=1": "no field 'chanels'",
@@ -249,6 +269,10 @@ BAD = {
     f"{EVALUATE} --folder=nowhere": "no folder 'nowhere'",
     f"{EVALUATE} --folder=. --split=train": "--split and --folder name two sets",
     f"{EVALUATE} --batch_size=6": "batch_size must be a positive multiple of the 4",
+    EXPORT: "--out is missing",
+    f"{EXPORT} --out=runs": "--out must name a file, and 'runs' is a folder",
+    f"{EXPORT} --out=shape.npz/model": "cannot write to",
+    "evaluate.py --workdir=shape.npz": "'shape.npz' is no file of python -m colddiff",
 }
 
 
@@ -264,7 +288,8 @@ def test_bad_input_ends_in_one_clear_line_and_status_1(complaints, command):
     done = complaints[command]
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{command.split()[0]}: error: "), line
+    program = command.split()[0].replace("-m", "export.py")
+    assert line.startswith(f"{program}: error: "), line
     assert BAD[command] in line
 
 

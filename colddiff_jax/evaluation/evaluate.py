@@ -2,7 +2,9 @@
 
 import collections
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -60,7 +62,7 @@ def evaluate(
     images: ImageSet | None = None,
     num_images: int = 0,
     samplers: Sequence[str] = DEFAULT,
-    seed: int | None = None,
+    seeds: Sequence[int] = (),
     nets: Sequence[FeatureNet] = (),
     references: Mapping[str, Reference] | None = None,
     protocol: Protocol = SOUND,
@@ -68,21 +70,22 @@ def evaluate(
     batch_size: int = 200,
     num_examples: int = 8,
     progress: str = "",
-) -> Evaluation:
+) -> list[Evaluation]:
     """Degrades images fully, restores them by every method, and scores what comes out.
 
-    The scores of every batch are kept in `folder`: an evaluation that was interrupted
-    goes on where it stopped when it is called again, and one that was finished reads
-    them. The folder is the caller's to remove.
+    One compiled program does it for all batches and seeds. The scores of every batch
+    are kept in `folder/SEED`: an evaluation that was interrupted goes on where it
+    stopped when it is called again, and one that was finished reads them. These folders
+    are the caller's to remove.
 
     Args:
         run: from `load_run`.
-        folder: for the scores of batches, and nothing else; those of other settings
-            are removed.
+        folder: that of the folders for the scores of batches, which hold nothing else;
+            scores of other settings are removed.
         images: what to score; None for the test images of the run.
         num_images: the first so many of them; 0 for all.
         samplers: as for `parse_methods`, beside the degraded images.
-        seed: of the random part of the degradation; None for that of the run.
+        seeds: of the random part of the degradation; that of the run if none are given.
         nets: what tells features, for distances between sets of images.
         references: by feature network, what to compare sets with; by default the clean
             images that are scored, as in the paper.
@@ -94,14 +97,14 @@ def evaluate(
         progress: text before a progress bar on a terminal; none if empty.
 
     Returns:
-        The scores; the same call gives the same.
+        The scores with each seed; the same call gives the same.
 
     Raises:
         InputError: settings that do not fit the run or each other, a folder with other
             files, or a network that returns NaN.
 
     Example:
-        >>> found = evaluate(load_run("runs/digits_blur"), "/tmp/evaluation")
+        >>> (found,) = evaluate(load_run("runs/digits_blur"), "/tmp/evaluation")
         >>> found.pixels["alg2"]["rmse"]
         0.076
 
@@ -110,10 +113,10 @@ def evaluate(
     """
     experiment = run.experiment
     images = images or split_of(experiment)
-    seed = experiment.seed if seed is None else seed
+    seeds = seeds or [experiment.seed]
     methods = parse_methods(samplers, experiment.degrade.num_steps)
     references = references or {}
-    _check(run, nets, references, protocol, endpoint, seed)
+    _check(run, nets, references, protocol, endpoint, seeds)
     first = int(protocol.first_image_skipped)
     numbers = _numbers(len(images.images), num_images, first)
     check_number(len(numbers), nets)
@@ -134,7 +137,6 @@ def evaluate(
         "first_image": first,
         "samplers": [method.name for method in methods],
         "endpoint": endpoint,
-        "seed": seed,
         "faults": protocol.faults,
         "features": {net.name: net.fingerprint for net in nets},
         "references": {
@@ -158,38 +160,41 @@ def evaluate(
         batch_size=batch_size,
         endpoint=endpoint,
     )
-    files = BatchFiles(folder, settings)
-    left = numbers[len(files) * batch_size :]
-    if left:
-        for scores in scorer.stream(run.params, images, seed, left, progress=progress):
-            files.append(scores.values)
-    names = ["degraded", *settings["samplers"]]
-    summary = Summary(files, names, protocol)
-    per_image = summary.per_image
-    chosen = chosen_by_rmse(per_image[f"mse/{names[-1]}"], num_examples)
-    shown = [numbers[i] for group in chosen.values() for i in group]
-    pictures: list[dict[str, np.ndarray]] = [
-        scores.pictures for scores in scorer.stream(run.params, images, seed, shown)
-    ]
-    own_references = {
-        net.name: summary.reference(net, _name_of(data), data) for net in nets
-    }
-    for name, reference in own_references.items():
-        if name not in references:
-            notes += note_few_images(reference)
-    return Evaluation(
-        settings=settings,
-        loss=summary.loss(),
-        pixels=summary.pixels(),
-        distances={
-            net.name: summary.distances(net, references.get(net.name), seed)
-            for net in nets
-        },
-        per_image=per_image,
-        references=own_references,
-        notes=notes,
-        examples=_by_group(pictures, chosen, ["clean", *names]),
-    )
+
+    def with_seed(seed: int) -> Evaluation:
+        own_settings = settings | {"seed": seed}
+        files = BatchFiles(os.path.join(folder, str(seed)), own_settings)
+        left = numbers[len(files) * batch_size :]
+        if left:
+            for scores in scorer.stream(
+                run.params, images, seed, left, progress=progress
+            ):
+                files.append(scores.values)
+        names = ["degraded", *settings["samplers"]]
+        summary = Summary(files, names, protocol)
+        per_image = summary.per_image
+        chosen = chosen_by_rmse(per_image[f"mse/{names[-1]}"], num_examples)
+        shown = [numbers[i] for group in chosen.values() for i in group]
+        pictures = [
+            scores.pictures for scores in scorer.stream(run.params, images, seed, shown)
+        ]
+        own = {net.name: summary.reference(net, _name_of(data), data) for net in nets}
+        few = [note_few_images(own[name]) for name in own if name not in references]
+        return Evaluation(
+            settings=own_settings,
+            loss=summary.loss(),
+            pixels=summary.pixels(),
+            distances={
+                net.name: summary.distances(net, references.get(net.name), seed)
+                for net in nets
+            },
+            per_image=per_image,
+            references=own,
+            notes=[*notes, *itertools.chain(*few)],
+            examples=_by_group(pictures, chosen, ["clean", *names]),
+        )
+
+    return [with_seed(seed) for seed in seeds]
 
 
 def _check(
@@ -198,11 +203,12 @@ def _check(
     references: Mapping[str, Reference],
     protocol: Protocol,
     endpoint: str,
-    seed: int,
+    seeds: Sequence[int],
 ) -> None:
     """Raises InputError for what does not go together."""
-    if not 0 <= seed < 2**32:
-        raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
     check_endpoint(endpoint, run.experiment.degrade)
     for name, count in collections.Counter(net.name for net in nets).items():
         if count > 1:

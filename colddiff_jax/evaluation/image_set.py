@@ -66,8 +66,15 @@ def split_of(experiment: "Experiment", name: str = "test") -> ImageSet:
     )
 
 
-def folder_of(experiment: "Experiment", path: str) -> ImageSet:
+def folder_of(
+    experiment: "Experiment", path: str, *, images: Images | None = None
+) -> ImageSet:
     """All image files in a folder, for the degradation and the network of a run.
+
+    Args:
+        experiment: of the run.
+        path: of the folder.
+        images: those of the folder, if they were read already.
 
     Raises:
         InputError: no such folder, no images in it, too many that cannot be read, or a
@@ -83,7 +90,7 @@ def folder_of(experiment: "Experiment", path: str) -> ImageSet:
     return ImageSet(
         source=path,
         split="",
-        images=images_in_folder(path, channels=channels),
+        images=images or images_in_folder(path, channels=channels),
         labels=None,
         endpoints=others and others.test,
     )

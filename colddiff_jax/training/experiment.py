@@ -221,11 +221,6 @@ def _check(experiment: Experiment) -> None:
     for name, found in (("training", splits.train), ("test", splits.test)):
         if not len(found):
             raise InputError(f"there are no {name} images; data.source found none")
-    if not 1 <= experiment.evaluation.num_images <= len(splits.test):
-        raise InputError(
-            f"evaluation.num_images must lie in 1..{len(splits.test)}, the "
-            f"number of test images, got {experiment.evaluation.num_images}"
-        )
     classes = getattr(experiment.model, "num_classes", 0)
     if classes:
         if splits.train_labels is None or splits.test_labels is None:

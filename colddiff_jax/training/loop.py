@@ -22,7 +22,7 @@ from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import build_experiment
 from colddiff_jax.training.feed import open_feed
 from colddiff_jax.training.interruption import stop_requests
-from colddiff_jax.training.options import check_first_step, check_number
+from colddiff_jax.training.options import check_first_step, check_numbers
 from colddiff_jax.training.profile import trace_steps
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.recent import RecentMetrics
@@ -75,7 +75,7 @@ def train_and_evaluate(
     scales = load_scales(workdir) if resuming else None
     experiment = build_experiment(config, splits=splits, scales=scales)
     options = experiment.training
-    check_number(options.batch_size, len(experiment.splits.train))
+    check_numbers(options, experiment.evaluation, experiment.splits)
     parallel.check_batch_size(
         "training.batch_size",
         options.batch_size,

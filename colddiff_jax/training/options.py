@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from colddiff_jax.data import ImageSplits
 from colddiff_jax.errors import InputError
 
 METHODS = ("degraded", "direct", "alg1", "alg2")
@@ -107,12 +108,19 @@ class LoggingOptions:
     wandb: str = ""
 
 
-def check_number(batch_size: int, num_images: int) -> None:
-    """Raises InputError for a batch of more images than there are."""
-    if batch_size > num_images:
+def check_numbers(
+    training: TrainingOptions, evaluation: EvaluationOptions, splits: ImageSplits
+) -> None:
+    """Raises InputError where more images are asked for than there are."""
+    if training.batch_size > len(splits.train):
         raise InputError(
-            f"training.batch_size must be at most {num_images}, the number of training "
-            f"images, got {batch_size}"
+            f"training.batch_size must be at most {len(splits.train)}, the number of "
+            f"training images, got {training.batch_size}"
+        )
+    if evaluation.num_images > len(splits.test):
+        raise InputError(
+            f"evaluation.num_images must lie in 1..{len(splits.test)}, the number of "
+            f"test images, got {evaluation.num_images}"
         )
 
 

@@ -124,7 +124,12 @@ def load_scales(workdir: str) -> Scales | None:
     """The scales of a run's preconditioned network; None if it has none, or is new."""
     if not os.path.exists(os.path.join(workdir, "config.json")):
         return None
-    scales = load_description(workdir)["scales"]
+    return scales_of(load_description(workdir))
+
+
+def scales_of(description: Mapping[str, Any]) -> Scales | None:
+    """The scales in the description of a run, if its network is preconditioned."""
+    scales = description["scales"]
     return scales and Scales(**{name: tuple(v) for name, v in scales.items()})
 
 

@@ -37,7 +37,9 @@ def run(golden):
 
 
 def score(run, workdir, **options):
-    return evaluate(run, str(workdir), **{"batch_size": 8, "nets": [NET]} | options)
+    options = {"batch_size": 8, "nets": [NET]} | options
+    (found,) = evaluate(run, str(workdir), **options)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(run, found, tmp_path
             tmp_path,
             images=images._replace(images=Interrupted(images.images, reads)),
         )
-    done = len(list(tmp_path.glob("*.npz")))
+    done = len(list(tmp_path.glob("0/*.npz")))
     assert 1 <= done <= 2
     counting = Interrupted(images.images, 10**6)
     again = score(run, tmp_path, images=images._replace(images=counting))
@@ -107,7 +109,7 @@ def test_examples_are_ordered_by_the_error_of_the_last_method(found):
 
 
 def test_results_are_json_with_what_it_takes_to_repeat_them(run, found, tmp_path):
-    other = score(run, tmp_path, seed=5)
+    other = score(run, tmp_path, seeds=[5])
     results = json.loads(json.dumps(report.results([found, other], {})))
     assert results["settings"]["seed"] == [0, 5]
     assert results["settings"]["config"]["degradation"]["name"] == "gaussian_mask"
@@ -117,6 +119,26 @@ def test_results_are_json_with_what_it_takes_to_repeat_them(run, found, tmp_path
     spread = results["standard_deviations"]["pixels"]["alg2"]["rmse"]
     assert spread == pytest.approx(np.std(pair))
     assert results["by_seed"]["5"]["pixels"] == other.pixels
+
+
+def test_all_seeds_are_scored_by_one_program(run, found, tmp_path):
+    traced = []
+
+    def colours(params, x):
+        traced.append(x.shape)
+        return NET.apply(params, x)
+
+    def traces(**options):
+        nets = [FeatureNet("colours", colours)]
+        before = len(traced)
+        scored = evaluate(run, str(tmp_path), batch_size=8, nets=nets, **options)
+        return scored, len(traced) - before
+
+    _, once = traces(seeds=[0])
+    both, twice = traces(seeds=[5, 0])
+    assert once == twice > 0
+    assert [one.settings["seed"] for one in both] == [5, 0]
+    assert numbers(both[1]) == numbers(found) != numbers(both[0])
 
 
 def test_the_published_protocol_skips_the_first_image(run, tmp_path):
@@ -181,7 +203,7 @@ def test_what_does_not_go_together_is_refused_before_any_work(run, found, tmp_pa
     ):
         score(run, tmp_path, endpoint="estimated")
     with pytest.raises(InputError, match=r"seed must lie in 0..4294967295, got 42949"):
-        score(run, tmp_path, seed=2**32)
+        score(run, tmp_path, seeds=[2**32])
     with pytest.raises(InputError, match="feature_rows_unfilled is in both sets"):
         score(
             run,

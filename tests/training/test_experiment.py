@@ -55,7 +55,6 @@ def change(path, value):
             0,
             "training.num_steps must be an integer of at least 1, got 0",
         ),
-        ("evaluation.num_images", 298, "evaluation.num_images must lie in 1..297"),
         ("degradation.image_size", 8, "must not have a field 'image_size': it follows"),
         ("model.name", {}, "model.name must be one of"),
         ("training", 3, "section 'training' .* must hold named fields, got 3"),

@@ -157,9 +157,13 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_is_lost(
     assert lines(workdir)[-1] == lines(finished[0])[-1]
 
 
-def test_a_batch_of_more_images_than_there_are_is_named(tmp_path):
+def test_more_images_than_there_are_are_named(tmp_path):
     with pytest.raises(InputError, match=r"at most 1500, the number of .* got 1504"):
         train_and_evaluate(smoke(batch_size=1504), str(tmp_path / "run"))
+    config = smoke()
+    config.evaluation.num_images = 298
+    with pytest.raises(InputError, match=r"num_images must lie in 1..297, .* got 298"):
+        train_and_evaluate(config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
