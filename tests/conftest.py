@@ -15,10 +15,15 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
-# What one test has compiled, the next need not: training runs repeat their programs.
-_COMPILED = tempfile.TemporaryDirectory(prefix="colddiff-tests-")
-jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+# What one test has compiled no other need compile, neither in another process of
+# pytest-xdist, which inherits this, nor in a program that a test starts.
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+if _CACHE not in os.environ:
+    _COMPILED = tempfile.TemporaryDirectory(prefix="colddiff-tests-")
+    os.environ[_CACHE] = _COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+jax.config.update("jax_compilation_cache_dir", os.environ[_CACHE])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 ROOT = pathlib.Path(__file__).parent.parent
 

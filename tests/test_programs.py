@@ -187,6 +187,18 @@ def test_evaluate_scores_by_samplers_seeds_faults_and_references(folder):
     assert any(note.startswith("count is 50") for note in results["notes"])
 
 
+def test_evaluate_repeats_the_published_protocol(folder):
+    options = "--num_images=55 --samplers=direct,alg2 --features=classifier"
+    done = run(f"{EVALUATE} {options} --protocol=published --out=faulty", folder)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "faulty" / "results.json").read_text())
+    faults = ["first_image_skipped", "values_not_clipped", "feature_rows_unfilled"]
+    assert results["settings"]["faults"] == faults
+    assert results["settings"]["first_image"] == 1
+    table = (folder / "faulty" / "results.md").read_text()
+    assert f"with the faults {', '.join(faults)}" in table
+
+
 def test_an_exported_model_scores_a_folder(folder):
     done = run(f"{EXPORT} --out=given/digits.safetensors", folder)
     assert done.returncode == 0, done.stderr
