@@ -21,6 +21,7 @@ import shlex
 import shutil
 import sys
 import time
+from typing import Any
 
 from absl import flags
 
@@ -28,6 +29,7 @@ from colddiff_jax import disk, figures, programs
 from colddiff_jax.data import ImageSplits, images_in_folder
 from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation import report
+from colddiff_jax.evaluation.checks import check_settings
 from colddiff_jax.evaluation.evaluate import Evaluation, evaluate
 from colddiff_jax.evaluation.feature_nets import choose_nets
 from colddiff_jax.evaluation.image_set import ImageSet, folder_of, split_of
@@ -93,8 +95,20 @@ def main(argv: list[str]) -> None:
         raise InputError("--workdir is missing; name the run folder of train.py")
     references = [load_reference(path) for path in _REFERENCES.value]
     run, images = _load()
-    protocol = parse_protocol(_PROTOCOL.value, run.config)
-    nets = choose_nets(_FEATURES.value, run.experiment, run.config)
+    settings: dict[str, Any] = {
+        "images": images,
+        "num_images": _NUM_IMAGES.value,
+        "samplers": _SAMPLERS.value,
+        "seeds": _seeds(),
+        "protocol": parse_protocol(_PROTOCOL.value, run.config),
+        "endpoint": _ENDPOINT.value,
+        "batch_size": _BATCH_SIZE.value,
+    }
+    count = len(check_settings(run, **settings))
+    out = _OUT.value or os.path.join(outputs_of(_WORKDIR.value), "evaluation")
+    with disk.refusals(out):
+        os.makedirs(out, exist_ok=True)
+    nets = choose_nets(_FEATURES.value, run.experiment, run.config, num_images=count)
     by_net = {reference.feature_net: reference for reference in references}
     if len(by_net) < len(references):
         raise InputError(
@@ -106,23 +120,14 @@ def main(argv: list[str]) -> None:
             f"a reference is for the features of {min(unused)}, which --features does "
             "not name"
         )
-    out = _OUT.value or os.path.join(outputs_of(_WORKDIR.value), "evaluation")
     part = os.path.join(out, "part")
-    with disk.refusals(out):
-        os.makedirs(out, exist_ok=True)
     start = time.perf_counter()
     found = evaluate(
         run,
         part,
-        images=images,
-        num_images=_NUM_IMAGES.value,
-        samplers=_SAMPLERS.value,
-        seeds=_seeds(),
+        **settings,
         nets=nets,
         references=by_net,
-        protocol=protocol,
-        endpoint=_ENDPOINT.value,
-        batch_size=_BATCH_SIZE.value,
         progress="evaluating",
     )
     seconds = time.perf_counter() - start

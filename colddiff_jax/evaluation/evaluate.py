@@ -1,6 +1,5 @@
 """Scores a trained run on many images: the rows of the paper's tables."""
 
-import collections
 import hashlib
 import itertools
 import json
@@ -11,15 +10,15 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation.batch_files import BatchFiles
+from colddiff_jax.evaluation.checks import check_nets, check_settings
 from colddiff_jax.evaluation.image_set import ImageSet, split_of
-from colddiff_jax.evaluation.methods import DEFAULT, check_endpoint, parse_methods
+from colddiff_jax.evaluation.methods import DEFAULT, parse_methods
 from colddiff_jax.evaluation.paper_tables import data_set_name
 from colddiff_jax.evaluation.protocol import SOUND, Protocol
 from colddiff_jax.evaluation.report import chosen_by_rmse
 from colddiff_jax.evaluation.scoring import Scorer
-from colddiff_jax.evaluation.summary import Summary, check_number
+from colddiff_jax.evaluation.summary import Summary
 from colddiff_jax.metrics.features import FeatureNet
 from colddiff_jax.metrics.reference import (
     Reference,
@@ -114,12 +113,19 @@ def evaluate(
     experiment = run.experiment
     images = images or split_of(experiment)
     seeds = seeds or [experiment.seed]
-    methods = parse_methods(samplers, experiment.degrade.num_steps)
     references = references or {}
-    _check(run, nets, references, protocol, endpoint, seeds)
-    first = int(protocol.first_image_skipped)
-    numbers = _numbers(len(images.images), num_images, first)
-    check_number(len(numbers), nets)
+    numbers = check_settings(
+        run,
+        images=images,
+        num_images=num_images,
+        samplers=samplers,
+        seeds=seeds,
+        protocol=protocol,
+        endpoint=endpoint,
+        batch_size=batch_size,
+    )
+    check_nets(nets, references, protocol, len(numbers))
+    methods = parse_methods(samplers, experiment.degrade.num_steps)
     data = images.describe(experiment, len(numbers), data_set_name(run.config))
     data["protocol"] = {
         name: name in protocol.faults
@@ -134,7 +140,7 @@ def evaluate(
         "weights": _hash(run.params),
         "config": run.config,
         "data": data,
-        "first_image": first,
+        "first_image": numbers.start,
         "samplers": [method.name for method in methods],
         "endpoint": endpoint,
         "faults": protocol.faults,
@@ -197,50 +203,9 @@ def evaluate(
     return [with_seed(seed) for seed in seeds]
 
 
-def _check(
-    run: Run,
-    nets: Sequence[FeatureNet],
-    references: Mapping[str, Reference],
-    protocol: Protocol,
-    endpoint: str,
-    seeds: Sequence[int],
-) -> None:
-    """Raises InputError for what does not go together."""
-    for seed in seeds:
-        if not 0 <= seed < 2**32:
-            raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
-    check_endpoint(endpoint, run.experiment.degrade)
-    for name, count in collections.Counter(net.name for net in nets).items():
-        if count > 1:
-            raise InputError(
-                f"{count} feature networks are called {name!r}; give each a name of "
-                "its own (that of a file of weights is the file's)"
-            )
-    if protocol.feature_rows_unfilled and references:
-        raise InputError(
-            "the fault feature_rows_unfilled is in both sets that are compared, and a "
-            "saved reference does not have it; leave one of them out"
-        )
-
-
 def _name_of(data: Mapping[str, Any]) -> str:
     """What a reference of these images is called, such as "mnist train"."""
     return f"{data['source']} {data['split']}".strip()
-
-
-def _numbers(available: int, num_images: int, first: int) -> range:
-    """The numbers of the images to score."""
-    if available <= first:
-        raise InputError(
-            f"there is nothing to score: the set has {available} image(s), of which "
-            f"the protocol leaves {first} out"
-        )
-    if not 0 <= num_images <= available - first:
-        raise InputError(
-            f"num_images must lie in 1..{available - first}, or be 0 for all of them; "
-            f"got {num_images}"
-        )
-    return range(first, first + (num_images or available - first))
 
 
 def _hash(params: Any) -> str:

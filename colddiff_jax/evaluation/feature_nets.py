@@ -6,6 +6,7 @@ from typing import Any
 
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.errors import InputError
+from colddiff_jax.evaluation.checks import check_count
 from colddiff_jax.metrics.array_networks import load_feature_net
 from colddiff_jax.metrics.classifier import classifier
 from colddiff_jax.metrics.features import FeatureNet
@@ -20,7 +21,11 @@ from colddiff_jax.training.experiment import Experiment
 
 
 def choose_nets(
-    names: Sequence[str], experiment: Experiment, config: Mapping[str, Any]
+    names: Sequence[str],
+    experiment: Experiment,
+    config: Mapping[str, Any],
+    *,
+    num_images: int,
 ) -> list[FeatureNet]:
     """The feature networks with these names.
 
@@ -32,10 +37,11 @@ def choose_nets(
             labels; "none" for none.
         experiment: of the run.
         config: its configuration.
+        num_images: how many images they will see.
 
     Raises:
-        InputError: an unknown name, a file that is not there or is another, or images
-            without labels for a classifier.
+        InputError: an unknown name, a file that is not there or is another, images
+            without labels for a classifier, or too few images for any network.
     """
     if list(names) == ["none"]:
         return []
@@ -49,6 +55,8 @@ def choose_nets(
         grey = experiment.image_shape[-1] == 1
         if grey and _labelled(experiment, config):
             names = [*names, "classifier"]
+    if names:
+        check_count(num_images)
     nets = []
     for name in dict.fromkeys(names):
         if name == "inception":

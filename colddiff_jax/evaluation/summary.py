@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from colddiff_jax.errors import InputError
 from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.metrics.distances import (
     Moments,
@@ -22,7 +21,7 @@ from colddiff_jax.metrics.reference import MAX_FEATURES, Reference
 
 _BEST_PSNR = 100.0  # Decibels; that of equal images is infinite.
 _OFFICIAL_BATCH = 50
-_NEIGHBOURS = 3
+NUM_NEIGHBOURS = 3
 
 
 class Summary:
@@ -112,7 +111,7 @@ class Summary:
             key = f"pooled/{net.name}/{method}"
             own = self._first(key)
             kernel, spread = kernel_distance(features, own, seed=seed)
-            shares = precision_recall(features, own, num_neighbours=_NEIGHBOURS)
+            shares = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
             found[method] = {
                 "frechet": frechet_distance(target, self._moments(key, unfilled)),
                 "kernel": kernel,
@@ -158,13 +157,3 @@ class Summary:
             accumulator.add(rows)
             start += len(rows)
         return accumulator.finish()
-
-
-def check_number(num_images: int, nets: Sequence[FeatureNet]) -> None:
-    """Raises InputError for too few images to tell distances between sets."""
-    least = _NEIGHBOURS + 2
-    if nets and num_images < least:
-        raise InputError(
-            f"distances between sets need at least {least} images, got {num_images}; "
-            "take more with --num_images or none of them with --features=none"
-        )

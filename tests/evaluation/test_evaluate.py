@@ -9,6 +9,7 @@ import pytest
 from colddiff_jax import InputError, parallel
 from colddiff_jax.data import arrays
 from colddiff_jax.evaluation import report
+from colddiff_jax.evaluation.checks import check_settings
 from colddiff_jax.evaluation.evaluate import evaluate
 from colddiff_jax.evaluation.image_set import folder_of, load_batch, split_of
 from colddiff_jax.evaluation.protocol import Protocol
@@ -232,6 +233,20 @@ def test_few_images_for_the_features_are_noted(run, tmp_path):
     assert score(run, tmp_path / "four").notes == []
     (note,) = score(run, tmp_path / "forty", nets=[wide]).notes
     assert "has 22 images for 40 features of pixels" in note
+
+
+def test_what_will_be_scored_is_told_before_any_work(run):
+    images = split_of(run.experiment)
+    skipping = Protocol(first_image_skipped=True)
+    for options, expected in (
+        ({}, range(22)),
+        ({"num_images": 5}, range(5)),
+        ({"protocol": skipping}, range(1, 22)),
+        ({"protocol": skipping, "num_images": 5}, range(1, 6)),
+    ):
+        assert check_settings(run, images=images, **options) == expected
+    with pytest.raises(InputError, match=r"num_images must lie in 1..21.* got 22"):
+        check_settings(run, images=images, protocol=skipping, num_images=22)
 
 
 def test_wrong_numbers_of_images_are_named(run, tmp_path):
