@@ -43,7 +43,9 @@ _STEPS = flags.DEFINE_integer("steps", 96, "between logs, and in each turn", 8)
 _LARGE_BATCH_SIZE = flags.DEFINE_integer(
     "large_batch_size", 0, "of the large network; 0 for that of its configuration", 0
 )
-_NETWORKS = flags.DEFINE_list("networks", [], "which; all of them if empty")
+_NETWORKS = flags.DEFINE_list(
+    "networks", [], "which, also in the name of the result; all of them if empty"
+)
 
 NUM_IMAGES = 10_000  # Training images: enough to stream, and quick to load.
 NETWORKS = {
@@ -216,7 +218,7 @@ def main(argv: list[str]) -> None:
             plainest = cells["data"] == "resident" and cells["steps_per_call"] == 1
             rows.append(cells | measure(config, splits, plainest))
             print(json.dumps(rows[-1]), flush=True)
-    timing.write("training_throughput", {"rows": rows})
+    timing.write("_".join(["training_throughput", *_NETWORKS.value]), {"rows": rows})
     print(table(rows))
 
 

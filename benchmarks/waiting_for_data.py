@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
             }
         )
         print(json.dumps(rows[-1]), flush=True)
-    timing.write("waiting_for_data", {"rows": rows})
+    timing.write("_".join(["waiting_for_data", *flags.FLAGS.networks]), {"rows": rows})
 
 
 if __name__ == "__main__":

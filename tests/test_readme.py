@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from colddiff_jax.evaluation import report
 from colddiff_jax.evaluation.paper_tables import Number, Row
 
@@ -88,13 +90,16 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
         assert "|".join(cells) in page
 
 
-def test_the_table_of_throughput_is_the_committed_result(pytestconfig):
+@pytest.mark.parametrize("network", ["large", "small"])
+def test_the_table_of_throughput_is_the_committed_result(network, pytestconfig):
     root = pytestconfig.rootpath
     page = (root / "docs" / "training.md").read_text()
-    path = root / "benchmarks" / "results" / "training_throughput.json"
-    result = json.loads(path.read_text())
-    waiting = json.loads((path.parent / "waiting_for_data.json").read_text())
-    assert result["command"] in page and waiting["command"] in page
+    result, waiting = (
+        json.loads((root / "benchmarks" / "results" / f"{name}.json").read_text())
+        for name in (f"training_throughput_{network}", f"waiting_for_data_{network}")
+    )
+    for command in (result["command"], waiting["command"]):
+        assert command in page
     for row, other in zip(result["rows"], waiting["rows"], strict=True):
         for name in ("network", "data", "steps_per_call", "batch_size"):
             assert row[name] == other[name]
