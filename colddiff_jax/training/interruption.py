@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -15,8 +17,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Takes the first SIGTERM or SIGINT as a request to stop.
 
-    What comes after the first acts as it did before: it ends the process at once.
-    Python lets only the main thread listen to signals; in any other nothing changes.
+    What comes after the first acts as it did before: it ends the process at once. Also
+    while the main thread is in the compiler, where Python's handlers have to wait,
+    except at a prompt or in a notebook, whose process is not ours to end. Python lets
+    only the main thread listen to signals; in any other nothing changes.
 
     Yields:
         A function that says whether a stop was requested.
@@ -42,15 +46,49 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     def request(number: int, frame: FrameType | None) -> None:
         requests.append(number)
         restore()
-        name = signal.Signals(number).name
-        # Not print, which the signal may have interrupted and cannot be entered twice.
-        os.write(
-            1, f"{name}: stopping after this step; again to stop at once\n".encode()
-        )
 
-    for number in _SIGNALS:
-        signal.signal(number, request)
+    with _listening(before):
+        for number in _SIGNALS:
+            signal.signal(number, request)
+        try:
+            yield lambda: bool(requests)
+        finally:
+            restore()
+
+
+@contextlib.contextmanager
+def _listening(before: dict[int, Any]) -> Iterator[None]:
+    """Answers the first signal, and ends the process on the second, from a thread.
+
+    Args:
+        before: the handlers that a second signal goes to; one that is not Python's own
+            is left to do so.
+    """
+    ends = (signal.SIG_DFL, signal.default_int_handler)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+
+    def listen() -> None:
+        heard = 0
+        while number := int.from_bytes(receiver.recv(1)):
+            if number not in _SIGNALS:
+                continue
+            heard += 1
+            if heard == 1:
+                name = signal.Signals(number).name
+                text = f"{name}: stopping after this step; again to stop at once\n"
+                os.write(1, text.encode())
+            elif before[number] in ends and not hasattr(sys, "ps1"):
+                os._exit(128 + number)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    # Python writes the number of every signal there as soon as it comes.
+    others = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     try:
-        yield lambda: bool(requests)
+        yield
     finally:
-        restore()
+        signal.set_wakeup_fd(others)
+        sender.close()  # Ends the thread.
+        thread.join()
+        receiver.close()

@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from colddiff_jax.training.interruption import stop_requests
+from tests.subprocesses import finish, start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -19,13 +21,37 @@ def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capfd
             assert not stop_requested()
             os.kill(os.getpid(), number)
             assert stop_requested() and not received
-            message = f"{number.name}: stopping after this step; again to stop at once"
-            assert message in capfd.readouterr().out
             os.kill(os.getpid(), number)
             assert received == ["ours"]
         assert signal.getsignal(number) is ours
+        message = f"{number.name}: stopping after this step; again to stop at once\n"
+        assert capfd.readouterr().out == message
     finally:
         signal.signal(number, before)
+
+
+# Long, and never in Python's own code.
+IN_NATIVE_CODE = """
+import hashlib
+from colddiff_jax.training.interruption import stop_requests
+with stop_requests():
+    print("at work", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_answered_while_the_main_thread_is_in_native_code(number):
+    process = start("-c", IN_NATIVE_CODE)
+    try:
+        assert process.stdout.readline() == "at work\n"
+        time.sleep(0.5)
+        process.send_signal(number)
+        assert process.stdout.readline().startswith(f"{number.name}: stopping after")
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+    finally:
+        finish([process])
 
 
 def test_handlers_are_put_back_without_a_signal_and_after_an_error():
