@@ -19,8 +19,9 @@ def grid(rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = ()) -> np.n
     """Draws one labelled row of images per entry.
 
     Args:
-        rows: label to images, float [N, H, W, C] in [-1, 1] with C of 1 or 3; the same
-            H, W, C in all rows.
+        rows: label to images, float [N, H, W, C] in [-1, 1], the same H, W, C in all
+            rows. Of more than three channels the first three are shown, of two the
+            first.
         columns: labels over the columns, if any.
 
     Returns:
@@ -97,6 +98,8 @@ def save_gif(path: str, frames: list[np.ndarray], *, seconds: float = 3.0) -> No
 
 
 def _rgb(images: np.ndarray) -> np.ndarray:
-    """Bytes [N, H, W, 3] of float images with one or three channels."""
+    """Bytes [N, H, W, 3] of float images: grey ones thrice, of many channels three."""
     pixels = to_uint8(images)
-    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    if pixels.shape[-1] < 3:
+        return np.repeat(pixels[..., :1], 3, axis=-1)
+    return pixels[..., :3]

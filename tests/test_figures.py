@@ -23,6 +23,15 @@ def test_a_grid_shows_every_pixel_enlarged_beside_its_label(channels):
     np.testing.assert_array_equal(first, np.broadcast_to(expected, (16, 16, 3)))
 
 
+def test_a_grid_shows_three_channels_of_many_and_one_of_two():
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(-1, 1, (3, 16, 16, 7))
+    for channels, shown in ((7, 3), (4, 3), (2, 1)):
+        picture = figures.grid({"x": pixels[..., :channels]})
+        expected = figures.grid({"x": pixels[..., :shown]})
+        np.testing.assert_array_equal(picture, expected)
+
+
 def test_png_and_gif_are_written_whole_and_leave_nothing_else(tmp_path):
     frames = [np.full((8, 9, 3), value, np.uint8) for value in (0, 128, 255)]
     figures.save_png(str(tmp_path / "a.png"), frames[1])

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import nn
 
-_WINDOW_SIZE, _WINDOW_STD = 11, 1.5
+SSIM_SIDE, _WINDOW_STD = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-MS_SSIM_SIDE = (_WINDOW_SIZE - 1) * 2 ** (len(_SCALE_WEIGHTS) - 1) + 1
+MS_SSIM_SIDE = (SSIM_SIDE - 1) * 2 ** (len(_SCALE_WEIGHTS) - 1) + 1
 """The shortest side for which `ms_ssim` is defined, 161."""
 
 
@@ -88,7 +88,7 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         Wang et al. (2004); the settings of pytorch-msssim, which the paper used.
     """
     chex.assert_equal_shape([x, y])
-    _check_side("SSIM", x, _WINDOW_SIZE)
+    _check_side("SSIM", x, SSIM_SIDE)
     luminance, structure = _similarities((x + 1) / 2, (y + 1) / 2)
     return (luminance * structure).mean(axis=(1, 2, 3))
 
@@ -164,14 +164,14 @@ def _halve(x: chex.Array) -> chex.Array:
 
 def _local_mean(x: chex.Array) -> chex.Array:
     """Gaussian-weighted means over all windows that fit, as two band matrices."""
-    offsets = np.arange(_WINDOW_SIZE) - _WINDOW_SIZE // 2
+    offsets = np.arange(SSIM_SIDE) - SSIM_SIDE // 2
     taps = np.exp(-(offsets**2) / (2 * _WINDOW_STD**2))
     taps /= taps.sum()
 
     def bands(side: int) -> chex.Array:
-        matrix = np.zeros((side - _WINDOW_SIZE + 1, side))
+        matrix = np.zeros((side - SSIM_SIDE + 1, side))
         for row in range(len(matrix)):
-            matrix[row, row : row + _WINDOW_SIZE] = taps
+            matrix[row, row : row + SSIM_SIDE] = taps
         return jnp.asarray(matrix, jnp.float32)
 
     rows, columns = bands(x.shape[1]), bands(x.shape[2])

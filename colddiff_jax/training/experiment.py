@@ -14,6 +14,7 @@ from colddiff_jax import images, parallel
 from colddiff_jax.data import ImageSplits, Preprocessing, fingerprint
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.errors import InputError
+from colddiff_jax.metrics.pixel import SSIM_SIDE
 from colddiff_jax.models.preconditioning import (
     Preconditioned,
     Scales,
@@ -242,6 +243,12 @@ def _check(experiment: Experiment) -> None:
         raise InputError(
             f"the images have {splits.train[0].shape[-1]} channels and their endpoints "
             f"{endpoints.train[0].shape[-1]}; both need the same number"
+        )
+    side = experiment.preprocessing.image_size
+    if side < SSIM_SIDE:
+        raise InputError(
+            f"data.image_size must be at least {SSIM_SIDE}, the window of SSIM, by "
+            f"which runs are scored; got {side}"
         )
     # The first image of each kind is resized now, where a wrong size costs nothing.
     for split in (splits, endpoints) if endpoints else (splits,):

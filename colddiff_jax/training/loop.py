@@ -22,7 +22,7 @@ from colddiff_jax.training.evaluation import Evaluator
 from colddiff_jax.training.experiment import build_experiment
 from colddiff_jax.training.feed import open_feed
 from colddiff_jax.training.interruption import stop_requests
-from colddiff_jax.training.options import check_first_step, check_numbers
+from colddiff_jax.training.options import check_decay, check_first_step, check_numbers
 from colddiff_jax.training.profile import trace_steps
 from colddiff_jax.training.progress import Progress
 from colddiff_jax.training.recent import RecentMetrics
@@ -31,6 +31,7 @@ from colddiff_jax.training.run_folder import (
     check_description,
     describe,
     load_scales,
+    locked,
     save_description,
 )
 from colddiff_jax.training.state import TrainState
@@ -76,6 +77,7 @@ def train_and_evaluate(
     experiment = build_experiment(config, splits=splits, scales=scales)
     options = experiment.training
     check_numbers(options, experiment.evaluation, experiment.splits)
+    check_decay(config["optimizer"].get("decay_steps", 0), options.num_steps)
     parallel.check_batch_size(
         "training.batch_size",
         options.batch_size,
@@ -96,6 +98,7 @@ def train_and_evaluate(
         check_description(about, workdir)
     with contextlib.ExitStack() as stack:
         stack.enter_context(disk.refusals(workdir))
+        stack.enter_context(locked(workdir))
         saved = stack.enter_context(
             checkpoints.open_checkpoints(workdir, experiment.evaluation.best_by)
         )

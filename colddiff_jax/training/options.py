@@ -124,6 +124,17 @@ def check_numbers(
         )
 
 
+def check_decay(decay_steps: int, num_steps: int) -> None:
+    """Raises InputError where the last steps would learn nothing."""
+    if 0 < decay_steps < num_steps:
+        raise InputError(
+            f"the learning rate is 0 from optimizer.decay_steps = {decay_steps} on, "
+            f"before training.num_steps = {num_steps}; set both to the same number "
+            "(a run that has begun needs --force for that), or decay_steps to 0 for a "
+            "constant rate"
+        )
+
+
 def check_first_step(first_step: int, steps_per_call: int, workdir: str) -> None:
     """Raises InputError where a run cannot go on in calls of so many steps."""
     if first_step % steps_per_call:

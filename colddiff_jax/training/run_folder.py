@@ -1,10 +1,12 @@
 """What a run folder knows of its run: the configuration, the data, the packages."""
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from colddiff_jax import parallel
@@ -89,6 +91,35 @@ def check_description(description: Mapping[str, Any], workdir: str) -> None:
             f"{description['data'][:12]}); choose another --workdir, or go on with "
             "these by --force"
         )
+
+
+@contextlib.contextmanager
+def locked(workdir: str) -> Iterator[None]:
+    """Keeps others from training in a run folder, by a lock of the system on it.
+
+    However this process ends, that takes the lock away.
+
+    Raises:
+        InputError: another process trains there.
+    """
+    if not parallel.is_main_process():
+        yield
+        return
+    folder = os.open(workdir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise InputError(
+            f"another process trains in {workdir!r}; wait until it has ended, or "
+            "choose another --workdir"
+        ) from error
+    except OSError:  # Not every network file system has locks.
+        pass
+    try:
+        yield
+    finally:
+        os.close(folder)
 
 
 def save_description(description: Mapping[str, Any], workdir: str) -> None:

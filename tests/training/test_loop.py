@@ -17,6 +17,7 @@ from colddiff_jax.checkpoints import open_checkpoints
 from colddiff_jax.data import digits
 from colddiff_jax.runs import load_run
 from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training.run_folder import locked
 from configs import digits_blur, mnist_mask
 
 
@@ -115,6 +116,14 @@ def test_a_forced_run_goes_on_with_the_new_configuration(tmp_path, capsys):
     state = train_and_evaluate(config, str(tmp_path), force=True)
     assert "resuming at step 3" in capsys.readouterr().out
     assert state.step == 6
+
+
+def test_one_process_trains_in_a_run_folder_at_a_time(finished):
+    workdir, _ = finished
+    message = "another process trains in .*; wait until it has ended"
+    with locked(workdir), pytest.raises(InputError, match=message):
+        train_and_evaluate(smoke(mnist_mask), workdir)
+    train_and_evaluate(smoke(mnist_mask), workdir)  # Has nothing to do.
 
 
 def test_a_forced_run_that_does_not_fit_leaves_the_folder_as_it_was(finished):
