@@ -64,6 +64,8 @@ def folder(
         names = _find(root, "")
         test = [name for name in names if _position(name) < test_share]
         train = [name for name in names if _position(name) >= test_share]
+    # Not by class: the first so many test images stand for all.
+    test.sort(key=_position)
     _check_any(path, train + test)
     broken = _broken(root, train + test, channels)
     _report(path, broken, len(train) + len(test), max_unreadable)

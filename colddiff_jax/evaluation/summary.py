@@ -27,9 +27,9 @@ NUM_NEIGHBOURS = 3
 class Summary:
     """Puts the scores of all batches together.
 
-    Frechet distances are of all images; of the first 10,000 are kernel distance,
-    precision, recall and Inception Score. The features of two sets are in memory at a
-    time.
+    Frechet distances are of all images; of 10,000, drawn at random but the same for
+    every method, are kernel distance, precision, recall and Inception Score. The
+    features of two sets are in memory at a time.
 
     Args:
         batches: the scores of each batch by name; they are gone through many times.
@@ -87,7 +87,7 @@ class Summary:
             feature_fingerprint=net.fingerprint,
             data=data,
             moments=self._moments(key, unfilled=False),
-            features=self._first(key),
+            features=self._drawn(key),
         )
 
     def distances(
@@ -104,12 +104,12 @@ class Summary:
         found: dict[str, dict[str, float]] = {}
         unfilled = self._protocol.feature_rows_unfilled
         if reference is None:
-            target, features = self._moments(clean, unfilled), self._first(clean)
+            target, features = self._moments(clean, unfilled), self._drawn(clean)
         else:
             target, features = reference.moments, reference.features
         for method in self._methods:
             key = f"pooled/{net.name}/{method}"
-            own = self._first(key)
+            own = self._drawn(key)
             kernel, spread = kernel_distance(features, own, seed=seed)
             shares = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
             found[method] = {
@@ -121,7 +121,7 @@ class Summary:
             }
             probabilities = f"probabilities/{net.name}/{method}"
             if any(probabilities in batch for batch in self._batches):
-                rows = self._first(probabilities)
+                rows = self._drawn(probabilities)
                 parts = min(10, len(rows))
                 mean, spread = inception_score(rows, num_splits=parts)
                 found[method] |= {
@@ -130,15 +130,21 @@ class Summary:
                 }
         return found
 
-    def _first(self, name: str) -> np.ndarray:
-        """The rows of the first images."""
-        rows, room = [], MAX_FEATURES
+    def _drawn(self, name: str) -> np.ndarray:
+        """The rows of up to 10,000 images in random order: sets are sorted, often."""
+        count = len(self.per_image["loss"])
+        place = np.random.default_rng(0).permutation(count)
+        num_drawn = min(count, MAX_FEATURES)
+        drawn, start = None, 0
         for batch in self._batches:
-            rows.append(batch[name][:room])
-            room -= len(rows[-1])
-            if not room:
-                break
-        return np.concatenate(rows)
+            rows = batch[name]
+            places = place[start : start + len(rows)]
+            start += len(rows)
+            if drawn is None:
+                drawn = np.empty((num_drawn, *rows.shape[1:]), rows.dtype)
+            drawn[places[places < num_drawn]] = rows[places < num_drawn]
+        assert drawn is not None
+        return drawn
 
     def _moments(self, name: str, unfilled: bool) -> Moments:
         """Mean and covariance of all images.

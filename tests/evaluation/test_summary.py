@@ -82,6 +82,27 @@ def test_distances_are_to_the_clean_images_of_all_batches():
     assert "inception_score" not in found["degraded"]
 
 
+def test_sorted_images_score_as_shuffled_ones(monkeypatch):
+    monkeypatch.setattr("colddiff_jax.evaluation.summary.MAX_FEATURES", 200)
+    values, _ = batches(400, [400])
+    classes = np.repeat(np.eye(4, dtype=np.float32), 100, axis=0)
+    for name in ("clean", "degraded", "alg2"):
+        values[f"pooled/colours/{name}"] = (
+            classes + 0.1 * values[f"pooled/colours/{name}"]
+        )
+    values["probabilities/colours/alg2"] = classes
+    order = np.random.default_rng(1).permutation(400)
+    ordered, shuffled = (
+        summarise([{name: x[rows] for name, x in values.items()}]).distances(
+            NET, None, seed=0
+        )["alg2"]
+        for rows in (np.arange(400), order)
+    )
+    assert ordered["inception_score"] > 3  # Of one class at a time it would be 1.
+    for score in ("inception_score", "precision", "recall"):
+        assert ordered[score] == pytest.approx(shuffled[score], rel=0.1)
+
+
 def test_distances_are_to_a_reference_where_one_is_given():
     values, parts = batches(60, [60])
     other = summarise(batches(40, [40], seed=1)[1]).reference(NET, "other", {})
