@@ -32,7 +32,12 @@ from colddiff_jax.evaluation import report
 from colddiff_jax.evaluation.checks import check_settings
 from colddiff_jax.evaluation.evaluate import Evaluation, evaluate
 from colddiff_jax.evaluation.feature_nets import choose_nets
-from colddiff_jax.evaluation.image_set import ImageSet, folder_of, split_of
+from colddiff_jax.evaluation.image_set import (
+    ImageSet,
+    check_folder,
+    folder_of,
+    split_of,
+)
 from colddiff_jax.evaluation.methods import DEFAULT
 from colddiff_jax.evaluation.paper_tables import data_set_name, rows_for
 from colddiff_jax.evaluation.protocol import parse_protocol
@@ -109,6 +114,10 @@ def main(argv: list[str]) -> None:
     with disk.refusals(out):
         os.makedirs(out, exist_ok=True)
     nets = choose_nets(_FEATURES.value, run.experiment, run.config, num_images=count)
+    if _SAVE_REFERENCES.value and not nets:
+        raise InputError(
+            "--save_references saves what feature networks see; name one by --features"
+        )
     by_net = {reference.feature_net: reference for reference in references}
     if len(by_net) < len(references):
         raise InputError(
@@ -157,7 +166,9 @@ def _load() -> tuple[Run, ImageSet]:
     splits = None
     if folder and os.path.isfile(workdir):
         # The images that the model was trained on need not be here.
-        found = images_in_folder(folder, channels=read_model(workdir).about["channels"])
+        about = read_model(workdir).about
+        check_folder(about["config"]["model"].get("num_classes", 0))
+        found = images_in_folder(folder, channels=about["channels"])
         splits = ImageSplits(train=found, test=found)
     run = load_run(workdir, _CHECKPOINT.value, splits=splits)
     if not folder:

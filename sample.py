@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from colddiff_jax import figures, images, programs, sampling
+from colddiff_jax import disk, figures, images, programs, sampling
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations import Blend
 from colddiff_jax.errors import InputError
@@ -111,19 +111,32 @@ def main(argv: list[str]) -> None:
     run = load_run(_WORKDIR.value, _CHECKPOINT.value)
     batch = _load(run)
     timesteps = _choose_timesteps(run, batch)
-    clean, degraded, result = _restore(run, batch, timesteps)
+    sampler = _make_sampler(run, timesteps)
     out = _OUT.value or os.path.join(outputs_of(_WORKDIR.value), "samples")
-    os.makedirs(out, exist_ok=True)
+    with disk.refusals(out):
+        os.makedirs(out, exist_ok=True)
+    clean, degraded, result = _restore(run, batch, timesteps, sampler)
     stem = os.path.join(out, f"{_name()}_step_{run.step:08d}")
     rows = {"clean": clean, "degraded": degraded, _SAMPLER.value: result.x_0}
+    with disk.refusals(out):
+        _write(stem, rows, timesteps, result.trajectory)
+
+
+def _write(
+    stem: str,
+    rows: dict[str, np.ndarray],
+    timesteps: np.ndarray,
+    trajectory: np.ndarray | None,
+) -> None:
+    """Writes the pictures, and what else is asked for."""
     pictured = {name: x[:_PICTURED] for name, x in rows.items()}
     figures.save_png(f"{stem}.png", figures.grid(pictured))
     print(f"{stem}.png")
     if _ARRAYS.value:
         save_npz(f"{stem}.npz", **rows)
         print(f"{stem}.npz")
-    if result.trajectory is not None:
-        way = result.trajectory.swapaxes(0, 1)
+    if trajectory is not None:
+        way = trajectory.swapaxes(0, 1)
         _write_way_back(stem, pictured["clean"], timesteps, way)
 
 
@@ -233,14 +246,14 @@ def _make_sampler(run: Run, timesteps: np.ndarray) -> Sampler:
 
 
 def _restore(
-    run: Run, batch: Batch, timesteps: np.ndarray
+    run: Run, batch: Batch, timesteps: np.ndarray, sampler: Sampler
 ) -> tuple[np.ndarray, np.ndarray, sampling.SampleResult]:
     """The clean, degraded and restored images; of the pictured, the way [B, N, ...]."""
     clean, degraded, result = restore_images(
         stream(_SEED.value, "sample"),
         run,
         batch,
-        _make_sampler(run, timesteps),
+        sampler,
         start=int(timesteps[0]),
         batch_size=_BATCH_SIZE.value,
         guidance=_GUIDANCE.value,

@@ -34,7 +34,7 @@ def export_model(run: Run, path: str) -> None:
         1500
     """
     experiment = run.experiment
-    about = describe(run.config, experiment.fingerprint(), experiment.scales)
+    about = describe(run.config, run.trained_on, experiment.scales)
     about |= {"step": run.step, "channels": experiment.image_shape[-1]}
     write_model(path, about, run.params)
 
@@ -49,6 +49,8 @@ def main(argv: list[str]) -> None:
             raise InputError(f"--{flag} is missing")
     if os.path.isdir(values.out):
         raise InputError(f"--out must name a file, and {values.out!r} is a folder")
+    if not values.out.endswith(".safetensors"):
+        raise InputError(f"--out must end in .safetensors, got {values.out!r}")
     run = load_run(values.workdir, values.checkpoint)
     export_model(run, values.out)
     print(f"{values.out}: step {run.step}, {os.path.getsize(values.out) / 1e6:,.1f} MB")

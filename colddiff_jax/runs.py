@@ -1,6 +1,7 @@
 """A trained run, or a file of its model, loaded for sampling and evaluation."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -23,18 +24,23 @@ class Run(NamedTuple):
         experiment: the objects the configuration describes.
         step: the number of the checkpoint.
         params: its averaged (EMA) weights, on all local devices.
+        trained_on: a hash of the images that it was trained on.
     """
 
     config: dict[str, Any]
     experiment: Experiment
     step: int
     params: Any
+    trained_on: str
 
 
 def load_run(
     workdir: str, checkpoint: str = "latest", *, splits: ImageSplits | None = None
 ) -> Run:
     """Loads a run folder, or a file of its model.
+
+    It prints a line if the configuration leads to other images than those that the run
+    was trained on, as after training on arrays in a notebook.
 
     Args:
         workdir: the run folder of `train.py`, or a file of `colddiff_jax.export`, which
@@ -75,15 +81,13 @@ def load_run(
                 "checkpoint must be latest, best or the number of a step, got "
                 f"{checkpoint!r}"
             )
-        experiment = build_experiment(
-            config, splits=splits, scales=scales_of(description)
-        )
+        experiment = _build(workdir, description, splits)
         like = experiment.abstract_state()
         if chosen is None:
             state, step = saved.restore_newest(like)
         else:
             state, step = saved.restore(like, chosen), chosen
-    return Run(config=config, experiment=experiment, step=step, params=state.ema_params)
+    return Run(config, experiment, step, state.ema_params, description["data"])
 
 
 def outputs_of(workdir: str) -> str:
@@ -98,9 +102,7 @@ def _load_file(path: str, checkpoint: str, splits: ImageSplits | None) -> Run:
             f"{path!r} holds one checkpoint, that of step {about['step']}, got "
             f"checkpoint {checkpoint!r}"
         )
-    experiment = build_experiment(
-        about["config"], splits=splits, scales=scales_of(about)
-    )
+    experiment = _build(path, about, splits)
     channels = experiment.image_shape[-1]
     if channels != about["channels"]:
         raise InputError(
@@ -113,4 +115,27 @@ def _load_file(path: str, checkpoint: str, splits: ImageSplits | None) -> Run:
             f"the weights in {path!r} do not fit the network of its configuration; "
             "export the model again with this version"
         )
-    return Run(about["config"], experiment, about["step"], parallel.replicate(params))
+    params = parallel.replicate(params)
+    return Run(about["config"], experiment, about["step"], params, about["data"])
+
+
+def _build(
+    path: str, description: Mapping[str, Any], splits: ImageSplits | None
+) -> Experiment:
+    """The objects of a description, and a word if its images are no longer those."""
+    try:
+        experiment = build_experiment(
+            description["config"], splits=splits, scales=scales_of(description)
+        )
+    except InputError as error:
+        if splits is not None:
+            raise
+        where = path if os.path.isfile(path) else os.path.join(path, "config.json")
+        raise InputError(f"{error} (as {where} has it)") from error
+    if splits is None and experiment.fingerprint() != description["data"]:
+        print(
+            f"{path}: data.source {description['config']['data']['source']!r} gives "
+            "other images now than the run was trained on",
+            flush=True,
+        )
+    return experiment

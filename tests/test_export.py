@@ -44,7 +44,9 @@ def made(tmp_path_factory):
 
 def test_the_file_is_the_run_without_its_images(made):
     run, path, splits = made
-    with pytest.raises(InputError, match=r"no file '.*images.npz'"):
+    with pytest.raises(
+        InputError, match=r"no file '.*images.npz'.* \(as .*tensors has"
+    ):
         load_run(path)
     loaded = load_run(path, splits=splits)
     assert (loaded.step, loaded.config) == (run.step, run.config)
@@ -55,6 +57,22 @@ def test_the_file_is_the_run_without_its_images(made):
         r.experiment.model.apply({"params": r.params}, x, t) for r in (loaded, run)
     )
     np.testing.assert_array_equal(*restored)
+
+
+def test_other_images_than_those_of_training_are_told(made, capsys):
+    run, path, splits = made
+    loaded = load_run(path, splits=splits)
+    assert loaded.trained_on == run.trained_on == read_model(path).about["data"]
+    others = run.config["data"]["path"]
+    pixels = np.full((9, 16, 16, 1), 7, np.uint8)
+    np.savez(others, train_images=pixels, test_images=pixels)
+    capsys.readouterr()
+    load_run(path)
+    said = capsys.readouterr().out
+    assert "'npz' gives other images now than the run was trained on" in said
+    load_run(path, splits=splits)
+    assert not capsys.readouterr().out
+    os.unlink(others)
 
 
 def test_a_file_can_be_exported_again(made, tmp_path):

@@ -241,6 +241,12 @@ BAD = {
     f"{TRAIN} --config.data.image_size=18 --config.data.resize_to=18": (
         "image sides must be divisible by 8"
     ),
+    f"{TRAIN} --config.data.image_size=8 --config.data.resize_to=0": (
+        "data.image_size must be at least 11, the window of SSIM"
+    ),
+    f"{TRAIN} --config.optimizer.decay_steps=3": (
+        "the learning rate is 0 from optimizer.decay_steps = 3 on, before"
+    ),
     f"{TRAIN} --config.training.batch_size=6": (
         "training.batch_size must be a positive multiple of the 4 devices, got 6"
     ),
@@ -255,6 +261,7 @@ BAD = {
     f"{SAMPLE} --sampler=direct --steps=2": "with no steps and no trajectory",
     f"{SAMPLE} --sampler=ddim": "needs a run that was trained with gaussian_noise",
     f"{SAMPLE} --sampler=direct --endpoint=fixed": "--endpoint has no effect with",
+    f"{SAMPLE} --out=shape.npz/out": "cannot write to shape.npz",
     f"{SAMPLE} --out=shape.npz": "--out must be a folder, and 'shape.npz' is a file",
     f"{SAMPLE} --endpoint=estimated": "degradation is a Separable",
     f"{SAMPLE} --steps=21": "--steps must be at most 20, got 21",
@@ -281,9 +288,13 @@ BAD = {
     f"{EVALUATE} --folder=nowhere": "no folder 'nowhere'",
     f"{EVALUATE} --folder=. --split=train": "--split and --folder name two sets",
     f"{EVALUATE} --batch_size=6": "batch_size must be a positive multiple of the 4",
+    f"{EVALUATE} --features=none --save_references=references": (
+        "--save_references saves what feature networks see; name one"
+    ),
     EXPORT: "--out is missing",
     f"{EXPORT} --out=runs": "--out must name a file, and 'runs' is a folder",
-    f"{EXPORT} --out=shape.npz/model": "cannot write to",
+    f"{EXPORT} --out=model": "--out must end in .safetensors, got 'model'",
+    f"{EXPORT} --out=shape.npz/model.safetensors": "cannot write to",
     "evaluate.py --workdir=shape.npz": "'shape.npz' is no file of python -m colddiff",
 }
 

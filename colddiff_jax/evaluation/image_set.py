@@ -66,6 +66,15 @@ def split_of(experiment: "Experiment", name: str = "test") -> ImageSet:
     )
 
 
+def check_folder(num_classes: int) -> None:
+    """Raises InputError for a network that is told what no folder tells."""
+    if num_classes:
+        raise InputError(
+            "this run's network is told the classes of images, which a folder without "
+            "training images does not number; evaluate its test split"
+        )
+
+
 def folder_of(
     experiment: "Experiment", path: str, *, images: Images | None = None
 ) -> ImageSet:
@@ -81,11 +90,7 @@ def folder_of(
             run that needs more than images.
     """
     channels = experiment.image_shape[-1]
-    if getattr(experiment.model, "num_classes", 0):
-        raise InputError(
-            "this run's network is told the classes of images, which a folder without "
-            "training images does not number; evaluate its test split"
-        )
+    check_folder(getattr(experiment.model, "num_classes", 0))
     others = experiment.endpoints
     return ImageSet(
         source=path,

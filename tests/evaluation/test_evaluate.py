@@ -34,7 +34,7 @@ def run(golden):
     experiment = build_experiment(config, splits=arrays(images[:6], images))
     experiment = dataclasses.replace(experiment, model=tiny_unet())
     params = random_parameters(experiment.model, (16, 16, 3))
-    return Run(config, experiment, step=7, params=parallel.replicate(params))
+    return Run(config, experiment, 7, parallel.replicate(params), trained_on="")
 
 
 def score(run, workdir, **options):
