@@ -15,6 +15,10 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
+# Most tests spend their time in the compiler, whose optimisations change nothing that
+# they check. Programs that a test starts are compiled as users have them.
+jax.config.update("jax_disable_most_optimizations", True)
+
 # What one test has compiled no other need compile, neither in another process of
 # pytest-xdist, which inherits this, nor in a program that a test starts.
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
@@ -33,6 +37,14 @@ def _free_programs() -> Iterator[None]:
     """Compiled programs of one file are of no use to the next, and take gigabytes."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def optimized() -> Iterator[None]:
+    """Compiles as users do: two programs may have equal bits only without fusion."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True)

@@ -27,21 +27,26 @@ EXPORT = "-m colddiff_jax.export --workdir=runs/digits_blur-smoke"
 MODEL = "evaluate.py --workdir=given/digits.safetensors"
 
 
-def run(
-    command: str, cwd: pathlib.Path, devices: int = 1, cache: str = "cache"
-) -> subprocess.CompletedProcess:
-    """Runs a program of the project in another folder, with that many CPU devices."""
+def arguments_of(command: str) -> list[str]:
+    """What follows `python` in a command, from another folder than the project's."""
     program, *options = command.split()
     options = [o.replace("configs/", f"{ROOT}/configs/") for o in options]
-    program = program if program == "-m" else str(ROOT / program)
-    environment = os.environ | {
-        "JAX_NUM_CPU_DEVICES": str(devices),
-        "COLDDIFF_CACHE": str(cwd / cache),
-    }
+    return [program if program == "-m" else str(ROOT / program), *options]
+
+
+def environment(devices: int, cache: pathlib.Path) -> dict[str, str]:
+    numbers = {"JAX_NUM_CPU_DEVICES": str(devices), "COLDDIFF_CACHE": str(cache)}
+    return os.environ | numbers
+
+
+def run(
+    command: str, cwd: pathlib.Path, devices: int = 1
+) -> subprocess.CompletedProcess:
+    """Runs a program of the project in another folder, with that many CPU devices."""
     return subprocess.run(
-        [sys.executable, program, *options],
+        [sys.executable, *arguments_of(command)],
         cwd=cwd,
-        env=environment,
+        env=environment(devices, cwd / "cache"),
         capture_output=True,
         text=True,
     )
@@ -301,17 +306,32 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def complaints(folder):
-    """Every bad command, run two at a time."""
+    """By bad command, the exit status and what is written to stderr."""
+
+    def run_all(commands: list[str]) -> dict[str, tuple[int, str]]:
+        lines = [json.dumps(arguments_of(command)) for command in commands]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests" / "forking.py")],
+            cwd=folder,
+            env=environment(4, folder / "unused"),
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answers = map(json.loads, done.stdout.splitlines())
+        return dict(zip(commands, answers, strict=True))
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda command: run(command, folder, 4, "unused"), BAD)
-        return dict(zip(BAD, found, strict=True))
+        one, other = pool.map(run_all, (list(BAD)[::2], list(BAD)[1::2]))
+    return one | other
 
 
 @pytest.mark.parametrize("command", BAD)
 def test_bad_input_ends_in_one_clear_line_and_status_1(complaints, command):
-    done = complaints[command]
-    assert done.returncode == 1, done.stderr
-    (line,) = done.stderr.splitlines()
+    status, said = complaints[command]
+    assert status == 1, said
+    (line,) = said.splitlines()
     program = command.split()[0].replace("-m", "export.py")
     assert line.startswith(f"{program}: error: "), line
     assert BAD[command] in line

@@ -13,7 +13,6 @@ from configs import digits_blur, mnist_mask
 @pytest.fixture(scope="module")
 def digits():
     config = digits_blur.get_config("smoke")
-    config.data.update({"image_size": 8, "resize_to": 8})
     return build_experiment(config), config.to_dict()
 
 
@@ -25,7 +24,8 @@ def _nowhere(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def test_grey_labelled_images_get_a_classifier(digits, capsys):
+def test_grey_labelled_images_get_a_classifier(digits, capsys, monkeypatch):
+    monkeypatch.setattr("colddiff_jax.metrics.classifier._MIN_STEPS", 60)
     (net,) = choose_nets(["auto"], *digits, num_images=8)
     assert net.name == "classifier" and not net.is_fid
     assert "of the test images recognised" in capsys.readouterr().out

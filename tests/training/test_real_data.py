@@ -71,6 +71,7 @@ def test_a_short_run_on_real_mnist_from_tfds_lowers_the_loss(data_folder, tmp_pa
         pytest.skip("COLDDIFF_DATA/tfds holds no prepared MNIST")
     config = mnist_mask.get_config()
     config.data.data_dir = str(prepared)
+    config.training.resident_mb = 0  # Streamed: to read all 60,000 takes a while.
     found = losses(config, tmp_path)
     assert len(found) == 6 and np.isfinite(found).all()
     assert found[-1] < 0.7 * found[0]

@@ -12,6 +12,9 @@ from colddiff_jax.runs import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 
+# Images on the devices make another program than streamed ones.
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 def everything(num_steps):
     """Four devices, random masks, dropout, and all that a step can do."""

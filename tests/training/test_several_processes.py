@@ -16,6 +16,9 @@ from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 from tests.subprocesses import free_port, start, succeed
 
+# As the programs that are started are.
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 def smoke(num_steps):
     config = mnist_mask.get_config("smoke")
