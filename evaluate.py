@@ -208,7 +208,8 @@ def _write(
         titled = {report.title(name): to_float(x) for name, x in rows.items()}
         figures.save_png(os.path.join(out, f"{group}.png"), figures.grid(titled))
     try:
-        report.histograms(os.path.join(out, "histograms.png"), first.per_image)
+        path = os.path.join(out, "histograms.png")
+        report.histograms(path, first.per_image, first.pixels)
     except ImportError:
         print("no histograms: they need Matplotlib, pip install 'colddiff-jax[plots]'")
     if _SAVE_REFERENCES.value:

@@ -1,6 +1,6 @@
 """Writes what an evaluation found: numbers, a table, pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,12 +129,15 @@ def chosen_by_rmse(squared_errors: np.ndarray, count: int) -> dict[str, np.ndarr
     }
 
 
-def histograms(path: str, per_image: Mapping[str, np.ndarray]) -> None:
+def histograms(
+    path: str, per_image: Mapping[str, np.ndarray], methods: Iterable[str]
+) -> None:
     """Draws how RMSE and SSIM of single images are spread, by method, as PNG.
 
     Args:
         path: of the picture.
         per_image: the scores of `Summary.per_image`.
+        methods: their names, in the order of a table.
 
     Raises:
         ImportError: Matplotlib is not installed.
@@ -143,15 +146,12 @@ def histograms(path: str, per_image: Mapping[str, np.ndarray]) -> None:
 
     figure = matplotlib.figure.Figure(figsize=(10, 3.5), layout="constrained")
     for axes, metric in zip(figure.subplots(1, 2), ("mse", "ssim"), strict=True):
-        prefix = f"{metric}/"
-        spread = {
-            title(name.removeprefix(prefix)): np.sqrt(x) if metric == "mse" else x
-            for name, x in per_image.items()
-            if name.startswith(prefix)
-        }
-        values = np.concatenate([*spread.values()])
+        scores = {title(method): per_image[f"{metric}/{method}"] for method in methods}
+        if metric == "mse":
+            scores = {name: np.sqrt(x) for name, x in scores.items()}
+        values = np.concatenate([*scores.values()])
         bins = np.linspace(values.min(), max(values.max(), values.min() + 1e-3), 61)
-        for name, x in spread.items():
+        for name, x in scores.items():
             axes.hist(x, bins, histtype="step", label=name, linewidth=1.5)
         axes.set_xlabel("RMSE" if metric == "mse" else "SSIM")
         axes.set_ylabel("images")

@@ -66,7 +66,7 @@ def test_histograms_are_a_picture(tmp_path):
         for metric in ("mse", "ssim")
         for method in ("degraded", "alg2")
     }
-    report.histograms(str(tmp_path / "h.png"), per_image)
+    report.histograms(str(tmp_path / "h.png"), per_image, ["degraded", "alg2"])
     with Image.open(tmp_path / "h.png") as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}
     # Matplotlib's first two, those of the two methods.
