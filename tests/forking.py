@@ -13,7 +13,7 @@ import tempfile
 import traceback
 from typing import NoReturn
 
-import ml_collections.config_flags  # noqa: F401
+import sklearn.datasets  # noqa: F401
 
 import colddiff_jax.evaluation.evaluate
 import colddiff_jax.restoring

@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from colddiff_jax.data import digits
+from colddiff_jax.metrics.classifier import classifier
+from colddiff_jax.training.components import split_preprocessing
+from configs import digits_blur
+
 ROOT = pathlib.Path(__file__).parent.parent
 TRAIN = "train.py --config=configs/digits_blur.py:smoke"
 SAMPLE = "sample.py --workdir=runs/digits_blur-smoke"
@@ -52,6 +57,16 @@ def run(
     )
 
 
+def train_classifier(cache: pathlib.Path) -> None:
+    """Puts a classifier where evaluate.py looks for one before it trains its own."""
+    config = digits_blur.get_config("smoke")
+    preprocessing, _ = split_preprocessing(config.data.to_dict())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("colddiff_jax.metrics.classifier._EPOCHS", 0)
+        patch.setattr("colddiff_jax.metrics.classifier._MIN_STEPS", 60)
+        classifier(digits(labels=True), preprocessing, cache=str(cache))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder in which the smoke run was trained."""
@@ -61,6 +76,7 @@ def folder(tmp_path_factory):
     assert done.stderr == ""
     done = run(TRAIN_BOTH, folder)
     assert done.returncode == 0, done.stderr
+    train_classifier(folder / "cache")
     (folder / "empty_run").mkdir()
     config = (folder / "runs" / "digits_blur-smoke" / "config.json").read_text()
     (folder / "empty_run" / "config.json").write_text(config)
@@ -150,6 +166,7 @@ def test_evaluate_writes_its_scores_and_the_same_twice(folder):
     second = run(f"{command} --out=again", folder)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     assert first.stderr == second.stderr == ""
+    assert "training a classifier" not in first.stdout  # There is one.
     found, again = (
         json.loads((folder / out / "results.json").read_text())
         for out in ("scores", "again")

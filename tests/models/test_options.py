@@ -1,5 +1,7 @@
 """What both networks can be told."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,6 +77,7 @@ def test_a_network_of_one_level_takes_odd_sides(make):
 
 
 def test_bfloat16_gradients_are_those_of_float32_within_one_percent(make, x):
+    make = functools.partial(make().copy, channel_multipliers=(1,))
     params = random_parameters(make(), SHAPE)
 
     def gradient(dtype):
@@ -132,7 +135,7 @@ def test_labels_out_of_range_are_named(make, x, label):
 
 
 def test_the_last_layer_may_start_at_zero(make, x):
-    model = make(zero_output=True)
+    model = make(zero_output=True).copy(channel_multipliers=(1,))
     fast = {"xla_backend_optimization_level": 0}
     variables = jax.jit(model.init, compiler_options=fast)(jax.random.key(0), x, T)
     leaves = jax.tree.leaves(variables["params"]["conv_out"])

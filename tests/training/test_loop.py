@@ -109,13 +109,14 @@ def test_other_images_are_refused_in_the_same_folder(finished):
         train_and_evaluate(smoke(mnist_mask), workdir, splits=other)
 
 
-def test_a_forced_run_goes_on_with_the_new_configuration(tmp_path, capsys):
-    train_and_evaluate(smoke(num_steps=3), str(tmp_path))
-    config = smoke(num_steps=6)
+def test_a_forced_run_goes_on_with_the_new_configuration(finished, tmp_path, capsys):
+    workdir = str(tmp_path / "run")
+    shutil.copytree(finished[0], workdir)
+    config = smoke(mnist_mask, num_steps=9)
     config.objective.input_noise = 0.1
-    state = train_and_evaluate(config, str(tmp_path), force=True)
-    assert "resuming at step 3" in capsys.readouterr().out
-    assert state.step == 6
+    state = train_and_evaluate(config, workdir, force=True)
+    assert "resuming at step 6" in capsys.readouterr().out
+    assert state.step == 9
 
 
 def test_one_process_trains_in_a_run_folder_at_a_time(finished):
