@@ -27,8 +27,8 @@ NUM_NEIGHBOURS = 3
 class Summary:
     """Puts the scores of all batches together.
 
-    Frechet distances are of all images; of 10,000, drawn at random but the same for
-    every method, are kernel distance, precision, recall and Inception Score. The
+    Frechet distances are of all images; of up to 10,000, drawn at random but the same
+    for every method, are kernel distance, precision, recall and Inception Score. The
     features of two sets are in memory at a time.
 
     Args:

@@ -97,7 +97,8 @@ def check_description(description: Mapping[str, Any], workdir: str) -> None:
 def locked(workdir: str) -> Iterator[None]:
     """Keeps others from training in a run folder, by a lock of the system on it.
 
-    However this process ends, that takes the lock away.
+    However this process ends, that takes the lock away. File systems without locks on
+    folders, as some network ones, give none.
 
     Raises:
         InputError: another process trains there.
@@ -114,7 +115,7 @@ def locked(workdir: str) -> Iterator[None]:
             f"another process trains in {workdir!r}; wait until it has ended, or "
             "choose another --workdir"
         ) from error
-    except OSError:  # Not every network file system has locks.
+    except OSError:  # No locks here.
         pass
     try:
         yield
