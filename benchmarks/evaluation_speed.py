@@ -21,14 +21,15 @@ import timing
 import torch
 import torch.nn.functional as F
 import torch_networks
-
-from colddiff_jax import parallel
-from colddiff_jax.data import digits
 from colddiff_jax.evaluation.image_set import split_of
-from colddiff_jax.evaluation.methods import parse_methods
+from colddiff_jax.evaluation.samplers import parse_methods
+
+from colddiff_jax import devices
+from colddiff_jax.data import digits
 from colddiff_jax.evaluation.scoring import Scorer
-from colddiff_jax.metrics import FeatureNet, inception
-from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.feature_nets import inception
+from colddiff_jax.metrics import FeatureNet
+from colddiff_jax.training.task import build_experiment
 from configs import mnist_blur
 
 BATCH, ROUNDS, T = 32, 3, 20
@@ -87,7 +88,7 @@ def main() -> None:
         nets=[net],
         batch_size=BATCH,
     )
-    params = parallel.replicate(experiment.initial_state().params)
+    params = devices.replicate(experiment.initial_state().params)
     images = split_of(experiment)
     theirs = Theirs(module)
     x_0 = torch.zeros(BATCH, 1, 32, 32)

@@ -17,8 +17,8 @@ import timing
 import torch
 import torchvision
 
-from colddiff_jax.metrics import inception
-from colddiff_jax.metrics.inception_network import Inception, resize_for_inception
+from colddiff_jax.feature_nets import inception
+from colddiff_jax.feature_nets.inception_network import Inception, resize_for_inception
 
 BATCH, SIDE, ROUNDS = 16, 32, 7
 DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"

@@ -26,10 +26,12 @@ import numpy as np
 import timing
 from absl import flags
 
-from colddiff_jax import images, metrics, programs, sampling
+from colddiff_jax import metrics, sampling
+from colddiff_jax.cli import program
 from colddiff_jax.data import load_test_images
-from colddiff_jax.runs import Run, load_run
-from colddiff_jax.training.draws import example_keys, stream
+from colddiff_jax.io import images
+from colddiff_jax.prng import indexed_keys, stream
+from colddiff_jax.restoration.load import Run, load_run
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)
@@ -112,7 +114,7 @@ def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dic
         pixels, numbers = batch
         x = images.to_float(pixels)
         bind_keys, noise_keys, start_keys = (
-            example_keys(jax.random.fold_in(key, i), numbers) for i in range(3)
+            indexed_keys(jax.random.fold_in(key, i), numbers) for i in range(3)
         )
         degrade = degrade.bind(bind_keys, x.shape)
         x_T = observed = degrade(x, degrade.num_steps)
@@ -273,4 +275,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(main)
+    program.run(main)

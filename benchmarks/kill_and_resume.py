@@ -29,10 +29,10 @@ import numpy as np
 import timing
 from absl import flags
 
-from colddiff_jax import programs
-from colddiff_jax.checkpoints import open_checkpoints
-from colddiff_jax.training.experiment import build_experiment
-from colddiff_jax.training.run_folder import load_description
+from colddiff_jax.cli import program
+from colddiff_jax.experiment.run_folder import load_description
+from colddiff_jax.io.checkpoints import open_checkpoints
+from colddiff_jax.training.task import build_experiment
 
 _NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "how often to kill the run", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "of the moments")
@@ -315,4 +315,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(main)
+    program.run(main)

@@ -23,16 +23,16 @@ import jax
 import numpy as np
 import timing
 from absl import flags
-
-from colddiff_jax import programs
-from colddiff_jax.data import Batch, npz
-from colddiff_jax.errors import InputError
-from colddiff_jax.runs import load_run
-from colddiff_jax.training import train_and_evaluate
-from colddiff_jax.training.draws import stream
 from colddiff_jax.training.evaluation import Evaluator
-from colddiff_jax.training.experiment import Experiment, build_experiment
-from colddiff_jax.writers import write_atomically
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.cli import program
+from colddiff_jax.data import Batch, npz
+from colddiff_jax.io.atomic import write_atomically
+from colddiff_jax.prng import stream
+from colddiff_jax.restoration.load import load_run
+from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training.task import Experiment, build_experiment
 
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "of the plain training", 1)
 _SEEDS = flags.DEFINE_integer("seeds", 2, "runs of every lever", 1)
@@ -173,4 +173,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(main)
+    program.run(main)

@@ -32,9 +32,10 @@ import jax
 import timing
 from absl import flags
 
-from colddiff_jax import parallel, programs
+from colddiff_jax import devices
+from colddiff_jax.checks import InputError
+from colddiff_jax.cli import program
 from colddiff_jax.data import ImageSplits, arrays, npz
-from colddiff_jax.errors import InputError
 from colddiff_jax.training import train_and_evaluate
 from configs import cifar_blur, digits_blur
 
@@ -121,7 +122,7 @@ def train(
     looks = ("num_steps", "evaluate_every", "checkpoint_every")
     config.training.update(dict.fromkeys(looks, num_logs * log_every))
     config.training.log_every = log_every
-    devices = parallel.num_devices()
+    devices = devices.num_devices()
     config.evaluation.update({"num_images": 1, "batch_size": devices})
     with (
         tempfile.TemporaryDirectory() as workdir,
@@ -141,7 +142,7 @@ def measure(
     config: Any, splits: ImageSplits | None, with_memory: bool
 ) -> dict[str, Any]:
     """One row of the table."""
-    steps, real = _STEPS.value, parallel.parallel_train_step
+    steps, real = _STEPS.value, devices.parallel_train_step
     made: list[Turns] = []
 
     def in_turns(step: Callable[..., Any]) -> Turns:
@@ -223,4 +224,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(main)
+    program.run(main)

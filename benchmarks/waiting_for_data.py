@@ -15,7 +15,8 @@ import timing
 import training_throughput as throughput
 from absl import flags
 
-from colddiff_jax import parallel, programs
+from colddiff_jax import devices
+from colddiff_jax.cli import program
 
 _LOGS = flags.DEFINE_integer("logs", 5, "of which the median", 1)
 
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> None:
         logs = throughput.train(
             config,
             splits,
-            parallel.parallel_train_step,
+            devices.parallel_train_step,
             _LOGS.value + 1,
             flags.FLAGS.steps,
         )
@@ -46,4 +47,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(main)
+    program.run(main)

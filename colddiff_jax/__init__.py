@@ -14,6 +14,7 @@ Reference:
 """
 
 from colddiff_jax import degradations, losses, metrics, models, sampling, schedules
+from colddiff_jax.checks import InputError
 from colddiff_jax.degradations import (
     Degradation,
     animorph,
@@ -34,8 +35,7 @@ from colddiff_jax.degradations import (
     snow,
     spiral_ranks,
 )
-from colddiff_jax.errors import InputError
-from colddiff_jax.images import to_float, to_uint8
+from colddiff_jax.io.images import to_float, to_uint8
 from colddiff_jax.losses import restoration_loss
 from colddiff_jax.models import ConvNeXtUNet, UNet
 from colddiff_jax.sampling import (

@@ -1,4 +1,4 @@
-"""The training objective of Cold Diffusion, and the distances it can be made of."""
+"""The training objective of Cold Diffusion and its pixel-wise distances."""
 
 from collections.abc import Callable
 
@@ -6,30 +6,32 @@ import chex
 import jax.numpy as jnp
 
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.sampling.walk import RestoreFn
+from colddiff_jax.sampling.trajectory import RestoreFn
 
 Distance = Callable[[chex.Array], chex.Array]
-"""Maps differences of pixel values, of any shape, to penalties of the same shape."""
+"""Maps differences of pixel values to penalties of the same shape."""
 
 
 def l1() -> Distance:
-    """The paper's: |d|."""
+    """Absolute error |d|, the distance used in the paper."""
     return jnp.abs
 
 
 def l2() -> Distance:
-    """d^2, whose minimum is the mean of all clean images that may lie behind x_t."""
+    """Squared error d^2, minimised by the mean of all clean images that x_t allows."""
     return jnp.square
 
 
 def pseudo_huber(*, scale: float) -> Distance:
-    """sqrt(d^2 + c^2) - c, which is d^2 / (2 c) for small and |d| - c for large d.
+    """Pseudo-Huber distance sqrt(d^2 + c^2) - c.
+
+    It is close to d^2 / (2 c) for small d and to |d| - c for large d.
 
     Args:
-        scale: c, positive; pixels reach from -1 to 1.
+        scale: c, positive, in the units of pixel values, which range from -1 to 1.
 
     Returns:
-        The distance, as `restoration_loss` takes it.
+        A distance for `restoration_loss`.
 
     Raises:
         ValueError: c is not positive.
@@ -62,7 +64,7 @@ def restoration_loss(
     *,
     distance: Distance = jnp.abs,
 ) -> chex.Array:
-    """How far the restorer stays from the clean images, per example.
+    """Measures the mean distance of the restored from the clean images, per example.
 
         L_b = mean over pixels and channels of distance(R(D(x_0, t), t) - x_0)
 
@@ -71,18 +73,17 @@ def restoration_loss(
         degrade: D, bound if it is random.
         x_0: clean images, float [B, H, W, C], in [-1, 1].
         t: steps, int32 [B], in 1..T.
-        distance: of every pixel value, such as `jnp.abs` or `pseudo_huber(scale=0.1)`.
+        distance: pixel-wise distance, such as `jnp.abs` or `pseudo_huber(scale=0.1)`.
 
     Returns:
-        L, float32 [B], non-negative; with the absolute value, 2 is the distance between
-        black and white.
+        L, float32 [B], non-negative; in absolute error, black and white are 2 apart.
 
     Example:
         >>> loss = restoration_loss(restore_fn, degrade, x, t).mean()
 
     Reference:
-        Bansal et al. (2022), section 3.1: min E |R(D(x, t), t) - x|_1, with t uniform
-        and no weights.
+        Bansal et al. (2022), section 3.1: min E |R(D(x, t), t) - x|_1, with uniform
+        t and no weighting.
     """
     chex.assert_rank([x_0, t], [4, 1])
     x0_hat = restore_fn(degrade(x_0, t), t)

@@ -1,7 +1,7 @@
 """Schedules of severity: one value per step i = 1 ... T, as float64 arrays [T].
 
-They are plain NumPy arrays; any other sequence of numbers serves as well. The table
-lists those of the paper and its code (standard deviations in pixels).
+Schedules are plain NumPy arrays; any other sequence of numbers works as well. This
+table lists the schedules of the paper and its code (standard deviations in pixels).
 
     blur, MNIST         constant(20, value=7.0)                 11 x 11, circular
     blur, CIFAR-10      linear(50, start=0.35, increment=0.01)  11 x 11, reflect
@@ -17,25 +17,24 @@ lists those of the paper and its code (standard deviations in pixels).
 Reference:
     Bansal et al. (2022), arXiv:2208.09392, appendix, and the commands of the official
     code. Its routines count steps from 0: `Incremental` is linear(T, start=std,
-    increment=std). Two routines that none of its programs can choose are, with kernels
+    increment=std). Two routines that none of its programs can select are, with kernels
     of 2 int(2 std) + 3 taps,
 
         Linear_Accum_Std   np.sqrt(np.diff(np.linspace(0.01, 1, T) ** 2, prepend=0))
         Linear_Dec_Std     s / np.linalg.norm(s) for s = np.linspace(1, 0.01, T)
 """
 
-import operator
-from typing import Any
-
 import numpy as np
+
+from colddiff_jax.checks import check_integer
 
 
 def constant(num_steps: int, *, value: float) -> np.ndarray:
-    """Makes a schedule of the same value at every step, s_i = value.
+    """Makes a constant schedule, s_i = value.
 
     Args:
         num_steps: T.
-        value: in the unit of what it is for.
+        value: the value at every step, in the unit of the scheduled quantity.
 
     Returns:
         float64 [T].
@@ -47,16 +46,16 @@ def constant(num_steps: int, *, value: float) -> np.ndarray:
         >>> constant(3, value=7.0)
         array([7., 7., 7.])
     """
-    return np.full(check_num_steps(num_steps), value, np.float64)
+    return np.full(check_integer("num_steps", num_steps), value, np.float64)
 
 
 def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
-    """Makes a schedule of constant increments, s_i = start + (i - 1) increment.
+    """Makes a linear schedule, s_i = start + (i - 1) increment.
 
     Args:
         num_steps: T.
         start: the first value.
-        increment: what each step adds.
+        increment: the difference between consecutive values.
 
     Returns:
         float64 [T].
@@ -68,7 +67,9 @@ def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
         >>> linear(3, start=1.0, increment=0.5)
         array([1. , 1.5, 2. ])
     """
-    return start + increment * np.arange(check_num_steps(num_steps), dtype=np.float64)
+    return start + increment * np.arange(
+        check_integer("num_steps", num_steps), dtype=np.float64
+    )
 
 
 def exponential(num_steps: int, *, rate: float) -> np.ndarray:
@@ -76,7 +77,7 @@ def exponential(num_steps: int, *, rate: float) -> np.ndarray:
 
     Args:
         num_steps: T.
-        rate: of growth per step.
+        rate: growth rate per step.
 
     Returns:
         float64 [T].
@@ -88,11 +89,13 @@ def exponential(num_steps: int, *, rate: float) -> np.ndarray:
         >>> exponential(3, rate=0.01).round(3)
         array([1.   , 1.01 , 1.02 ])
     """
-    return np.exp(rate * np.arange(check_num_steps(num_steps), dtype=np.float64))
+    return np.exp(
+        rate * np.arange(check_integer("num_steps", num_steps), dtype=np.float64)
+    )
 
 
 def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
-    """Makes a schedule of constant ratios between two ends.
+    """Makes a geometric schedule, with a constant ratio between consecutive values.
 
         s_i = start (stop / start)^((i - 1) / (T - 1))
 
@@ -105,7 +108,8 @@ def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
         float64 [T].
 
     Raises:
-        ValueError: num_steps is not a positive integer, or an end is not positive.
+        ValueError: num_steps is not a positive integer, or start or stop is not
+            positive.
 
     Example:
         >>> geometric(3, start=0.5, stop=8.0)
@@ -113,18 +117,18 @@ def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
 
     Reference:
         Rissanen et al. (2022), arXiv:2206.13397: the blur of Inverse Heat Dissipation
-        goes from 0.5 to 24 pixels for CIFAR-10 with T = 200.
+        grows from 0.5 to 24 pixels on CIFAR-10, with T = 200.
     """
     if not (0 < start < np.inf and 0 < stop < np.inf):
         raise ValueError(
             f"start and stop must be positive and finite, got start={start}, "
             f"stop={stop}"
         )
-    return np.geomspace(start, stop, check_num_steps(num_steps))
+    return np.geomspace(start, stop, check_integer("num_steps", num_steps))
 
 
 def linear_decay(num_steps: int) -> np.ndarray:
-    """Makes a share that shrinks evenly to nothing, s_i = 1 - i / T.
+    """Makes a fraction that decreases linearly to zero, s_i = 1 - i / T.
 
     Args:
         num_steps: T.
@@ -142,18 +146,18 @@ def linear_decay(num_steps: int) -> np.ndarray:
     Reference:
         `Linear` of `decolor-diffusion` in the official code.
     """
-    return 1.0 - np.arange(1, check_num_steps(num_steps) + 1) / num_steps
+    return 1.0 - np.arange(1, check_integer("num_steps", num_steps) + 1) / num_steps
 
 
 def exponential_decay(
     num_steps: int, *, factor: float, to_zero: bool = False
 ) -> np.ndarray:
-    """Makes a share that shrinks by a factor a step, s_i = factor^i.
+    """Makes a fraction that decreases by a constant factor per step, s_i = factor^i.
 
     Args:
         num_steps: T.
-        factor: what is left of the share at each step, in [0, 1].
-        to_zero: make the last value 0.
+        factor: the ratio of consecutive values, in [0, 1].
+        to_zero: set the last value to 0.
 
     Returns:
         float64 [T], in [0, 1].
@@ -171,17 +175,19 @@ def exponential_decay(
     """
     if not 0 <= factor <= 1:
         raise ValueError(f"factor must lie in [0, 1], got {factor}")
-    shares = factor ** np.arange(1, check_num_steps(num_steps) + 1, dtype=np.float64)
+    fractions = factor ** np.arange(
+        1, check_integer("num_steps", num_steps) + 1, dtype=np.float64
+    )
     if to_zero:
-        shares[-1] = 0.0
-    return shares
+        fractions[-1] = 0.0
+    return fractions
 
 
 def halving(image_size: int, *, num_steps: int) -> list[int]:
-    """Makes sides in pixels, each half of the one before, s_i = image_size // 2^i.
+    """Makes sizes in pixels, each half of the previous one, s_i = image_size // 2^i.
 
     Args:
-        image_size: side of the images.
+        image_size: side of the images in pixels.
         num_steps: T.
 
     Returns:
@@ -189,7 +195,7 @@ def halving(image_size: int, *, num_steps: int) -> list[int]:
 
     Raises:
         ValueError: an argument is not a positive integer, or the images cannot be
-            halved so often.
+            halved num_steps times.
 
     Example:
         >>> halving(32, num_steps=3)
@@ -198,31 +204,31 @@ def halving(image_size: int, *, num_steps: int) -> list[int]:
     Reference:
         `Incremental_factor_2` of `resolution-diffusion-pytorch` in the official code.
     """
-    side = _check_positive("image_size", image_size)
-    sizes = [side // 2**i for i in range(1, check_num_steps(num_steps) + 1)]
+    side = check_integer("image_size", image_size)
+    sizes = [side // 2**i for i in range(1, check_integer("num_steps", num_steps) + 1)]
     if sizes[-1] < 1:
         raise ValueError(
-            f"images of side {side} can be halved {side.bit_length() - 1} times, got "
-            f"num_steps={num_steps}"
+            f"images of side {side} can be halved at most {side.bit_length() - 1} "
+            f"times, got num_steps={num_steps}"
         )
     return sizes
 
 
 def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
-    """Makes the cosine schedule of diffusion models, the image's share of the variance.
+    """Makes the cosine schedule of diffusion models, alphas_cumprod.
 
         s_i = prod_{j <= i} (1 - beta_j),  beta_j = min(1 - f(j) / f(j - 1), 0.999)
         f(j) = cos^2(((j / T) + offset) / (1 + offset) pi / 2)
 
-    All but the last are f(i) / f(0); there f(T) = 0, and the clipped beta leaves a
-    thousandth of the value before.
+    All values but the last equal f(i) / f(0). Since f(T) = 0, the last beta is clipped
+    and the last value is a thousandth of the one before.
 
     Args:
         num_steps: T.
-        offset: keeps the first steps from being too small, not negative.
+        offset: non-negative; keeps the first steps from being too small.
 
     Returns:
-        float64 [T], in (0, 1).
+        float64 [T], in (0, 1): the image's fraction of the variance.
 
     Raises:
         ValueError: num_steps is not a positive integer, or offset is negative.
@@ -233,25 +239,10 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
 
     Reference:
         Nichol and Dhariwal (2021), arXiv:2102.09672, section 3.2; the official code of
-        Cold Diffusion uses it for animorphosis and for noise, in float32.
+        Cold Diffusion uses it, in float32, for animorphosis and for Gaussian noise.
     """
     if not 0 <= offset < np.inf:
-        raise ValueError(f"offset must be a finite number from 0, got {offset}")
-    steps = np.arange(check_num_steps(num_steps) + 1) / num_steps
+        raise ValueError(f"offset must be finite and non-negative, got {offset}")
+    steps = np.arange(check_integer("num_steps", num_steps) + 1) / num_steps
     f = np.cos((steps + offset) / (1 + offset) * np.pi / 2) ** 2
     return np.cumprod(1 - np.clip(1 - f[1:] / f[:-1], 0, 0.999))
-
-
-def check_num_steps(num_steps: int) -> int:
-    """Returns num_steps if it is a positive integer, else raises a ValueError."""
-    return _check_positive("num_steps", num_steps)
-
-
-def _check_positive(name: str, value: Any) -> int:
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return number

@@ -5,27 +5,30 @@ python train.py --config=configs/cifar_blur.py:cpu      a small network, two CPU
 python train.py --config=configs/cifar_blur.py:paper    the published settings
 python train.py --config=configs/cifar_blur.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.data.prepare cifar10`, or read a file
-of your own: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
+file: --config.data.source=npz --config.data.path=cifar10.npz
 
-Images are resized to 35 and cut to 32, as published.
+Images are resized to 35 and cropped to 32, as published.
 
 Reference: Bansal et al. (2022), section 4.1. `paper` has the schedule, network
-(35,746,307 parameters), optimiser, average and number of steps of the official code's
+(35,746,307 parameters), optimizer, average and number of steps of the official code's
 command (T = 50; the paper's text has been quoted with T = 40).
 """
 
 import ml_collections
 
-from configs import base
+from colddiff_jax.training.config import default_config, with_variant
+from colddiff_jax.training.presets import (
+    use_published_training,
+    use_smoke,
+    use_two_cores,
+)
 
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
-    config.data.update({"name": "cifar10", "resize_to": 35, "flip": True})
-    config.degradation = ml_collections.ConfigDict(
-        {
+    config = default_config(
+        degradation={
             "name": "gaussian_blur",
             "stds": {
                 "name": "linear",
@@ -35,13 +38,13 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             },
             "kernel_size": 11,
             "padding": "reflect",
-            "to_mean": False,
         }
     )
-    if variant == "cpu":
-        base.use_two_cores(config)
-    if variant == "paper":
-        base.use_published_training(config)
-    if variant == "smoke":
-        base.use_smoke(config)
-    return config
+    config.data.update({"name": "cifar10", "resize_to": 35, "flip": True})
+    return with_variant(
+        config,
+        variant,
+        cpu=use_two_cores,
+        paper=use_published_training,
+        smoke=use_smoke,
+    )

@@ -5,27 +5,30 @@ python train.py --config=configs/cifar_mask.py:cpu      a small network, two CPU
 python train.py --config=configs/cifar_mask.py:paper    the published settings
 python train.py --config=configs/cifar_mask.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.data.prepare cifar10`, or read a file
-of your own: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
+file: --config.data.source=npz --config.data.path=cifar10.npz
 
-Training images are padded by 4 pixels, cut at random and mirrored, as published.
+Training images are padded by 4 pixels, cropped at random and flipped, as published.
 
 Reference: Bansal et al. (2022), section 4.2. `paper` has the schedule, network
-(35,746,307 parameters), optimiser, average and number of steps of the official code;
-the rounding of its training input to 8 bits is left out.
+(35,746,307 parameters), optimizer, average and number of steps of the official code; it
+omits the rounding of the training input to 8 bits.
 """
 
 import ml_collections
 
-from configs import base
+from colddiff_jax.training.config import default_config, with_variant
+from colddiff_jax.training.presets import (
+    use_published_training,
+    use_smoke,
+    use_two_cores,
+)
 
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
-    config.data.update({"name": "cifar10", "pad": 4, "flip": True})
-    config.degradation = ml_collections.ConfigDict(
-        {
+    config = default_config(
+        degradation={
             "name": "gaussian_mask",
             "stds": {
                 "name": "linear",
@@ -36,10 +39,11 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "center": "random",
         }
     )
-    if variant == "cpu":
-        base.use_two_cores(config)
-    if variant == "paper":
-        base.use_published_training(config)
-    if variant == "smoke":
-        base.use_smoke(config)
-    return config
+    config.data.update({"name": "cifar10", "pad": 4, "flip": True})
+    return with_variant(
+        config,
+        variant,
+        cpu=use_two_cores,
+        paper=use_published_training,
+        smoke=use_smoke,
+    )

@@ -5,48 +5,51 @@ python train.py --config=configs/cifar_pixelate.py:cpu      a small network, two
 python train.py --config=configs/cifar_pixelate.py:paper    the published settings
 python train.py --config=configs/cifar_pixelate.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.data.prepare cifar10`, or read a file
-of your own: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
+file: --config.data.source=npz --config.data.path=cifar10.npz
 
-Every step takes one row and one column of pixels away, the official code's
-`Incremental_area`, so that few-step sampling has steps to leave out. `paper` halves
-the side three times instead (bicubic, T = 3), which ends in 4 x 4 pixels as well.
+Every step removes one row and one column of pixels, the official code's
+`Incremental_area`, so that few-step sampling has steps to skip. `paper` halves the side
+three times instead (bicubic, T = 3), which also ends in 4 x 4 pixels.
 
-Training images are padded by 4 pixels, cut at random and mirrored. Over the 10,000 test
-images those of `paper` have, fully degraded, its RMSE of 0.146; resized to 35 and cut
-to 32, as the official code's loader does, they have 0.134.
+Training images are padded by 4 pixels, cropped at random and flipped. Over the 10,000
+test images the fully degraded images of `paper` have its RMSE of 0.146; resized to 35
+and cropped to 32, as by the official loader, they have 0.134.
 
 Reference: Bansal et al. (2022), section 4.3. `paper` has the schedule, network
-(35,746,307 parameters), optimiser, average and number of steps of the official code.
+(35,746,307 parameters), optimizer, average and number of steps of the official code.
 """
 
 import ml_collections
 
-from configs import base
+from colddiff_jax.training.config import default_config, section, with_variant
+from colddiff_jax.training.presets import (
+    use_published_training,
+    use_smoke,
+    use_two_cores,
+)
 
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
-    config.data.update({"name": "cifar10", "pad": 4, "flip": True})
-    config.degradation = ml_collections.ConfigDict(
-        {
+    config = default_config(
+        degradation={
             "name": "pixelate",
             "sizes": tuple(range(31, 3, -1)),
             "method": "area",
         }
     )
-    if variant == "cpu":
-        base.use_two_cores(config)
-    if variant == "paper":
-        config.degradation = ml_collections.ConfigDict(
-            {
-                "name": "pixelate",
-                "sizes": {"name": "halving", "num_steps": 3},
-                "method": "bicubic",
-            }
-        )
-        base.use_published_training(config)
-    if variant == "smoke":
-        base.use_smoke(config)
-    return config
+    config.data.update({"name": "cifar10", "pad": 4, "flip": True})
+    return with_variant(
+        config, variant, cpu=use_two_cores, paper=_use_paper, smoke=use_smoke
+    )
+
+
+def _use_paper(config: ml_collections.ConfigDict) -> None:
+    config.degradation = section(
+        "degradation",
+        name="pixelate",
+        sizes={"name": "halving", "num_steps": 3},
+        method="bicubic",
+    )
+    use_published_training(config)

@@ -4,27 +4,26 @@ python train.py --config=configs/digits_blur.py
 python train.py --config=configs/digits_blur.py:smoke    seconds, to see that it runs
 
 The 8 x 8 digits are resized to 16 x 16 and blurred by T = 20 kernels of 5 x 5 and
-standard deviation 0.7, until no digit can be read.
+standard deviation 0.7, until they are illegible.
 """
 
 import ml_collections
 
-from configs import base
+from colddiff_jax.training.config import default_config, with_variant
+from colddiff_jax.training.presets import use_smoke
 
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("smoke",))
-    config.data.update({"source": "digits", "image_size": 16, "resize_to": 16})
-    config.degradation = ml_collections.ConfigDict(
-        {
+    config = default_config(
+        degradation={
             "name": "gaussian_blur",
             "stds": {"name": "constant", "num_steps": 20, "value": 0.7},
             "kernel_size": 5,
             "padding": "circular",
-            "to_mean": False,
         }
     )
+    config.data.update({"source": "digits", "image_size": 16, "resize_to": 16})
     config.model.update(
         {
             "base_channels": 32,
@@ -51,6 +50,4 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         }
     )
     config.evaluation.update({"num_images": 128, "batch_size": 64})
-    if variant == "smoke":
-        base.use_smoke(config)
-    return config
+    return with_variant(config, variant, smoke=use_smoke)

@@ -5,27 +5,30 @@ python train.py --config=configs/mnist_mask.py:cpu      a small network, two CPU
 python train.py --config=configs/mnist_mask.py:paper    the published settings
 python train.py --config=configs/mnist_mask.py:smoke    seconds, on bundled digits
 
-Prepare MNIST once with `python -m colddiff_jax.data.prepare mnist`, or read a file of
-your own: --config.data.source=npz --config.data.path=mnist.npz
+Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read your own
+file: --config.data.source=npz --config.data.path=mnist.npz
 
 The 28 x 28 digits are resized to 32, as published: a side that the network can halve.
 
 Reference: Bansal et al. (2022), section 4.2. `paper` has the schedule, network
-(56,612,916 parameters), optimiser, average and number of steps of the official code;
-the rounding of its training input to 8 bits is left out.
+(56,612,916 parameters), optimizer, average and number of steps of the official code; it
+omits the rounding of the training input to 8 bits.
 """
 
 import ml_collections
 
-from configs import base
+from colddiff_jax.training.config import default_config, with_variant
+from colddiff_jax.training.presets import (
+    use_published_convnext,
+    use_smoke,
+    use_two_cores,
+)
 
 
 def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     """Returns the default configuration, or the variant named after the colon."""
-    config = base.get_config(variant, known=("cpu", "paper", "smoke"))
-    config.data.update({"name": "mnist", "resize_to": 32})
-    config.degradation = ml_collections.ConfigDict(
-        {
+    config = default_config(
+        degradation={
             "name": "gaussian_mask",
             "stds": {
                 "name": "linear",
@@ -36,12 +39,12 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "center": "random",
         }
     )
+    config.data.update({"name": "mnist", "resize_to": 32})
     config.model.update({"base_channels": 64, "dropout": 0.0})
-    if variant == "cpu":
-        base.use_two_cores(config)
-    if variant == "paper":
-        base.use_published_convnext(config)
-        base.use_published_training(config)
-    if variant == "smoke":
-        base.use_smoke(config)
-    return config
+    return with_variant(
+        config,
+        variant,
+        cpu=use_two_cores,
+        paper=use_published_convnext,
+        smoke=use_smoke,
+    )

@@ -16,7 +16,7 @@ from typing import NoReturn
 import sklearn.datasets  # noqa: F401
 
 import colddiff_jax.evaluation.evaluate
-import colddiff_jax.restoring
+import colddiff_jax.restoration.restore
 import colddiff_jax.training  # noqa: F401
 
 

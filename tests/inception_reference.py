@@ -1,10 +1,10 @@
-"""PyTorch's Inception network with random weights, to compare ours with.
+"""PyTorch's Inception network with random weights, to compare our network with.
 
     pip install pytorch-fid torch-fidelity torchvision
     python tests/inception_reference.py
 
-records the features in tests/golden/inception.npz. (torch-fidelity comes with a package
-`tests` of its own, which hides ours: uninstall it to run the tests.)
+records the features in tests/golden/inception.npz. (torch-fidelity installs its own
+package `tests`, which shadows ours: uninstall it before running the tests.)
 """
 
 import json
@@ -22,10 +22,10 @@ Entries = Mapping[str, tuple[int, ...]]
 
 
 def random_state(entries: Entries) -> dict[str, np.ndarray]:
-    """A state dictionary whose activations neither vanish nor explode.
+    """Draws a state dictionary whose activations neither vanish nor explode.
 
     Args:
-        entries: the shapes of its entries by their names.
+        entries: shapes of the entries, by name.
     """
     rng = np.random.default_rng(0)
 
@@ -36,14 +36,14 @@ def random_state(entries: Entries) -> dict[str, np.ndarray]:
     for name, shape in entries.items():
         match name.split(".")[-2:]:
             case ["conv", "weight"]:
-                # As He et al. (2015) draw them, but for the normalisation's mean gain.
+                # As in He et al. (2015), adjusted for the mean gain of the batch norm.
                 bound = math.sqrt(6 / math.prod(shape[1:]) / 7.2)
                 state[name] = uniform(shape, -bound, bound)
             case ["fc", "weight"]:
                 state[name] = uniform(shape, -0.02, 0.02)
             case [_, "num_batches_tracked"]:
                 state[name] = np.array(1000)
-            case [_, "running_var"]:  # Some small enough for the epsilon to matter.
+            case [_, "running_var"]:  # Some are small enough for epsilon to matter.
                 state[name] = uniform(shape, 0.1, 1.5) ** 2
             case ["bn", "weight"]:
                 state[name] = uniform(shape, 0.5, 1.5)
@@ -53,7 +53,7 @@ def random_state(entries: Entries) -> dict[str, np.ndarray]:
 
 
 def _fid_network(state: Mapping[str, np.ndarray], make: str) -> Any:
-    """pytorch-fid's network `make` with weights of ours instead of a download."""
+    """Builds pytorch-fid's network `make` with our weights instead of a download."""
     import pytorch_fid.inception
     import torch
 
@@ -67,7 +67,7 @@ def _fid_network(state: Mapping[str, np.ndarray], make: str) -> Any:
 def pytorch_fid_features(
     state: Mapping[str, np.ndarray], images: np.ndarray
 ) -> np.ndarray:
-    """Pooled features [B, 2048] of images uint8 [B, H, W, C]."""
+    """Computes pooled features [B, 2048] of images, uint8 [B, H, W, C]."""
     import torch
 
     x = torch.from_numpy(images.transpose(0, 3, 1, 2)).float() / 255
@@ -79,7 +79,7 @@ def pytorch_fid_features(
 def torch_fidelity_probabilities(
     state: Mapping[str, np.ndarray], images: np.ndarray
 ) -> np.ndarray:
-    """What the Inception Score sees of images uint8 [B, 299, 299, 3], [B, 1008]."""
+    """Computes probabilities [B, 1008] for the Inception Score of uint8 images."""
     import torch
     from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
@@ -94,7 +94,7 @@ def torch_fidelity_probabilities(
 
 
 def _images() -> dict[str, np.ndarray]:
-    """By their sizes, of scikit-learn's two photographs."""
+    """Crops of scikit-learn's two photographs, by size."""
     from sklearn.datasets import load_sample_images
 
     china, flower = load_sample_images().images

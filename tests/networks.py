@@ -8,7 +8,7 @@ from colddiff_jax import UNet
 
 
 def tiny_unet(**changes) -> UNet:
-    """A U-Net of one level that compiles in a second."""
+    """Returns a U-Net with one level that compiles in a second."""
     arguments = {
         "base_channels": 8,
         "channel_multipliers": (1,),
@@ -22,7 +22,7 @@ def tiny_unet(**changes) -> UNet:
 
 
 def random_parameters(model, image_shape: tuple[int, int, int], seed: int = 0):
-    """Parameters of about the initial size, drawn on the host: no compilation."""
+    """Draws parameters of about the initial scale on the host, without compilation."""
     x, t = jnp.zeros((1, *image_shape)), jnp.ones(1, jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), x, t)["params"]
     rng = np.random.default_rng(seed)

@@ -7,24 +7,24 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax import parallel, processes
-from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax import devices, distributed
+from colddiff_jax.io.checkpoints import open_checkpoints
 from colddiff_jax.sampling import BatchSampler
 
 
 def check_agreement(process: int) -> None:
-    assert parallel.any_process(process == 1)
-    assert not parallel.any_process(False)
-    parallel.check_agreement("checkpoints", 7)
+    assert devices.any_process(process == 1)
+    assert not devices.any_process(False)
+    devices.check_agreement("checkpoints", 7)
     with pytest.raises(cd.InputError, match=r"same checkpoints: they have \[0, 1\]"):
-        parallel.check_agreement("checkpoints", process)
+        devices.check_agreement("checkpoints", process)
 
 
 def check_that_a_difference_between_processes_is_caught(process: int) -> None:
-    parallel.assert_replicated(parallel.replicate({"w": np.float32(3)}))
-    different = parallel.replicate({"w": np.float32(process)})
+    devices.assert_replicated(devices.replicate({"w": np.float32(3)}))
+    different = devices.replicate({"w": np.float32(process)})
     with pytest.raises(AssertionError, match=r"\['w'\] differs .* device 0 and 2"):
-        parallel.assert_replicated(different)
+        devices.assert_replicated(different)
 
 
 def check_that_each_samples_on_its_own(process: int) -> None:
@@ -35,23 +35,23 @@ def check_that_each_samples_on_its_own(process: int) -> None:
 
 
 def check_that_a_state_is_saved_once_and_restored_by_all(folder: str) -> None:
-    state = parallel.replicate({"w": np.arange(3.0)})
+    state = devices.replicate({"w": np.arange(3.0)})
     with open_checkpoints(folder) as saved:
         saved.save(state, 5, {"test_loss": 0.25}, {})
         saved.wait()
-        parallel.check_agreement("checkpoints", 5)
+        devices.check_agreement("checkpoints", 5)
         assert saved.best_step() == 5
-        restored = saved.restore(parallel.replicated_like(state), 5)
-    parallel.assert_replicated(restored)
+        restored = saved.restore(devices.replicated_like(state), 5)
+    devices.assert_replicated(restored)
     np.testing.assert_array_equal(restored["w"], np.arange(3.0))
 
 
 def main(address: str, process: int, folder: str) -> None:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 2)
-    processes.initialize(address, num_processes=2, process_id=process)
-    assert parallel.num_devices() == 4 and parallel.num_local_devices() == 2
-    assert parallel.is_main_process() == (process == 0)
+    distributed.initialize(address, num_processes=2, process_id=process)
+    assert devices.num_devices() == 4 and devices.num_local_devices() == 2
+    assert devices.is_main_process() == (process == 0)
     check_agreement(process)
     check_that_a_difference_between_processes_is_caught(process)
     check_that_each_samples_on_its_own(process)

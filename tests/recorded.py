@@ -1,4 +1,4 @@
-"""The blurs whose outputs were recorded from the official code."""
+"""The blurs whose outputs in the official code were recorded."""
 
 from colddiff_jax import gaussian_blur, schedules
 

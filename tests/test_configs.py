@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax.training import experiment, train_and_evaluate
+from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.objective import Objective
 from tests.networks import random_parameters
 

@@ -8,7 +8,7 @@ from colddiff_jax import gaussian_blur, restoration_loss
 from colddiff_jax.losses import l1, l2, pseudo_huber
 
 
-def test_it_is_the_mean_absolute_error_of_every_example(photos):
+def test_default_loss_is_the_mean_absolute_error_per_example(photos):
     degrade = gaussian_blur(32, 3 * [1.0], kernel_size=3)
     t = jnp.array([1, 3, 2, 1])
     loss = restoration_loss(lambda x_t, t: 0.5 * x_t, degrade, photos, t)
@@ -27,7 +27,7 @@ def test_it_is_the_mean_absolute_error_of_every_example(photos):
         (pseudo_huber(scale=0.1), lambda d: np.sqrt(d**2 + 0.01) - 0.1),
     ],
 )
-def test_the_distance_may_be_chosen(photos, distance, expected):
+def test_distance_can_be_chosen(photos, distance, expected):
     degrade = gaussian_blur(32, 3 * [1.0], kernel_size=3)
     loss = restoration_loss(
         lambda x_t, t: jnp.zeros_like(x_t),
@@ -39,7 +39,7 @@ def test_the_distance_may_be_chosen(photos, distance, expected):
     np.testing.assert_allclose(loss, expected(photos).mean((1, 2, 3)), rtol=1e-5)
 
 
-def test_pseudo_huber_is_quadratic_near_zero_and_linear_far_from_it():
+def test_pseudo_huber_is_quadratic_near_zero_and_linear_far_away():
     distance = pseudo_huber(scale=0.1)
     np.testing.assert_allclose(distance(jnp.float32(0.01)), 0.01**2 / 0.2, rtol=0.01)
     np.testing.assert_allclose(distance(jnp.float32(-100.0)), 99.9, rtol=1e-5)
@@ -48,14 +48,14 @@ def test_pseudo_huber_is_quadratic_near_zero_and_linear_far_from_it():
             pseudo_huber(scale=scale)
 
 
-def test_a_perfect_restorer_has_no_loss(photos):
+def test_perfect_restorer_has_zero_loss(photos):
     degrade = gaussian_blur(32, 3 * [1.0], kernel_size=3)
     t = jnp.array([1, 3, 2, 1])
     loss = restoration_loss(lambda x_t, t: jnp.asarray(photos), degrade, photos, t)
     np.testing.assert_array_equal(loss, 0)
 
 
-def test_shapes_that_do_not_fit_are_refused(photos):
+def test_mismatched_shapes_raise(photos):
     degrade = gaussian_blur(32, 3 * [1.0], kernel_size=3)
     with pytest.raises(AssertionError):
         restoration_loss(lambda x_t, t: x_t, degrade, photos, jnp.int32(1))

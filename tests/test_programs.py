@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from colddiff_jax.data import digits
-from colddiff_jax.metrics.classifier import classifier
-from colddiff_jax.training.components import split_preprocessing
+from colddiff_jax.experiment.builders import split_preprocessing
+from colddiff_jax.feature_nets.classifier import classifier
 from configs import digits_blur
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -28,7 +28,7 @@ TRAIN_BOTH = (
 SAMPLE_BOTH = "sample.py --workdir=both"
 REFERENCE = "references/digits_test_classifier.npz"
 EVALUATE = "evaluate.py --workdir=runs/digits_blur-smoke"
-EXPORT = "-m colddiff_jax.export --workdir=runs/digits_blur-smoke"
+EXPORT = "-m colddiff_jax.cli.export --workdir=runs/digits_blur-smoke"
 MODEL = "evaluate.py --workdir=given/digits.safetensors"
 
 
@@ -62,8 +62,8 @@ def train_classifier(cache: pathlib.Path) -> None:
     config = digits_blur.get_config("smoke")
     preprocessing, _ = split_preprocessing(config.data.to_dict())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("colddiff_jax.metrics.classifier._EPOCHS", 0)
-        patch.setattr("colddiff_jax.metrics.classifier._MIN_STEPS", 60)
+        patch.setattr("colddiff_jax.feature_nets.classifier._EPOCHS", 0)
+        patch.setattr("colddiff_jax.feature_nets.classifier._MIN_STEPS", 60)
         classifier(digits(labels=True), preprocessing, cache=str(cache))
 
 
@@ -317,7 +317,7 @@ BAD = {
     f"{EXPORT} --out=runs": "--out must name a file, and 'runs' is a folder",
     f"{EXPORT} --out=model": "--out must end in .safetensors, got 'model'",
     f"{EXPORT} --out=shape.npz/model.safetensors": "cannot write to",
-    "evaluate.py --workdir=shape.npz": "'shape.npz' is no file of python -m colddiff",
+    "evaluate.py --workdir=shape.npz": "'shape.npz' is not a model file",
 }
 
 

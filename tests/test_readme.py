@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from colddiff_jax.evaluation import report
 from colddiff_jax.evaluation.paper_tables import Number, Row
 
 

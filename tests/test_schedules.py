@@ -6,7 +6,7 @@ import pytest
 from colddiff_jax import schedules
 
 
-def test_published_schedules_have_their_published_ends():
+def test_published_schedules_have_the_published_endpoints():
     cifar = schedules.linear(50, start=0.35, increment=0.01)
     celeba = schedules.exponential(200, rate=0.01)
     mask = schedules.linear(50, start=1.1, increment=0.1)
@@ -16,24 +16,24 @@ def test_published_schedules_have_their_published_ends():
     np.testing.assert_array_equal(schedules.constant(20, value=7.0), np.full(20, 7.0))
 
 
-def test_cosine_is_the_recorded_schedule_of_the_official_code(golden):
+def test_cosine_matches_the_official_code(golden):
     recorded = golden["blend_cosine/T200/alphas_cumprod"]
     np.testing.assert_allclose(schedules.cosine(200), recorded, atol=1e-6)
-    # The last beta is clipped; without that the image would be gone altogether.
+    # The last beta is clipped; otherwise nothing of the image would remain.
     np.testing.assert_allclose(schedules.cosine(200)[-1], 6.07e-8, rtol=1e-3)
     np.testing.assert_allclose(schedules.cosine(50)[-1], 9.7e-7, rtol=1e-2)
 
 
-def test_cosine_is_the_square_of_a_cosine_but_for_its_last_value():
-    def f(share):
-        return np.cos((share + 0.008) / 1.008 * np.pi / 2) ** 2
+def test_cosine_is_a_squared_cosine_except_for_its_last_value():
+    def f(fraction):
+        return np.cos((fraction + 0.008) / 1.008 * np.pi / 2) ** 2
 
     expected = f(np.arange(1, 31) / 31) / f(0)
     np.testing.assert_allclose(schedules.cosine(31)[:-1], expected, rtol=1e-9)
     np.testing.assert_allclose(schedules.cosine(31)[-1], expected[-1] / 1000)
 
 
-def test_shares_sizes_and_ratios():
+def test_decays_halving_and_geometric():
     np.testing.assert_allclose(schedules.linear_decay(4), [0.75, 0.5, 0.25, 0])
     np.testing.assert_allclose(
         schedules.exponential_decay(3, factor=0.5), [0.5, 0.25, 0.125]
@@ -46,14 +46,14 @@ def test_shares_sizes_and_ratios():
     )
 
 
-def test_wrong_sizes_and_ratios_are_named():
-    with pytest.raises(ValueError, match="side 32 can be halved 5 times, got num_st"):
+def test_invalid_arguments_raise():
+    with pytest.raises(ValueError, match="side 32 can be halved at most 5 times, got"):
         schedules.halving(32, num_steps=6)
     for size in ("32", (32, 32), 32.0, -5):
         with pytest.raises(ValueError, match="image_size must be a positive integer"):
             schedules.halving(size, num_steps=1)
     for offset in (-1.0, np.nan):
-        with pytest.raises(ValueError, match="offset must be a finite number from 0"):
+        with pytest.raises(ValueError, match="offset must be finite and non-negative"):
             schedules.cosine(5, offset=offset)
     with pytest.raises(ValueError, match=r"factor must lie in \[0, 1\], got 1.1"):
         schedules.exponential_decay(5, factor=1.1)
@@ -64,6 +64,6 @@ def test_wrong_sizes_and_ratios_are_named():
 
 
 @pytest.mark.parametrize("num_steps", [0, -3, 2.0, "20", True])
-def test_a_bad_number_of_steps_is_named(num_steps):
+def test_invalid_num_steps_raises(num_steps):
     with pytest.raises(ValueError, match="num_steps must be a positive integer, got"):
         schedules.constant(num_steps, value=1.0)

@@ -1,4 +1,4 @@
-"""Writes checkpoints as `torch.save` does, without PyTorch."""
+"""Writes checkpoints like `torch.save`, without PyTorch."""
 
 import collections
 import io
@@ -24,7 +24,7 @@ class _Storage:
 
 
 class _Pickler(pickle.Pickler):
-    """Turns arrays into tensors that refer to storages outside the pickle."""
+    """Pickles arrays as tensors that refer to storages outside the pickle."""
 
     def __init__(self, file: io.BytesIO, torch: types.ModuleType, rest: tuple):
         super().__init__(file, protocol=2)
@@ -36,7 +36,7 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         strides = tuple(step // obj.itemsize for step in obj.strides)
         hooks = collections.OrderedDict()
-        # Not np.ascontiguousarray, which gives a scalar an axis.
+        # np.ascontiguousarray would add an axis to a scalar.
         storage = _Storage(np.array(obj, order="C"))
         rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
         return rebuild, (storage, 0, obj.shape, strides, False, hooks)
@@ -51,7 +51,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _pickled(saved: Any, *rest: Any) -> tuple[bytes, list[np.ndarray]]:
-    """The pickle, and the storages that it refers to by their numbers."""
+    """Returns the pickle, and the storages it refers to by index."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in _STORAGES.values():
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
@@ -86,13 +86,13 @@ def save_like_torch(path: Any, saved: Any) -> None:
 
 
 def save_like_old_torch(path: Any, saved: Any) -> None:
-    """The same, in the format before PyTorch 1.6."""
+    """Writes a `.pt` file in the format before PyTorch 1.6."""
     pickled, storages = _pickled(saved, None)
     write_old(path, pickled, {str(key): array for key, array in enumerate(storages)})
 
 
 def write_old(path: Any, pickled: bytes, storages: dict[str, np.ndarray]) -> None:
-    """Writes a file of the old format around a pickle and its storages."""
+    """Writes a file in the old format from a pickle and its storages."""
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
     with open(path, "wb") as file:
         for value in (0x1950A86A20F9469CFC6C, 1001, system):

@@ -2,9 +2,8 @@
 
 from colddiff_jax.data.fingerprint import fingerprint
 from colddiff_jax.data.folder import folder, images_in_folder
-from colddiff_jax.data.pipeline import (
+from colddiff_jax.data.loading import (
     Batch,
-    Preprocessing,
     batch_indices,
     leave_signals_to_others,
     load_all,
@@ -12,6 +11,7 @@ from colddiff_jax.data.pipeline import (
     stack,
     stream_batches,
 )
+from colddiff_jax.data.preprocessing import Preprocessing
 from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
 from colddiff_jax.data.splits import Images, ImageSplits, arrays
 

@@ -1,20 +1,20 @@
-"""From an image file of any kind to bytes [H, W, C]."""
+"""Decodes image files of any format and mode to uint8 [H, W, C]."""
 
 import os
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# What Pillow may take a file for. Its other formats are documents, or start programs.
+# The formats Pillow may try. Its others are documents, or run external programs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-ENDINGS = frozenset(
+EXTENSIONS = frozenset(
     [
         *(".bmp", ".gif", ".jp2", ".webp", ".png", ".apng", ".tif", ".tiff"),
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     ]
 )
 
-# How an image is turned upright, by its EXIF orientation.
+# The transposition that turns an image upright, by its EXIF orientation.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,34 +27,36 @@ _UPRIGHT = {
 
 
 def decode(path: str, channels: int) -> np.ndarray:
-    """Reads an image file: upright, over white, the first frame if it has several.
+    """Reads an image file: upright, over white, the first frame of an animation.
 
     Args:
-        path: of the file, of any size and mode. Grey of 16 bits is scaled to 8; floats
-            must lie in 0..1 or in 0..255.
+        path: the file, an image of any size and mode. 16-bit grey is scaled to 8 bits;
+            floats must lie in 0..1 or in 0..255.
         channels: 3 for RGB, 1 for grey.
 
     Returns:
-        uint8 [H, W, channels], of the image's own size.
+        uint8 [H, W, channels], at the image's own size.
 
     Raises:
-        Exception: the file is broken, for which Pillow has a dozen classes.
+        Exception: the file is broken; Pillow has a dozen classes for that.
     """
     with Image.open(path, formats=FORMATS) as image:
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        transpose = _UPRIGHT.get(_orientation(image))
         eight_bit = _composite(image).convert("L" if channels == 1 else "RGB")
-        pixels = np.asarray(eight_bit if turn is None else eight_bit.transpose(turn))
+        if transpose is not None:
+            eight_bit = eight_bit.transpose(transpose)
+        pixels = np.asarray(eight_bit)
     return pixels[..., None] if channels == 1 else pixels
 
 
 def why_broken(path: str, channels: int) -> str:
-    """What keeps a file from being read, in a few words; empty if nothing does.
+    """Returns the reason why a file cannot be read, or an empty string if it can.
 
-    Damage that still decodes cannot be seen, except in PNG, which has checksums.
+    Damage that still decodes goes unnoticed, except in PNG, which has checksums.
     """
     try:
-        if not os.path.isfile(path):  # A link to nothing, or a pipe, which would block.
+        if not os.path.isfile(path):  # A dangling link, or a pipe, which would block.
             return "not a file"
         if not os.path.getsize(path):
             return "empty file"
@@ -62,12 +64,12 @@ def why_broken(path: str, channels: int) -> str:
         with Image.open(path, formats=FORMATS) as image:
             image.verify()
     except Exception as error:
-        return in_few_words(error)
+        return short_reason(error)
     return ""
 
 
-def in_few_words(error: Exception) -> str:
-    """One line about what went wrong, without the file's path."""
+def short_reason(error: Exception) -> str:
+    """Returns one line about what went wrong, without the file's path."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
@@ -78,12 +80,12 @@ def in_few_words(error: Exception) -> str:
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # The pixels are fine; it is the metadata that is broken.
+    except Exception:  # Only the metadata is broken; the pixels are fine.
         return 1
 
 
 def _composite(image: Image.Image) -> Image.Image:
-    """Scales deep grey to 8 bits and puts what is transparent over white."""
+    """Scales deep grey to 8 bits and composites transparent images over white."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_eight_bit(np.asarray(image)))
     if not image.has_transparency_data:

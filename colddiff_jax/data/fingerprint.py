@@ -1,23 +1,23 @@
-"""A hash of the data, by which a run that is resumed notices other data."""
+"""A hash of the data, by which a resumed run detects that its data changed."""
 
 import hashlib
 
 import numpy as np
 
+from colddiff_jax.checks import InputError
 from colddiff_jax.data.splits import Images
-from colddiff_jax.errors import InputError
 
 
 def fingerprint(
     images: Images, *, labels: np.ndarray | None = None, num_samples: int = 256
 ) -> str:
-    """SHA-256 of how many images there are, of a sample of them, and of all labels.
+    """Returns the SHA-256 of the number of images, a sample of them, and all labels.
 
     Args:
-        images: uint8 images [H, W, C] of any sizes, in their order.
+        images: uint8 images [H, W, C] of any sizes, in order.
         labels: their classes, integers [N].
-        num_samples: how many images are read, at least 2: evenly spaced, the first and
-            the last among them. A change that touches none of them is not noticed.
+        num_samples: how many images are read, at least 2: evenly spaced, including the
+            first and the last. A change to none of these images goes unnoticed.
 
     Returns:
         64 hexadecimal digits, the same on every machine.

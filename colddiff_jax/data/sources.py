@@ -1,4 +1,4 @@
-"""Where images come from: each source gives random access to uint8 images [H, W, C]."""
+"""Data sources; each gives random access to uint8 images [H, W, C]."""
 
 import os
 from collections.abc import Callable
@@ -6,20 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from colddiff_jax.checks import InputError
 from colddiff_jax.data.folder import folder
 from colddiff_jax.data.splits import Images, ImageSplits, check_labels, make_splits
-from colddiff_jax.errors import InputError
 
 
 def digits(*, labels: bool = False) -> ImageSplits:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8 x 1; bundled, nothing to download.
+    """Loads scikit-learn's 1,797 handwritten digits, 8 x 8 x 1, without a download.
 
     Args:
-        labels: give the digits' values, 0..9, too.
+        labels: include the digits' values, 0..9.
 
     Returns:
-        1,500 training images, and as test images the last 297, which other people
-        wrote.
+        1,500 training images and the last 297, by other writers, as test images.
     """
     from sklearn.datasets import load_digits
 
@@ -33,38 +32,36 @@ def digits(*, labels: bool = False) -> ImageSplits:
 
 
 def npz(*, path: str, labels: bool = False) -> ImageSplits:
-    """A file of NumPy arrays `train_images` and `test_images`.
+    """Loads the arrays `train_images` and `test_images` of an .npz file.
 
     Args:
         path: an .npz file with these two uint8 arrays, [N, H, W] or [N, H, W, C].
-        labels: read `train_labels` and `test_labels` too, integers [N] or [N, 1].
+        labels: also load `train_labels` and `test_labels`, integers [N] or [N, 1].
 
     Raises:
-        InputError: the file is missing, is not an npz, or holds no such arrays.
+        InputError: the file is missing, is not an .npz file, or lacks these arrays.
     """
     if not path:
-        raise InputError(
-            "data.path is empty; name the file with --config.data.path=FILE.npz"
-        )
+        raise InputError("`data.path` is empty; it must name an .npz file")
     if not os.path.isfile(path):
-        raise InputError(f"no file {path!r}; data.path must name an .npz file")
-    wanted = ["train_images", "test_images"]
+        raise InputError(f"no file {path!r}; `data.path` must name an .npz file")
+    required = ["train_images", "test_images"]
     if labels:
-        wanted += ["train_labels", "test_labels"]
+        required += ["train_labels", "test_labels"]
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys = sorted(arrays.files)
-            found = {name: arrays[name] for name in wanted if name in keys}
-    except Exception as error:  # zipfile, zlib, OS and pickle errors, one cure for all.
+            found = {name: arrays[name] for name in required if name in keys}
+    except Exception as error:  # Any zipfile, zlib, pickle or OS error.
         raise InputError(
             f"{path}: not a readable .npz file ({error}); write it again with "
             "numpy.savez"
         ) from error
-    for name in wanted:
+    for name in required:
         if name not in found:
             raise InputError(
-                f"{path}: no array {name!r} (it holds {keys}); it needs "
-                f"{', '.join(wanted)}"
+                f"{path}: no array {name!r} (it holds {keys}); it must hold "
+                f"{', '.join(required)}"
             )
     return make_splits(
         path,
@@ -78,16 +75,16 @@ def npz(*, path: str, labels: bool = False) -> ImageSplits:
 def tfds(
     *, name: str, data_dir: str = "", test_split: str = "test", labels: bool = False
 ) -> ImageSplits:
-    """Any image set of TensorFlow Datasets, read without TensorFlow.
+    """Opens an image set of TensorFlow Datasets (TFDS), without TensorFlow.
 
     Args:
-        name: of the data set, such as "mnist" or "cifar10".
-        data_dir: where it was prepared; empty for TFDS's own default.
+        name: name of the data set, such as "mnist" or "cifar10".
+        data_dir: folder it was prepared in; empty for the default of TFDS.
         test_split: name of the split to test on.
-        labels: read the feature "label" too.
+        labels: also read the feature "label".
 
     Raises:
-        InputError: the set is unknown, not prepared as ArrayRecord, or has no images
+        InputError: the set is unknown, is not prepared as ArrayRecord, or has no images
             or no labels.
     """
     import tensorflow_datasets
@@ -96,17 +93,17 @@ def tfds(
         builder = tensorflow_datasets.builder(name, data_dir=data_dir or None)
     except tensorflow_datasets.core.registered.DatasetNotFoundError as error:
         raise InputError(
-            f"TensorFlow Datasets has no set {name!r}; its catalogue at "
-            "www.tensorflow.org/datasets lists the names"
+            f"TensorFlow Datasets has no data set {name!r}; see the catalogue at "
+            "www.tensorflow.org/datasets"
         ) from error
     if not builder.is_prepared() or builder.info.file_format.value != "array_record":
         option = f" --data_dir={data_dir}" if data_dir else ""
         raise InputError(
             f"the TFDS set {name!r} is not prepared in {builder.data_dir}. Prepare it "
             "once (this downloads it): pip install 'colddiff-jax[tfds-prepare]' && "
-            f"python -m colddiff_jax.data.prepare {name}{option} -- or, without a "
-            "network, add --manual_dir=FOLDER with its original files, or train from "
-            "an npz file: --config.data.source=npz --config.data.path=FILE.npz"
+            f"python -m colddiff_jax.cli.prepare {name}{option} -- or, offline, add "
+            "--manual_dir=FOLDER with its original files, or use an .npz file: set "
+            "`data.source` to 'npz' and `data.path` to the file"
         )
     for split in ("train", test_split):
         if split not in builder.info.splits:
@@ -135,7 +132,7 @@ def _tfds_images(builder: Any, split: str) -> Images:
     where = f"the TFDS set {builder.name!r}"
     if not builder.info.splits[split].num_examples:
         raise InputError(f"{where} has no images in its split {split!r}")
-    # What the set says of itself: its images may be of a kind that cannot be decoded.
+    # Check the declared dtype and shape first: the images may not be decodable.
     feature = builder.info.features["image"]
     if feature.np_dtype != np.uint8 or len(feature.shape) != 3:
         raise InputError(

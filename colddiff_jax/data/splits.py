@@ -1,10 +1,10 @@
-"""What every source returns: images to train and to test on, perhaps with labels."""
+"""The result of every source: training and test images, optionally with labels."""
 
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 
 
 class Images(Protocol):
@@ -16,13 +16,13 @@ class Images(Protocol):
 
 
 class ImageSplits(NamedTuple):
-    """The two halves of a data set.
+    """The training and test split of a data set.
 
     Attributes:
-        train: images to learn from.
-        test: images that training never sees.
+        train: the training images.
+        test: the held-out images, never used in training.
         train_labels: the class of each training image, int32 [N] in 0..K-1, or None.
-        test_labels: the class of each test image, likewise.
+        test_labels: the class of each test image, int32 [N] in 0..K-1, or None.
     """
 
     train: Images
@@ -32,7 +32,7 @@ class ImageSplits(NamedTuple):
 
     @property
     def num_classes(self) -> int:
-        """K, one more than the largest label; 0 without labels."""
+        """The number of classes K, i.e. the largest label + 1; 0 without labels."""
         if self.train_labels is None or self.test_labels is None:
             return 0
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
@@ -45,20 +45,20 @@ def arrays(
     train_labels: np.ndarray | None = None,
     test_labels: np.ndarray | None = None,
 ) -> ImageSplits:
-    """Images that are in memory already, as in a notebook.
+    """Makes splits from images that are already in memory, as in a notebook.
 
     Args:
         train_images: uint8 [N, H, W] or [N, H, W, C].
-        test_images: uint8 of as many channels; number and size may differ.
+        test_images: uint8, with the same number of channels; N, H and W may differ.
         train_labels: the class of each training image, integers [N] or [N, 1], 0..K-1.
-        test_labels: the class of each test image; both or neither are given.
+        test_labels: the class of each test image; give both or neither.
 
     Returns:
         The images as [N, H, W, C] and the labels as int32 [N].
 
     Raises:
-        InputError: an array of another dtype or shape, or an empty one; labels that are
-            negative or not one per image.
+        InputError: an array is empty or has another dtype or shape; labels are negative
+            or not one per image.
 
     Example:
         >>> x = np.zeros((6, 32, 32), np.uint8)
@@ -75,13 +75,13 @@ def make_splits(
     train_labels: np.ndarray | None,
     test_labels: np.ndarray | None,
 ) -> ImageSplits:
-    """Checks arrays and joins them; complaints begin with `where` they are from."""
+    """Checks arrays and makes splits of them; error messages begin with `where`."""
     train = _check_images(where, "train_images", np.asarray(train_images))
     test = _check_images(where, "test_images", np.asarray(test_images))
     if train.shape[-1] != test.shape[-1]:
         raise InputError(
             f"{where}: train_images have {train.shape[-1]} channels and test_images "
-            f"{test.shape[-1]}; both need the same number"
+            f"{test.shape[-1]}; both must have the same number"
         )
     if train_labels is None and test_labels is None:
         return ImageSplits(train, test)
@@ -99,7 +99,7 @@ def make_splits(
 def check_labels(
     where: str, name: str, labels: np.ndarray, num_images: int
 ) -> np.ndarray:
-    """Returns labels as int32 [N], or says what is wrong with them."""
+    """Returns labels as int32 [N]; raises an InputError if they are invalid."""
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(
@@ -117,7 +117,7 @@ def check_labels(
 
 
 def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
-    """Returns images as [N, H, W, C], or says what is wrong with them."""
+    """Returns images as [N, H, W, C]; raises an InputError if they are invalid."""
     if images.dtype != np.uint8:
         raise InputError(f"{where}: {name} must be uint8 in 0..255, got {images.dtype}")
     if images.ndim not in (3, 4):

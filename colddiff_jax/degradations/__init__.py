@@ -1,4 +1,4 @@
-"""Degradations: pure functions of (x, t), made by the factories below."""
+"""Degradations: pure functions of (x, t), built by the factories below."""
 
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.degradations.binary_mask import RankMask, rank_mask, spiral_ranks

@@ -1,4 +1,4 @@
-"""Binary masks that take pixels away in any given order, such as along a spiral."""
+"""Binary masks that remove pixels in a given order, such as along a spiral."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,22 +9,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
-from colddiff_jax.degradations.blend import check_color_range, draw_color
+from colddiff_jax.degradations.colors import check_color_range, draw_color
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class RankMask:
-    """A mask that takes pixels in an order, D(x, t) = x where rank >= count_t, else c.
+    """A mask that removes pixels in order: D(x, t) = x where rank >= count_t, else c.
 
     Made by `rank_mask`.
 
     Attributes:
-        ranks: int32 [H, W], numbered densely from 0.
-        counts: int32 [T + 1]; step t takes the pixels of smaller rank.
+        ranks: int32 [H, W], consecutive from 0.
+        counts: int32 [T + 1]; at step t the pixels with smaller ranks are removed.
         color_range: bounds of the colours, float32 [2], or None for c = 0.
-        colors: c, float32 [B, 1, 1, C]; None before `bind`, or where c = 0.
+        colors: c, float32 [B, 1, 1, C]; None before `bind`, or if c = 0.
         num_steps: T.
     """
 
@@ -35,15 +36,15 @@ class RankMask:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one colour per example, if colours fill the holes."""
+        """Draws one fill colour per example, or returns self if c = 0."""
         if self.color_range is None:
             return self
-        keys = base.example_keys(key, shape[0])
+        keys = prng.keys_per_example(key, shape[0])
         draw = jax.vmap(lambda key: draw_color(self.color_range, key, shape[1:]))
         return dataclasses.replace(self, colors=draw(keys))
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 
         Raises:
             ValueError: `bind` was not called, or was called for another batch size.
@@ -52,18 +53,18 @@ class RankMask:
         colors: chex.Array = jnp.float32(0.0)
         if self.color_range is not None:
             colors = base.check_bound(self.colors, x, "a random colour")
-        return base.keep_clean(x, jnp.where(self._left(x, t), x, colors), t)
+        return base.keep_clean(x, jnp.where(self._remaining(x, t), x, colors), t)
 
     def pseudo_inverse(
         self, y: chex.Array, t: chex.Numeric, *, cutoff: float
     ) -> chex.Array:
-        """Returns y where the pixel is left, else 0; see `Linear`."""
+        """Returns y where the pixel remains, else 0; see `Linear`."""
         del cutoff  # All singular values are 0 or 1.
         y, t = base.check_call(y, t, self.num_steps, self.ranks.shape)
-        return jnp.where(self._left(y, t), y.astype(jnp.float32), 0.0)
+        return jnp.where(self._remaining(y, t), y.astype(jnp.float32), 0.0)
 
-    def _left(self, x: chex.Array, t: chex.Array) -> chex.Array:
-        """Whether each pixel is still there, bool [B, H, W, 1]."""
+    def _remaining(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns whether each pixel remains at step t, bool [B, H, W, 1]."""
         counts = self.counts[jnp.broadcast_to(t, x.shape[:1])]
         return (self.ranks[None] >= counts[:, None, None])[..., None]
 
@@ -74,38 +75,38 @@ def rank_mask(
     *,
     color_range: tuple[float, float] | None = None,
 ) -> RankMask:
-    """Makes a mask that takes pixels away in the order of their ranks.
+    """Makes a mask that removes pixels in the order of their ranks.
 
         D(x, t) = M_t x + (1 - M_t) c,    M_t(u) = 1 if rank(u) >= counts_t else 0
 
-    Ranks that number the pixels from 0 lose exactly counts_t pixels at step t. The
-    masks are nested: what is gone stays gone. Two small tables hold all of them, so
-    that a pixel a step is no more expensive than a few large steps.
+    If the ranks are a permutation of 0..H W - 1, exactly counts_t pixels are missing at
+    step t. The masks are nested: removed pixels stay removed. Two small tables hold all
+    masks, so one pixel per step costs no more than a few large steps.
 
     Args:
-        ranks: a number per pixel, [H, W]; the lowest go first. `spiral_ranks` makes
-            those of the official code, a permutation makes random ones.
-        counts: one threshold per step, never shrinking; T is their number.
-        color_range: bounds of the random colour c that fills the holes, one per image,
-            in [-1, 1]; None fills them with c = 0, mid-grey.
+        ranks: one number per pixel, [H, W]; the lowest are removed first. Use
+            `spiral_ranks` for the order of the official code, or a permutation.
+        counts: one threshold per step, non-decreasing.
+        color_range: bounds in [-1, 1] of the random fill colour c, one per image; None
+            fills with c = 0, mid-grey.
 
     Returns:
-        A degradation with T = len(counts): deterministic, or with a color_range one
+        A deterministic degradation with T = len(counts) or, with a color_range, one
         that must be bound before it is called.
 
     Raises:
-        ValueError: ranks that are not one finite number per pixel, counts that shrink,
-            or a wrong color_range.
+        ValueError: ranks that are not one finite number per pixel, counts that
+            decrease, or an invalid color_range.
 
     Example:
-        >>> degrade = rank_mask(spiral_ranks(32), range(1, 1025))   # a pixel a step
+        >>> degrade = rank_mask(spiral_ranks(32), range(1, 1025))   # one pixel per step
         >>> ranks = np.random.default_rng(0).permutation(1024).reshape(32, 32)
         >>> scattered = rank_mask(ranks, [256, 512, 768])
 
     Reference:
         `Spiral` of `defading_diffusion_naive` in the official code, always 32 x 32
         there, and, with color_range=(0.0, 1.0), its `Spiral_2`. One of its samplers
-        draws a new colour at every step; here one serves the whole trajectory.
+        draws a new colour at every step; here the whole trajectory uses the same one.
     """
     values = np.asarray(ranks)
     if (
@@ -118,15 +119,15 @@ def rank_mask(
             "ranks must be one finite number per pixel, [H, W], got an array of shape "
             f"{values.shape} and dtype {values.dtype}"
         )
-    thresholds = base.check_schedule(
-        "counts", counts, "numbers", lambda v: ~np.isnan(v), order="rising"
+    thresholds = checks.check_schedule(
+        "counts", counts, "real", lambda v: ~np.isnan(v), order="rising"
     )
-    # Dense whole numbers compare exactly, whatever the ranks were.
+    # Dense integers compare exactly, whatever the dtype of the ranks.
     distinct, dense = np.unique(values, return_inverse=True)
-    counted = np.searchsorted(distinct, thresholds, side="left")
+    dense_counts = np.searchsorted(distinct, thresholds, side="left")
     return RankMask(
         ranks=jnp.asarray(dense.reshape(values.shape), jnp.int32),
-        counts=jnp.asarray(np.concatenate([[0], counted]), jnp.int32),
+        counts=jnp.asarray(np.concatenate([[0], dense_counts]), jnp.int32),
         color_range=None if color_range is None else check_color_range(color_range),
         colors=None,
         num_steps=len(thresholds),
@@ -134,15 +135,15 @@ def rank_mask(
 
 
 def spiral_ranks(image_size: int | Sequence[int]) -> np.ndarray:
-    """Numbers the pixels along a spiral that winds outwards from the middle.
+    """Numbers the pixels along a spiral that winds clockwise outwards from the middle.
 
-    It ends in the top right corner, having run clockwise around the image.
+    The spiral ends in the top right corner.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
 
     Returns:
-        int64 [H, W], a permutation of 0..H W - 1 with 0 in the middle.
+        int64 [H, W], a permutation of 0..H W - 1, with 0 in the middle.
 
     Raises:
         ValueError: a side that is not a positive integer.
@@ -156,12 +157,12 @@ def spiral_ranks(image_size: int | Sequence[int]) -> np.ndarray:
     Reference:
         `to_spiral` of `defading_diffusion_naive` in the official code.
     """
-    height, width = base.check_image_size(image_size)
-    left = np.arange(height * width).reshape(height, width)
+    height, width = checks.check_image_size(image_size)
+    remaining = np.arange(height * width).reshape(height, width)
     inwards = []
-    while left.size:  # Take the top row from right to left, then turn what is left.
-        inwards.append(left[0, ::-1])
-        left = np.rot90(left[1:], -1)
+    while remaining.size:  # Take the top row from right to left, rotate the rest.
+        inwards.append(remaining[0, ::-1])
+        remaining = np.rot90(remaining[1:], -1)
     ranks = np.empty(height * width, np.int64)
     ranks[np.concatenate(inwards)] = np.arange(height * width)[::-1]
     return ranks.reshape(height, width)

@@ -1,4 +1,4 @@
-"""Blends with an endpoint: another image, noise, or one colour."""
+"""Blends with an endpoint: another image, noise, or a colour."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
+from colddiff_jax.degradations.colors import check_color_range, draw_color
 from colddiff_jax.degradations.mask import cumulative_masks, middle
 
 
@@ -23,11 +25,11 @@ class Blend:
     Attributes:
         image_weights: a, float32 [T + 1] or, one per pixel, [T + 1, H, W]; a_0 = 1.
         endpoint_weights: b, like a; b_0 = 0.
-        draw_endpoint: what `bind` calls with a key and the shape [H, W, C] of one image
-            to draw its endpoint, or None where the endpoint can only be given.
-        endpoint: z, float [B, H, W, C], or with axes of length one along which it is
-            the same ([B, 1, 1, C] for a colour); None until it is drawn or given.
-        one_color: whether endpoints are one colour per image.
+        draw_endpoint: called by `bind` with a key and the shape [H, W, C] of one image
+            to draw its endpoint; None if the endpoint cannot be drawn.
+        endpoint: z, float [B, H, W, C], with axes of length one where it is constant
+            ([B, 1, 1, C] for a colour); None until it is drawn or given.
+        endpoint_kind: "image" (another image), "noise", or "color" (one per image).
         num_steps: T.
     """
 
@@ -35,34 +37,34 @@ class Blend:
     endpoint_weights: chex.Array
     draw_endpoint: jax.tree_util.Partial | None
     endpoint: chex.Array | None
-    one_color: bool = dataclasses.field(metadata={"static": True})
+    endpoint_kind: base.EndpointKind = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one endpoint per example, in place of one that was given.
+        """Draws one endpoint per example, which replaces a given endpoint.
 
-        Where endpoints can only be given, returns self.
+        Returns self if endpoints cannot be drawn.
         """
         if self.draw_endpoint is None:
             return self
-        draw, keys = self.draw_endpoint, base.example_keys(key, shape[0])
+        draw, keys = self.draw_endpoint, prng.keys_per_example(key, shape[0])
         return self.with_endpoint(
             jax.vmap(lambda key: draw(key, tuple(shape[1:])))(keys)
         )
 
     def with_endpoint(self, z: chex.Array) -> Self:
-        """The same blend with the endpoint z, float [B, H, W, C] in [-1, 1].
+        """Returns this blend with the endpoint z, float [B, H, W, C] in [-1, 1].
 
-        Axes of length one are repeated: [B, 1, 1, C] is one colour per image, and
-        [1, H, W, C] the same endpoint for all.
+        Axes of length one broadcast: [B, 1, 1, C] is one colour per image, [1, H, W, C]
+        one endpoint shared by all images.
 
         Raises:
             TypeError: z is not floating point.
-            ValueError: z is no batch of images, or not one colour per image where the
-                blend is with a colour.
+            ValueError: z is not a batch of images or, in a blend with a colour, not one
+                colour per image.
         """
-        z = base.check_images(z)
-        if self.one_color and z.shape[1:3] != (1, 1):
+        z = checks.check_images(z)
+        if self.endpoint_kind == "color" and z.shape[1:3] != (1, 1):
             raise ValueError(
                 "the endpoint of this blend is one colour per image, of shape "
                 f"[B, 1, 1, C]; got {z.shape}"
@@ -74,8 +76,8 @@ class Blend:
     ) -> chex.Array:
         """Solves x_t = a_t x0_hat + b_t z for the endpoint z.
 
-        For an endpoint of one colour this is the least-squares solution over all
-        pixels. Where b_t = 0, x_t says nothing of z, and the answer is 0.
+        If the endpoint is a colour, this is the least-squares solution over all pixels.
+        Where b_t = 0, x_t does not depend on z, and the result is 0.
 
         Args:
             x_t: degraded images, float [B, H, W, C].
@@ -83,7 +85,7 @@ class Blend:
             t: the step of x_t, integer [] or [B], in 0..T.
 
         Returns:
-            z, float32 [B, H, W, C], or [B, 1, 1, C] for one colour.
+            z, float32 [B, H, W, C], or [B, 1, 1, C] for a colour.
 
         Raises:
             TypeError: images that are not floating point.
@@ -94,25 +96,24 @@ class Blend:
             (2022), section 5.1 ("estimated noise").
         """
         x_t, t = base.check_call(x_t, t, self.num_steps, self._image_size())
-        x0_hat = base.check_images(x0_hat)
+        x0_hat = checks.check_images(x0_hat)
         if x0_hat.shape != x_t.shape:
             raise ValueError(
                 f"x0_hat must have the shape of x_t, {x_t.shape}, got {x0_hat.shape}"
             )
         image_weight, endpoint_weight = self._weights(t, x_t)
-        rest = x_t.astype(jnp.float32) - image_weight * x0_hat.astype(jnp.float32)
-        if self.one_color:
+        residual = x_t.astype(jnp.float32) - image_weight * x0_hat.astype(jnp.float32)
+        if self.endpoint_kind == "color":
             weight = jnp.broadcast_to(endpoint_weight, (*x_t.shape[:-1], 1))
-            rest = (weight * rest).sum((1, 2), keepdims=True)
+            residual = (weight * residual).sum((1, 2), keepdims=True)
             endpoint_weight = (weight**2).sum((1, 2), keepdims=True)
-        known = endpoint_weight > 0
-        return jnp.where(known, rest / jnp.where(known, endpoint_weight, 1.0), 0.0)
+        return base.divide(residual, endpoint_weight, 0.0)
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 
         Raises:
-            ValueError: there is no endpoint yet, or one of another shape.
+            ValueError: there is no endpoint yet, or it has another shape.
         """
         x, t = base.check_call(x, t, self.num_steps, self._image_size())
         z = self._check_endpoint(x)
@@ -128,7 +129,7 @@ class Blend:
         return base.divide(y.astype(jnp.float32), self._weights(t, y)[0], cutoff)
 
     def _weights(self, t: chex.Array, x: chex.Array) -> tuple[chex.Array, chex.Array]:
-        """a_t and b_t, each ready to multiply images like x."""
+        """Returns a_t and b_t, shaped to multiply images like x."""
 
         def at(weights: chex.Array) -> chex.Array:
             weights = weights[jnp.broadcast_to(t, x.shape[:1])]
@@ -144,12 +145,10 @@ class Blend:
         if z is None and self.draw_endpoint is None:
             raise ValueError(
                 "this blend has no endpoint yet; call degrade = "
-                "degrade.with_endpoint(z) with images z like x first"
+                "degrade.with_endpoint(z) first, with images z like x"
             )
         z = base.check_bound(z, x, "an endpoint")
-        if any(
-            of_z not in (1, of_x) for of_z, of_x in zip(z.shape, x.shape, strict=True)
-        ):
+        if any(n not in (1, size) for n, size in zip(z.shape, x.shape, strict=True)):
             raise ValueError(
                 f"the endpoint must have the shape of the images, {x.shape}, or axes "
                 f"of length one; got {z.shape}"
@@ -158,21 +157,20 @@ class Blend:
 
 
 def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
-    """Makes a degradation into another image, such as a face into an animal's.
+    """Makes a degradation into another image, such as a face into an animal.
 
         D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z
 
     Args:
-        alphas_cumprod: the share of the image in the variance, in [0, 1], one value per
-            step, never growing; T is their number. `schedules.cosine` makes the
-            published ones.
+        alphas_cumprod: the image's fraction of the variance, in [0, 1], one value per
+            step, non-increasing; `schedules.cosine` is the published schedule.
 
     Returns:
-        A degradation with T = len(alphas_cumprod), for images of any size, that must be
-        given its endpoint by `with_endpoint` before it is called.
+        A degradation with T = len(alphas_cumprod), for images of any size; call
+        `with_endpoint` before applying it.
 
     Raises:
-        ValueError: a value outside [0, 1], or one that grows.
+        ValueError: a value outside [0, 1], or values that increase.
 
     Example:
         >>> degrade = animorph(schedules.cosine(200)).with_endpoint(animals)
@@ -180,7 +178,8 @@ def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
 
     Reference:
         Bansal et al. (2022), section 5.3; `demixing-diffusion-pytorch` in the official
-        code. D(x, T) keeps a_T x with a_T = 0.00025; generation starts from z itself.
+        code. D(x, T) still contains a_T x, with a_T = 0.00025, while generation starts
+        from z itself.
     """
     return _variance_preserving(alphas_cumprod, draw_endpoint=None)
 
@@ -198,7 +197,7 @@ def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
         bound before it is called; `bind` draws z once for all t.
 
     Raises:
-        ValueError: a value outside [0, 1], or one that grows.
+        ValueError: a value outside [0, 1], or values that increase.
 
     Example:
         >>> degrade = gaussian_noise(schedules.cosine(200))
@@ -226,35 +225,35 @@ def fade_to_color(
         M_n(u) = prod_{i <= n} (1 - exp(-|u - middle|^2 / (2 std_i^2)))
         a_t = 1 - M_{T - t} if reverse else M_t, for t > 0
 
-    In reverse the colour eats the image from the border to the middle, and D(x, T) is
-    exactly the colour: the starting point of unconditional generation. Forward it grows
-    from the middle, as in `gaussian_mask`.
+    With `reverse`, the colour spreads from the border inwards, and D(x, T) is exactly
+    the colour: the starting point of unconditional generation. Without it, the colour
+    spreads from the middle outwards, as in `gaussian_mask`.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step; T is their number. In reverse
-            step t uses the first T - t, so that the last one is not used.
-        reverse: from the border inwards.
+        stds: standard deviations in pixels, one per step. With `reverse`, step t uses
+            the first T - t of them, so the last is never used.
+        reverse: whether the colour spreads from the border inwards.
         color_range: bounds of the colours, (low, high) in [-1, 1].
 
     Returns:
         A degradation with T = len(stds) that must be bound before it is called.
 
     Raises:
-        ValueError: a standard deviation that is not positive, or a wrong colour range.
+        ValueError: a standard deviation that is not positive, or an invalid range.
 
     Example:
-        >>> stds = schedules.linear(750, start=0.05, increment=0.05)   # the published
+        >>> stds = schedules.linear(750, start=0.05, increment=0.05)   # published
         >>> degrade = fade_to_color(128, stds)
         >>> x_T = degrade.bind(key, x.shape)(x, t=750)
 
     Reference:
         Bansal et al. (2022), section 5.3; `defading-generation-diffusion-pytorch` in
         the official code, which in training draws a new colour at every call. Its
-        README trains from std 0.05 on and tests from 0.55 on.
+        README trains with stds from 0.05 upwards and tests with stds from 0.55 upwards.
     """
-    image_size = base.check_image_size(image_size)
-    stds = base.check_stds(stds)
+    image_size = checks.check_image_size(image_size)
+    stds = checks.check_stds(stds)
     masks = cumulative_masks(image_size, middle(image_size), stds)
     image_weights = 1.0 - masks[::-1] if reverse else masks
     image_weights[0] = 1.0
@@ -263,38 +262,16 @@ def fade_to_color(
         endpoint_weights=jnp.asarray(1.0 - image_weights, jnp.float32),
         draw_endpoint=jax.tree_util.Partial(draw_color, check_color_range(color_range)),
         endpoint=None,
-        one_color=True,
+        endpoint_kind="color",
         num_steps=len(stds),
     )
-
-
-def check_color_range(color_range: tuple[float, float]) -> chex.Array:
-    """Returns (low, high) as float32 [2] if they are bounds within [-1, 1]."""
-    bounds = np.asarray(color_range)
-    if (
-        bounds.shape != (2,)
-        or not np.issubdtype(bounds.dtype, np.number)
-        or not -1 <= bounds[0] <= bounds[1] <= 1
-    ):
-        raise ValueError(
-            f"color_range must be (low, high) within [-1, 1], got {color_range!r}"
-        )
-    return jnp.asarray(bounds, jnp.float32)
-
-
-def draw_color(
-    color_range: chex.Array, key: chex.PRNGKey, shape: Sequence[int]
-) -> chex.Array:
-    """Draws one uniform colour, float32 [1, 1, C], for an image of shape [H, W, C]."""
-    low, high = color_range
-    return jax.random.uniform(key, (1, 1, shape[-1]), minval=low, maxval=high)
 
 
 def _variance_preserving(
     alphas_cumprod: Sequence[float] | np.ndarray,
     draw_endpoint: jax.tree_util.Partial | None,
 ) -> Blend:
-    values = base.check_schedule(
+    values = checks.check_schedule(
         "alphas_cumprod",
         alphas_cumprod,
         "in [0, 1]",
@@ -307,6 +284,6 @@ def _variance_preserving(
         endpoint_weights=jnp.asarray(np.sqrt(1.0 - alphas), jnp.float32),
         draw_endpoint=draw_endpoint,
         endpoint=None,
-        one_color=False,
+        endpoint_kind="image" if draw_endpoint is None else "noise",
         num_steps=len(values),
     )

@@ -1,11 +1,11 @@
-"""Blur that keeps its place: repeated Gaussian kernels, and the heat equation."""
+"""Isotropic blurs: repeated Gaussian kernels and the heat equation."""
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from colddiff_jax.degradations import base
+from colddiff_jax import checks
 from colddiff_jax.degradations.separable import (
     Separable,
     cumulative,
@@ -23,22 +23,22 @@ def gaussian_blur(
     repeated: bool = True,
     to_mean: bool = False,
 ) -> Separable:
-    """Makes a blur that grows by one Gaussian kernel a step.
+    """Makes a blur that applies one more Gaussian kernel at every step.
 
         D(x, t) = G_t * ... * G_1 * x = A_t x A_t^T,    A_t = K_t ... K_1
 
     where G_i is the kernel_size x kernel_size Gaussian of standard deviation stds[i -
-    1], sampled at the pixels and normalised, and K_i the S x S band matrix that
-    convolves one axis with it, the padding included. The products are made once on the
-    host in float64, so the cost does not depend on t.
+    1], sampled at the pixels and normalised, and K_i is the S x S band matrix that
+    convolves one axis with it, including the padding. The products are computed once,
+    on the host in float64, so the cost does not depend on t.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step; T is their number.
-        kernel_size: odd number of taps of every kernel, or one number per step.
+        stds: standard deviations in pixels, one per step.
+        kernel_size: odd number of taps per axis, for all kernels or one per step.
         padding: "circular", or "reflect" (mirrored without repeating the edge pixel).
-        repeated: apply the kernels of all steps up to t; else that of step t alone,
-            D(x, t) = G_t * x.
+        repeated: apply the kernels of all steps up to t; if False, only the kernel of
+            step t, D(x, t) = G_t * x.
         to_mean: replace step T by the mean of each channel, so that D(x, T) is exactly
             one flat colour (the starting point of unconditional generation).
 
@@ -46,8 +46,8 @@ def gaussian_blur(
         A deterministic degradation with T = len(stds).
 
     Raises:
-        ValueError: an even kernel, one wider than the image allows, an unknown padding,
-            or a standard deviation that is not positive.
+        ValueError: an even kernel_size, one too large for the image, an unknown
+            padding, or a standard deviation that is not positive.
 
     Example:
         >>> blur = gaussian_blur(32, 20 * [7.0], kernel_size=11)   # MNIST in the paper
@@ -57,14 +57,14 @@ def gaussian_blur(
     Reference:
         Bansal et al. (2022), section 4.1 and appendix. The official code convolves t
         times in float32 (`deblurring-diffusion-pytorch`); this is the same linear map.
-        Its `discrete` flag does what `to_mean` does and also rounds the training input
-        to 8 bits, which is `quantize` here. `repeated=False` is its
-        `Individual_Incremental`, of which its training composes all kernels and its
-        sampler applies one.
+        Its `discrete` flag combines `to_mean` with rounding the training input to 8
+        bits, which is `quantize` here. `repeated=False` is its
+        `Individual_Incremental`, for which the official training code composes all
+        kernels while the sampler applies only one.
     """
-    image_size = base.check_image_size(image_size)
-    stds = base.check_stds(stds)
-    base.check_choice("padding", padding, _NEIGHBOURS)
+    image_size = checks.check_image_size(image_size)
+    stds = checks.check_stds(stds)
+    checks.check_choice("padding", padding, _NEIGHBOURS)
     sizes = _check_kernel_sizes(kernel_size, len(stds), image_size, padding)
 
     def table(side: int) -> np.ndarray:
@@ -83,25 +83,24 @@ def gaussian_blur(
 def heat_blur(
     image_size: int | Sequence[int], blur_sigmas: Sequence[float] | np.ndarray
 ) -> Separable:
-    """Makes the blur of the heat equation with insulated edges.
+    """Makes the blur of the heat equation with insulated (Neumann) boundaries.
 
         D(x, t) = V exp(-Lambda sigma_t^2 / 2) V^T x
         Lambda_nm = pi^2 (n^2 / H^2 + m^2 / W^2)
 
     where V^T is the orthonormal two-dimensional discrete cosine transform (DCT-II).
-    Unlike in `gaussian_blur` the widths are absolute: sigma_t is the standard deviation
-    in pixels of all the blur up to step t.
+    Unlike the stds of `gaussian_blur`, the widths are cumulative: sigma_t is the
+    standard deviation, in pixels, of the total blur at step t.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        blur_sigmas: total widths in pixels, one per step, never shrinking; T is their
-            number.
+        blur_sigmas: total widths in pixels, one per step, non-decreasing.
 
     Returns:
         A deterministic degradation with T = len(blur_sigmas).
 
     Raises:
-        ValueError: a width that is not positive, or one that shrinks.
+        ValueError: a width that is not positive, or widths that decrease.
 
     Example:
         >>> sigmas = schedules.geometric(200, start=0.5, stop=24.0)
@@ -110,10 +109,11 @@ def heat_blur(
 
     Reference:
         Rissanen, Heinonen, Solin (2022), "Generative modelling with inverse heat
-        dissipation", arXiv:2206.13397, section 3.1; its noise is left to training.
+        dissipation", arXiv:2206.13397, section 3.1. Its noise on the training input is
+        `input_noise` of the training objective here.
     """
-    image_size = base.check_image_size(image_size)
-    sigmas = base.check_schedule(
+    image_size = checks.check_image_size(image_size)
+    sigmas = checks.check_schedule(
         "blur_sigmas", blur_sigmas, "positive", lambda v: v > 0, order="rising"
     )
 
@@ -127,7 +127,7 @@ def heat_blur(
 
 
 def dct_matrix(side: int) -> np.ndarray:
-    """The orthonormal DCT-II as float64 [side, side], frequencies along the rows."""
+    """Returns the orthonormal DCT-II, float64 [side, side], one frequency per row."""
     frequencies, pixels = np.arange(side)[:, None], np.arange(side)[None, :]
     matrix = np.cos(np.pi * frequencies * (2 * pixels + 1) / (2 * side))
     matrix *= np.sqrt(2 / side)
@@ -136,15 +136,15 @@ def dct_matrix(side: int) -> np.ndarray:
 
 
 def band_matrix(side: int, std: float, kernel_size: int, padding: str) -> np.ndarray:
-    """The matrix that convolves a signal of length `side` with one padded Gaussian."""
+    """Returns the matrix [side, side] of one Gaussian convolution with padding."""
     offsets = np.arange(kernel_size) - kernel_size // 2
-    with np.errstate(over="ignore"):  # A tiny std leaves the middle tap alone.
+    with np.errstate(over="ignore"):  # A tiny std leaves only the middle tap.
         taps = np.exp(-((offsets / std) ** 2) / 2)
     taps /= taps.sum()
     pixels = np.arange(side)
     matrix = np.zeros((side, side))
     for offset, tap in zip(offsets, taps, strict=True):
-        # A neighbour can be met twice near an edge: add, never assign.
+        # Near an edge the same neighbour can occur twice, so add rather than assign.
         np.add.at(matrix, (pixels, _NEIGHBOURS[padding](pixels + offset, side)), tap)
     return matrix
 
@@ -165,13 +165,13 @@ def _check_kernel_sizes(
     image_size: tuple[int, int],
     padding: str,
 ) -> list[int]:
-    """Returns one odd kernel size per step that the padding allows."""
+    """Returns one odd kernel size per step, small enough for the padding."""
     sizes = np.asarray(kernel_size).tolist()
     if not isinstance(sizes, list):
         sizes = num_steps * [sizes]
     if len(sizes) != num_steps:
         raise ValueError(
-            f"kernel_size must be one number or one per step, {num_steps}; got "
+            f"kernel_size must be one integer, or one per step ({num_steps}), got "
             f"{len(sizes)} of them"
         )
     largest = 2 * min(image_size) + (1 if padding == "circular" else -1)
@@ -183,6 +183,6 @@ def _check_kernel_sizes(
         if size > largest:
             raise ValueError(
                 f"kernel_size must be at most {largest} for {padding} padding of "
-                f"images of {image_size[0]} x {image_size[1]} pixels, got {size}"
+                f"{image_size[0]} x {image_size[1]} images, got {size}"
             )
     return sizes

@@ -1,4 +1,4 @@
-"""Losing colour, or everything, by a share at every step."""
+"""Desaturation and fading to grey."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,20 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks
 from colddiff_jax.degradations import base
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Shrinkage:
-    """Images drawn towards grey, D(x, t) = k_t x + (1 - k_t) m(x).
+    """Shrinkage towards grey, D(x, t) = k_t x + (1 - k_t) m(x).
 
-    Made by `desaturate`, where m is the mean over the channels, and `fade`, where it is
-    zero.
+    Made by `desaturate`, where m(x) is the mean over the channels, and by `fade`, where
+    it is zero.
 
     Attributes:
         keep: k, float32 [T + 1] in [0, 1], with k_0 = 1.
-        to_channel_mean: whether m(x) is the mean over the channels, else zero.
+        to_channel_mean: whether m(x) is the mean over the channels rather than zero.
         num_steps: T.
     """
 
@@ -36,7 +37,7 @@ class Shrinkage:
         return self
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         keep = base.per_example(self.keep[t], x)
         image = x.astype(jnp.float32)
@@ -61,29 +62,28 @@ def desaturate(keep: Sequence[float] | np.ndarray) -> Shrinkage:
 
         D(x, t) = k_t x + (1 - k_t) mean_c(x)
 
-    The mean is unweighted. Grey images, and those of one channel, stay as they are.
+    The mean is unweighted. Grey and single-channel images are unchanged.
 
     Args:
-        keep: k, the share of the colour that is left, in [0, 1], one value per step,
-            never growing; T is their number. `schedules.linear_decay` and
-            `schedules.exponential_decay` make the usual ones; total removal is a last
-            value of 0.
+        keep: k, the fraction of the colour that remains, in [0, 1], one value per step,
+            non-increasing, such as `schedules.linear_decay` or
+            `schedules.exponential_decay`; a last value of 0 removes all colour.
 
     Returns:
         A deterministic degradation with T = len(keep), for images of any size.
 
     Raises:
-        ValueError: a value outside [0, 1], or one that grows.
+        ValueError: a value outside [0, 1], or values that increase.
 
     Example:
-        >>> degrade = desaturate(schedules.linear_decay(20))   # the published one
+        >>> degrade = desaturate(schedules.linear_decay(20))   # published
         >>> grey = degrade(x, t=20)
 
     Reference:
         Bansal et al. (2022), appendix (colorization); `decolor-diffusion` in the
-        official code, which mixes t times by 1 x 1 convolutions: `Linear` is
-        linear_decay, where `decolor_total_remove` changes nothing but rounding,
-        `Constant` is exponential_decay. Its conversion of the data to Lab is left out.
+        official code, which mixes t times by 1 x 1 convolutions. Its `Linear` is
+        linear_decay, where `decolor_total_remove` affects only rounding, and its
+        `Constant` is exponential_decay. Its conversion of the data to Lab is omitted.
     """
     return _shrinkage(keep, to_channel_mean=True)
 
@@ -94,23 +94,24 @@ def fade(keep: Sequence[float] | np.ndarray) -> Shrinkage:
         D(x, t) = k_t x
 
     Args:
-        keep: k, the share of the image that is left, in [0, 1], one value per step,
-            never growing; T is their number.
+        keep: k, the fraction of the image that remains, in [0, 1], one value per step,
+            non-increasing.
 
     Returns:
         A deterministic degradation with T = len(keep), for images of any size.
 
     Raises:
-        ValueError: a value outside [0, 1], or one that grows.
+        ValueError: a value outside [0, 1], or values that increase.
 
     Example:
         >>> degrade = fade(schedules.exponential_decay(50, factor=0.9))
 
     Reference:
-        `defading_diffusion_naive` in the official code: `Constant` with factor f is
-        exponential_decay(T, factor=1 - f); `Incremental` multiplies 1 - f i over the
-        steps i, np.cumprod(np.maximum(1 - f * np.arange(1, T + 1), 0)) here, where an
-        image that has faded stays so: there the factors become negative for i > 1 / f.
+        `defading_diffusion_naive` in the official code. Its `Constant` with factor f is
+        exponential_decay(T, factor=1 - f). Its `Incremental`, the product of 1 - f i
+        over the steps i, is np.cumprod(np.maximum(1 - f * np.arange(1, T + 1), 0)),
+        except that its factors become negative for i > 1 / f, while here a faded image
+        stays faded.
     """
     return _shrinkage(keep, to_channel_mean=False)
 
@@ -118,7 +119,7 @@ def fade(keep: Sequence[float] | np.ndarray) -> Shrinkage:
 def _shrinkage(
     keep: Sequence[float] | np.ndarray, *, to_channel_mean: bool
 ) -> Shrinkage:
-    values = base.check_schedule(
+    values = checks.check_schedule(
         "keep", keep, "in [0, 1]", lambda v: (v >= 0) & (v <= 1), order="falling"
     )
     return Shrinkage(

@@ -1,4 +1,4 @@
-"""Anybody's own degradation, from a plain function."""
+"""Custom degradations from plain functions."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from colddiff_jax import checks
 from colddiff_jax.degradations import base
-from colddiff_jax.schedules import check_num_steps
 
 
 @jax.tree_util.register_dataclass
@@ -18,8 +18,8 @@ class FunctionDegradation:
     """A degradation given by a function of one image. Made by `from_function`.
 
     Attributes:
-        fn: the function as a pytree, so that arrays bound to it are traced, not baked
-            in.
+        fn: the function as a pytree, so that arrays bound to it are traced rather than
+            compiled in as constants.
         num_steps: T.
     """
 
@@ -32,17 +32,17 @@ class FunctionDegradation:
         return self
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
-        x = base.check_images(x)
-        t = base.check_steps(t, self.num_steps, len(x))
-        # Never with t = 0: an infinite slope there would make all gradients NaN.
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
+        x = checks.check_images(x)
+        t = checks.check_steps(t, self.num_steps, len(x))
+        # Avoid t = 0: an infinite slope there would make all gradients NaN.
         steps = jnp.maximum(t, 1)
         x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, steps)
         shape = x_t.shape if hasattr(x_t, "shape") else type(x_t).__name__
         if shape != x.shape:
             raise ValueError(
-                "the function must return an image of the shape it is given, "
-                f"{x.shape[1:]}; for all of them it returned {shape}"
+                "the function must return an image of the same shape as its input, "
+                f"{x.shape[1:]}; for the batch {x.shape} it returned {shape}"
             )
         return base.keep_clean(x, x_t, t)
 
@@ -50,20 +50,20 @@ class FunctionDegradation:
 def from_function(
     fn: Callable[[chex.Array, chex.Array], chex.Array], num_steps: int
 ) -> FunctionDegradation:
-    """Makes a degradation of any function of one image and a step.
+    """Makes a degradation from a function of one image and a step.
 
         D(x, t)_b = fn(x_b, t_b) for t > 0,    D(x, 0) = x
 
     Args:
         fn: maps an image [H, W, C] and a scalar int32 t in 1..T to an image of the same
-            shape; any traceable code will do. Each new function compiles anew. Arrays
-            it needs are best bound with `jax.tree_util.Partial(fn, array)`, which keeps
-            them out of the compiled program; it is then called as fn(array, x, t).
+            shape; it must be traceable. Every new function is compiled anew. Bind
+            arrays with `jax.tree_util.Partial(fn, array)` to keep them out of the
+            compiled program; fn is then called as fn(array, x, t).
         num_steps: T.
 
     Returns:
-        A deterministic degradation. For one with random draws write a class with
-        `num_steps`, `bind` and `__call__`, as `mask.RandomMask` does.
+        A deterministic degradation. A random one needs a class with `num_steps`, `bind`
+        and `__call__`, such as `mask.RandomMask`.
 
     Raises:
         ValueError: num_steps is not a positive integer.
@@ -76,7 +76,7 @@ def from_function(
     Reference:
         Bansal et al. (2022), section 3: D may be any degradation with D(x, 0) = x.
     """
-    check_num_steps(num_steps)
-    if not isinstance(fn, jax.tree_util.Partial):  # Wrapping twice would hide arrays.
+    checks.check_integer("num_steps", num_steps)
+    if not isinstance(fn, jax.tree_util.Partial):  # Nesting would hide its arrays.
         fn = jax.tree_util.Partial(fn)
     return FunctionDegradation(fn=fn, num_steps=num_steps)

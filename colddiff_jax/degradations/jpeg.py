@@ -1,4 +1,4 @@
-"""JPEG-like compression, differentiable."""
+"""Differentiable JPEG-like compression."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks
 from colddiff_jax.degradations import base
 from colddiff_jax.degradations.blur import dct_matrix
 from colddiff_jax.degradations.separable import precise_einsum
@@ -36,7 +37,7 @@ _CHROMINANCE[:4, :4] = [
     [47, 66, 99, 99],
 ]
 
-# RGB to luminance and two colour differences, as in JFIF, all centred at zero.
+# RGB to luminance and two colour differences as in JFIF, all centred at zero.
 _TO_YCBCR = np.array(
     [
         [0.299, 0.587, 0.114],
@@ -52,8 +53,8 @@ class JpegLike:
     """Soft quantisation of the DCT coefficients of 8 x 8 blocks. Made by `jpeg_like`.
 
     Attributes:
-        quantizers: float32 [T + 1, 2, 8, 8], the widths of the bins of luminance and
-            chrominance in units of bytes.
+        quantizers: float32 [T + 1, 2, 8, 8], bin widths of luminance and chrominance,
+            for pixel values on the scale 0..255.
         num_steps: T.
     """
 
@@ -66,18 +67,18 @@ class JpegLike:
         return self
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         batch_size, height, width, channels = x.shape
-        # Three channels are colour; others are each compressed as a grey image.
+        # Three channels are RGB; otherwise each channel is compressed as a grey image.
         planes = np.array([0, 1, 1]) if channels == 3 else np.zeros(channels, int)
         to_planes = _TO_YCBCR if channels == 3 else np.eye(channels)
         dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
         image = precise_einsum(
             "bhwc,dc->bhwd", 127.5 * x.astype(jnp.float32), jnp.float32(to_planes)
         )
-        beyond = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
-        padded = jnp.pad(image, beyond, mode="edge")
+        padding = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
+        padded = jnp.pad(image, padding, mode="edge")
         blocks = padded.reshape(
             batch_size,
             padded.shape[1] // _BLOCK,
@@ -98,38 +99,37 @@ class JpegLike:
 
 
 def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
-    """Makes a degradation that loses what JPEG compression loses.
+    """Makes a degradation that approximates JPEG compression.
 
         D(x, t) = C^-1 Q_t r(C x / Q_t)
         r(u) = s(s(s(u))),    s(u) = u - sin(2 pi u) / (2 pi)
 
-    where C takes RGB to luminance and colour differences and each 8 x 8 block of them
-    to its discrete cosine transform, and Q_t are the quantisation tables of the JPEG
-    standard scaled to quality_t. The soft rounding r is smooth and rises from each
-    whole number to the next: almost flat around whole numbers, with a slope of 8 half
-    way between two. Coefficients far inside a bin have hardly any gradient.
+    where C converts RGB to luminance and colour differences and applies the discrete
+    cosine transform to each 8 x 8 block, and Q_t are the quantisation tables of the
+    JPEG standard, scaled to quality_t. The soft rounding r is smooth and increasing:
+    almost flat around integers, with a slope of 8 halfway between them. Coefficients
+    well inside a bin have almost no gradient.
 
     Args:
-        qualities: the quality setting of JPEG programs, 1 to 100, one per step, never
-            growing; T is their number.
+        qualities: JPEG quality settings in 1..100, one per step, non-increasing.
 
     Returns:
-        A deterministic degradation with T = len(qualities), for images of any size; the
-        edge is repeated up to a multiple of 8. Images of another number of channels
-        than three are compressed channel by channel, as grey ones.
+        A deterministic degradation with T = len(qualities), for images of any size,
+        which are padded to a multiple of 8 by repeating the edge. If there are not
+        three channels, each is compressed as a grey image.
 
     Raises:
-        ValueError: a quality outside 1..100, or one that grows.
+        ValueError: a quality outside 1..100, or qualities that increase.
 
     Example:
         >>> degrade = jpeg_like(schedules.linear(20, start=90, increment=-4.5))
 
     Reference:
-        Not in the paper; asked for in the official repository (pull request 5). ITU-T
-        T.81, annex K; the scaling by quality is that of the Independent JPEG Group.
-        Colour is not subsampled, and pixels are not rounded to bytes.
+        Not in the paper; requested in the official repository (pull request 5). ITU-T
+        T.81, annex K, with the quality scaling of the Independent JPEG Group. Colour is
+        not subsampled, and pixels are not rounded to 8 bits.
     """
-    values = base.check_schedule(
+    values = checks.check_schedule(
         "qualities",
         qualities,
         "in 1..100",
@@ -147,7 +147,7 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
 
 
 def soft_round(u: chex.Array) -> chex.Array:
-    """A smooth staircase, equal to round(u) at whole numbers and to u at halves."""
+    """Returns a smooth staircase: round(u) at integers, u at half-integers."""
     for _ in range(3):
         u = u - jnp.sin(2 * jnp.pi * u) / (2 * jnp.pi)
     return u

@@ -1,4 +1,4 @@
-"""Inpainting: Gaussian masks that grow until most of the image has faded to grey."""
+"""Inpainting masks: Gaussians that grow until most of the image is grey."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mask:
-    """A mask at a fixed place, D(x, t) = M_t x pixel by pixel.
+    """A mask at a fixed position, D(x, t) = M_t x per pixel.
 
     Made by `gaussian_mask` with a fixed centre.
 
@@ -33,34 +34,34 @@ class Mask:
         return self
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps, self.masks.shape[-2:])
-        return _apply(self._at(x, t), x, t)
+        return _apply(self._masks_at(x, t), x, t)
 
     def pseudo_inverse(
         self, y: chex.Array, t: chex.Numeric, *, cutoff: float
     ) -> chex.Array:
         """Returns y / M_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self.masks.shape[-2:])
-        return base.divide(y.astype(jnp.float32), self._at(y, t), cutoff)
+        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff)
 
-    def _at(self, x: chex.Array, t: chex.Array) -> chex.Array:
-        """M_t for every example of x, [B, H, W, 1]."""
+    def _masks_at(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns M_t for every example of x, [B, H, W, 1]."""
         return self.masks[jnp.broadcast_to(t, x.shape[:1])][..., None]
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class RandomMask:
-    """A mask whose centre is drawn per example, D(x, t) = M_t(. - c) x pixel by pixel.
+    """A mask with a random centre per example, D(x, t) = M_t(. - c) x per pixel.
 
-    Made by `gaussian_mask` with `center="random"`. The masks are windows of one table
-    of twice the image size, so moving one costs a slice.
+    Made by `gaussian_mask` with `center="random"`. All masks are windows of a table of
+    twice the image size, so that moving the centre only takes a slice.
 
     Attributes:
         masks: float32 [T + 1, 2 H, 2 W] in [0, 1], centred at (H - 1, W - 1).
-        windows: int32 [B, 2], row and column where each example's window begins, or
-            None before `bind`.
+        windows: int32 [B, 2], first row and column of each example's window; None
+            before `bind`.
         num_steps: T.
     """
 
@@ -79,27 +80,27 @@ class RandomMask:
         def draw(key: chex.PRNGKey) -> chex.Array:
             return jax.random.randint(key, (2,), 0, largest + 1)
 
-        windows = jax.vmap(draw)(base.example_keys(key, shape[0]))
+        windows = jax.vmap(draw)(prng.keys_per_example(key, shape[0]))
         return dataclasses.replace(self, windows=windows)
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 
         Raises:
             ValueError: `bind` was not called, or was called for another batch size.
         """
         x, t = base.check_call(x, t, self.num_steps, self._image_size())
-        return _apply(self._at(x, t), x, t)
+        return _apply(self._masks_at(x, t), x, t)
 
     def pseudo_inverse(
         self, y: chex.Array, t: chex.Numeric, *, cutoff: float
     ) -> chex.Array:
         """Returns y / M_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self._image_size())
-        return base.divide(y.astype(jnp.float32), self._at(y, t), cutoff)
+        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff)
 
-    def _at(self, x: chex.Array, t: chex.Array) -> chex.Array:
-        """M_t for every example of x, [B, H, W, 1]."""
+    def _masks_at(self, x: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns M_t for every example of x, [B, H, W, 1]."""
         windows = base.check_bound(self.windows, x, "a random centre")
         size = (1, *self._image_size())
 
@@ -121,24 +122,24 @@ def gaussian_mask(
     *,
     center: Literal["middle", "random"] | tuple[int, int] = "middle",
 ) -> Mask | RandomMask:
-    """Makes an inpainting mask that grows by one inverted Gaussian a step.
+    """Makes an inpainting mask that grows by one inverted Gaussian per step.
 
         D(x, t) = M_t x,    M_t(u) = prod_{i <= t} (1 - exp(-|u - c|^2 / (2 std_i^2)))
 
-    Faded pixels tend to 0, which is mid-grey in [-1, 1]. All channels share the mask.
+    Masked pixels tend to 0, which is mid-grey in [-1, 1]. All channels share the mask.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step; T is their number.
-        center: "middle", the centre of the official code, (side + 1) // 2 - 1 on each
-            axis; "random", drawn per example by `bind`; or (row, column).
+        stds: standard deviations in pixels, one per step.
+        center: "middle", which is (side + 1) // 2 - 1 on each axis, as in the official
+            code; "random", drawn per example by `bind`; or (row, column).
 
     Returns:
-        A degradation with T = len(stds): deterministic, or with `center="random"` one
+        A deterministic degradation with T = len(stds) or, with `center="random"`, one
         that must be bound before it is called.
 
     Raises:
-        ValueError: an unknown centre or a standard deviation that is not positive.
+        ValueError: an invalid centre, or a standard deviation that is not positive.
 
     Example:
         >>> stds = [0.1 * (i + 11) for i in range(50)]   # CIFAR-10, official code
@@ -149,52 +150,52 @@ def gaussian_mask(
 
     Reference:
         Bansal et al. (2022), section 4.2; `defading_diffusion_gaussian` in the official
-        code (`Incremental`, `Constant`, `Random_Incremental`), which there draws a new
-        centre at every call in training. Its 8-bit rounding (`discrete`) is `quantize`
-        here. Its README trains MNIST and CIFAR-10 from std 1.1 on, and tests them from
-        0.1 on.
+        code (`Incremental`, `Constant`, `Random_Incremental`), which draws a new centre
+        at every call in training. Its 8-bit rounding (`discrete`) is `quantize` here.
+        On MNIST and CIFAR-10, its README trains with stds from 1.1 upwards and tests
+        with stds from 0.1 upwards.
     """
-    height, width = base.check_image_size(image_size)
-    stds = base.check_stds(stds)
+    height, width = checks.check_image_size(image_size)
+    stds = checks.check_stds(stds)
     if isinstance(center, str) and center == "random":
         masks = cumulative_masks((2 * height, 2 * width), (height - 1, width - 1), stds)
         table = jnp.asarray(masks, jnp.float32)
         return RandomMask(masks=table, windows=None, num_steps=len(stds))
     if isinstance(center, str) and center == "middle":
         center = middle((height, width))
-    place = np.asarray(center)
+    position = np.asarray(center)
     if (
-        place.shape != (2,)
-        or not np.issubdtype(place.dtype, np.number)
-        or not ((place >= -1) & (place < (height, width))).all()
+        position.shape != (2,)
+        or not np.issubdtype(position.dtype, np.number)
+        or not ((position >= -1) & (position < (height, width))).all()
     ):
         raise ValueError(
-            'center must be "middle", "random" or (row, column) from -1 to '
+            'center must be "middle", "random" or (row, column) between (-1, -1) and '
             f"({height - 1}, {width - 1}), got {center!r}"
         )
-    masks = cumulative_masks((height, width), (place[0], place[1]), stds)
+    masks = cumulative_masks((height, width), (position[0], position[1]), stds)
     return Mask(masks=jnp.asarray(masks, jnp.float32), num_steps=len(stds))
 
 
 def _apply(masks: chex.Array, x: chex.Array, t: chex.Array) -> chex.Array:
-    """M x for masks [B, H, W, 1], in float32 whatever the type of x."""
+    """Returns M x for masks [B, H, W, 1], computed in float32."""
     return base.keep_clean(x, masks * x.astype(jnp.float32), t)
 
 
 def middle(image_size: tuple[int, int]) -> tuple[int, int]:
-    """The pixel that the official code takes for the middle of an image."""
+    """Returns the middle pixel (row, column) as defined by the official code."""
     return (image_size[0] + 1) // 2 - 1, (image_size[1] + 1) // 2 - 1
 
 
 def cumulative_masks(
     size: tuple[int, int], center: tuple[float, float], stds: np.ndarray
 ) -> np.ndarray:
-    """M_0 = 1, M_1, ..., M_T as float64 [T + 1, H, W]."""
+    """Returns M_0 = 1, M_1, ..., M_T as float64 [T + 1, H, W]."""
     rows = np.arange(size[0])[:, None] - center[0]
     columns = np.arange(size[1])[None, :] - center[1]
     distance = np.sqrt(rows**2 + columns**2)
     masks = [np.ones(size)]
     for std in stds:
-        with np.errstate(over="ignore"):  # A tiny std leaves all but the centre.
+        with np.errstate(over="ignore"):  # A tiny std masks only the centre.
             masks.append(masks[-1] * -np.expm1(-((distance / std) ** 2) / 2))
     return np.stack(masks)

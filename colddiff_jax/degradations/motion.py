@@ -1,4 +1,4 @@
-"""Motion blur: every pixel smeared along a line, in a direction per image."""
+"""Motion blur: every pixel is smeared along a line, in one direction per image."""
 
 import dataclasses
 import numbers
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
 from colddiff_jax.degradations.separable import precise_einsum
 
@@ -17,17 +18,17 @@ from colddiff_jax.degradations.separable import precise_einsum
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class MotionBlur:
-    """Blur along a line of growing length, D(x, t) = k_{t, angle} * x per channel.
+    """Blur along a line of increasing length, D(x, t) = k_{t, angle} * x per channel.
 
     Made by `motion_blur`.
 
     Attributes:
-        lengths: float32 [T + 1], pixels; the first is 0.
-        points: float32 [P], positions of the samples along a line from -1/2 to 1/2.
+        lengths: float32 [T + 1], in pixels; the first is 0.
+        points: float32 [P], sample positions along a line from -1/2 to 1/2.
         angles: radians from the horizontal, float32 [B] or [1]; None before `bind`.
         random: whether `bind` draws the angles.
         image_size: (H, W).
-        margin: pixels that are mirrored around the image; 0 wraps around.
+        margin: width in pixels of the mirrored border; 0 for circular padding.
         num_steps: T.
     """
 
@@ -40,15 +41,15 @@ class MotionBlur:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one angle per example, U[0, pi), unless it was given."""
+        """Draws one angle per example, U[0, pi), unless the angle was given."""
         if not self.random:
             return self
-        keys = base.example_keys(key, shape[0])
+        keys = prng.keys_per_example(key, shape[0])
         angles = jax.vmap(lambda key: jax.random.uniform(key, maxval=jnp.pi))(keys)
         return dataclasses.replace(self, angles=angles)
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 
         Raises:
             ValueError: `bind` was not called, or was called for another batch size.
@@ -56,27 +57,27 @@ class MotionBlur:
         x, t = base.check_call(x, t, self.num_steps, self.image_size)
         angles = base.check_bound(self.angles, x, "a random angle")
         batch_size, height, width, _ = x.shape
-        mirrored = (
+        padding = (
             (0, 0),
             (self.margin, self.margin),
             (self.margin, self.margin),
             (0, 0),
         )
-        image = jnp.pad(x.astype(jnp.float32), mirrored, mode="reflect")
+        image = jnp.pad(x.astype(jnp.float32), padding, mode="reflect")
         size = (height + 2 * self.margin, width + 2 * self.margin)
         angles = jnp.broadcast_to(angles, (batch_size,))
         lengths = jnp.broadcast_to(self.lengths[t], (batch_size,))
         kernels = jax.vmap(self._kernel, (0, 0, None))(lengths, angles, size)
         spectrum = jnp.fft.rfft2(kernels)[..., None] * jnp.fft.rfft2(image, axes=(1, 2))
         x_t = jnp.fft.irfft2(spectrum, s=size, axes=(1, 2))
-        inside = slice(self.margin, self.margin + height)
-        x_t = x_t[:, inside, self.margin : self.margin + width]
+        rows = slice(self.margin, self.margin + height)
+        x_t = x_t[:, rows, self.margin : self.margin + width]
         return base.keep_clean(x, x_t, t)
 
     def _kernel(
         self, length: chex.Array, angle: chex.Array, size: tuple[int, int]
     ) -> chex.Array:
-        """The line as an image of `size`, its middle at (0, 0), wrapped around."""
+        """Returns the line as a periodic image of `size`, centred at (0, 0)."""
         rows, columns = (
             _hat(length * along * self.points, side)
             for along, side in zip((jnp.sin(angle), jnp.cos(angle)), size, strict=True)
@@ -91,55 +92,56 @@ def motion_blur(
     angle: float | Literal["random"] = "random",
     padding: Literal["circular", "reflect"] = "circular",
 ) -> MotionBlur:
-    """Makes the blur of a camera that moved along a line.
+    """Makes the blur of a camera moving along a line.
 
         D(x, t)(u) = mean over s in [-1/2, 1/2] of x(u + s lengths_t (sin, cos)(angle))
 
-    The mean is taken over points at most half a pixel apart, each read by bilinear
-    interpolation: a kernel of positive weights that sum to one, applied by FFT.
+    The mean is taken over points at most half a pixel apart, with bilinear
+    interpolation. The result is a kernel of non-negative weights that sum to one,
+    applied by FFT.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
         lengths: lengths of the line in pixels, one per step, from 0 to the shorter
-            side, never shrinking; T is their number.
-        angle: degrees from the horizontal, clockwise as the image is shown, or
-            "random", drawn per example by `bind`.
+            side, non-decreasing.
+        angle: degrees from the horizontal, clockwise as displayed, or "random", drawn
+            per example by `bind`.
         padding: "circular", or "reflect" (mirrored without repeating the edge pixel).
 
     Returns:
-        A degradation with T = len(lengths): deterministic, or with a random angle one
+        A deterministic degradation with T = len(lengths) or, with a random angle, one
         that must be bound before it is called.
 
     Raises:
-        ValueError: a length out of range or one that shrinks, an unknown angle or
-            padding.
+        ValueError: a length out of range, lengths that decrease, or an invalid angle
+            or padding.
 
     Example:
         >>> degrade = motion_blur(64, schedules.linear(20, start=1, increment=1))
         >>> degrade = degrade.bind(jax.random.key(0), x.shape)
 
     Reference:
-        Not in the paper. A common corruption: Hendrycks and Dietterich (2019),
-        arXiv:1903.12261.
+        Not in the paper. One of the common corruptions of Hendrycks and Dietterich
+        (2019), arXiv:1903.12261.
     """
-    height, width = base.check_image_size(image_size)
+    height, width = checks.check_image_size(image_size)
     shorter = min(height, width)
     if shorter < 2:
         raise ValueError(f"images must have at least 2 x 2 pixels, got {image_size!r}")
-    values = base.check_schedule(
+    values = checks.check_schedule(
         "lengths",
         lengths,
         f"in 0..{shorter}, the shorter side,",
         lambda v: (v >= 0) & (v <= shorter),
         order="rising",
     )
-    base.check_choice("padding", padding, ["circular", "reflect"])
+    checks.check_choice("padding", padding, ["circular", "reflect"])
     random = isinstance(angle, str) and angle == "random"
     if not random and not (isinstance(angle, numbers.Real) and np.isfinite(angle)):
         raise ValueError(
-            f'angle must be "random" or a number of degrees, got {angle!r}'
+            f'angle must be "random" or a finite number of degrees, got {angle!r}'
         )
-    # Shapes follow from the image alone: other lengths and angles compile nothing.
+    # Shapes depend only on the image size: new lengths or angles do not recompile.
     num_points = 2 * shorter + 1
     points = (np.arange(num_points) + 0.5) / num_points - 0.5
     angles = None if random else jnp.asarray([np.deg2rad(angle)], jnp.float32)
@@ -149,14 +151,14 @@ def motion_blur(
         angles=angles,
         random=random,
         image_size=(height, width),
-        # No point lies further away than half the longest line.
+        # No point is further away than half the longest line.
         margin=(shorter + 1) // 2 if padding == "reflect" else 0,
         num_steps=len(values),
     )
 
 
 def _hat(positions: chex.Array, side: int) -> chex.Array:
-    """Bilinear weights of positions [P] on a circle of `side` pixels, [P, side]."""
-    distance = positions[:, None] - jnp.arange(side, dtype=jnp.float32)[None, :]
-    around = jnp.abs((distance + side / 2) % side - side / 2)
-    return jnp.maximum(1.0 - around, 0.0)
+    """Returns bilinear weights [P, side] of positions [P] on a periodic axis."""
+    offset = positions[:, None] - jnp.arange(side, dtype=jnp.float32)[None, :]
+    distance = jnp.abs((offset + side / 2) % side - side / 2)
+    return jnp.maximum(1.0 - distance, 0.0)

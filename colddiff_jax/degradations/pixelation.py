@@ -1,4 +1,4 @@
-"""Super-resolution: images shrunk to fewer and fewer pixels, shown at full size."""
+"""Pixelation for super-resolution: fewer and fewer pixels, shown at full size."""
 
 import numbers
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from colddiff_jax.degradations import base
+from colddiff_jax import checks
 from colddiff_jax.degradations.blur import band_matrix
 from colddiff_jax.degradations.separable import (
     Separable,
@@ -23,31 +23,31 @@ def pixelate(
     method: Literal["bicubic", "bilinear", "area"] = "bicubic",
     blur_std: float | None = None,
 ) -> Separable:
-    """Makes a degradation that shrinks images to coarser and coarser pixels.
+    """Makes a pixelation with coarser and coarser pixels.
 
         D(x, t) = f_t(... f_1(x)),    f_i(x) = up(down(x, sizes[i - 1]))
 
     where `down` resizes without antialiasing and `up` repeats pixels back to the full
-    size. Both are linear and separable: D(x, t) = A_t x B_t^T. Pixels are centres of
-    cells; pixel d of s takes its value at (d + 1/2) S / s - 1/2 of S.
+    size. Both are linear and separable: D(x, t) = A_t x B_t^T. Pixels are at the
+    centres of cells: pixel d of s lies at (d + 1/2) S / s - 1/2 on an axis of S pixels.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        sizes: side of the small image at every step, or (height, width) of it; they
-            never grow, and T is their number. `schedules.halving` makes the published
-            ones; range(S, S - T, -1) takes away one pixel at a time, and then the first
-            step, to S itself, leaves the image as it is.
-        method: how to shrink: "bicubic" (four neighbours, a = -0.75, edges repeated; it
-            overshoots [-1, 1]), "bilinear" (two), or "area" (the mean of the cell).
-        blur_std: also blur, before shrinking and again after, with a 3 x 3 Gaussian of
-            this standard deviation and reflected edges; 0.5 in the official code.
+        sizes: side or (height, width) of the small image, one per step, non-increasing.
+            `schedules.halving` makes the published sizes; range(S, S - T, -1) removes
+            one pixel per step, except that the first step, to S itself, does nothing.
+        method: interpolation for shrinking: "bicubic" (four neighbours, a = -0.75,
+            edges repeated; overshoots [-1, 1]), "bilinear" (two neighbours), or "area"
+            (mean of the cell).
+        blur_std: also blur, before and after resizing, with a 3 x 3 Gaussian of this
+            standard deviation and reflected edges; 0.5 in the official code.
 
     Returns:
         A deterministic degradation with T = len(sizes).
 
     Raises:
-        ValueError: sizes that grow, or lie outside 1..image_size, an unknown method, or
-            a standard deviation that is not positive.
+        ValueError: sizes that increase or lie outside 1..image_size, an unknown method,
+            or a blur_std that is not positive.
 
     Example:
         >>> degrade = pixelate(32, schedules.halving(32, num_steps=3))
@@ -56,16 +56,16 @@ def pixelate(
 
     Reference:
         Bansal et al. (2022), section 4.3; `resolution-diffusion-pytorch` in the
-        official code, which resizes t times: `Incremental_factor_2` (the published
-        one) and `Incremental`, both also with `_bilinear` and `_area`, the latter also
-        `_with_blur`. This is the same map, except that a pixel whose centre falls on
-        the edge of two cells belongs to the second, where PyTorch may round to either.
-        Area and bilinear agree where sizes halve. The command for CelebA ends at 8 x 8
-        pixels.
+        official code, which resizes t times: `Incremental_factor_2` (published) and
+        `Incremental`, each also with the suffixes `_bilinear`, `_area` and
+        `_area_with_blur`. This is the same map, except that a pixel whose centre is on
+        the edge between two cells belongs to the second, while PyTorch may round to
+        either. Area and bilinear agree where sizes halve. The command for CelebA ends
+        at 8 x 8 pixels.
     """
-    image_size = base.check_image_size(image_size)
+    image_size = checks.check_image_size(image_size)
     sizes = _check_sizes(sizes, image_size)
-    base.check_choice("method", method, _SHRINK)
+    checks.check_choice("method", method, _DOWN)
     if blur_std is not None:
         if not (isinstance(blur_std, numbers.Real) and 0 < blur_std < np.inf):
             raise ValueError(f"blur_std must be positive or None, got {blur_std!r}")
@@ -83,7 +83,7 @@ def pixelate(
         return cumulative(
             side,
             (
-                blur @ _repeat(small, side) @ _SHRINK[method](side, small) @ blur
+                blur @ _repeat(small, side) @ _DOWN[method](side, small) @ blur
                 for small in small_sides
             ),
         )
@@ -95,7 +95,7 @@ def pixelate(
 
 
 def _repeat(small: int, side: int) -> np.ndarray:
-    """[side, small]: every pixel takes the value of the cell its centre lies in."""
+    """Returns [side, small]: every pixel takes the value of the cell of its centre."""
     matrix = np.zeros((side, small))
     pixels = np.arange(side)
     matrix[pixels, (2 * pixels + 1) * small // (2 * side)] = 1
@@ -105,7 +105,7 @@ def _repeat(small: int, side: int) -> np.ndarray:
 def _interpolate(
     side: int, small: int, weights: dict[int, np.ndarray], first: np.ndarray
 ) -> np.ndarray:
-    """[small, side]: weights of the neighbours first + offset, edges repeated."""
+    """Returns [small, side]: weights of pixels first + offset, edges repeated."""
     matrix = np.zeros((small, side))
     for offset, weight in weights.items():
         neighbours = np.clip(first + offset, 0, side - 1)
@@ -114,20 +114,20 @@ def _interpolate(
 
 
 def _centres(side: int, small: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the small pixels lie among the large: the one before, and how far after."""
-    # In whole numbers, so that a centre on a pixel is not a rounding error before it.
+    """Returns the positions of small pixels among large ones: index and fraction."""
+    # In integers, so that a centre on a pixel is not rounded to the one before.
     numerator = (2 * np.arange(small) + 1) * side - small
-    before = numerator // (2 * small)
-    return before, numerator / (2 * small) - before
+    index = numerator // (2 * small)
+    return index, numerator / (2 * small) - index
 
 
 def _bilinear(side: int, small: int) -> np.ndarray:
-    before, after = _centres(side, small)
-    return _interpolate(side, small, {0: 1 - after, 1: after}, before)
+    index, fraction = _centres(side, small)
+    return _interpolate(side, small, {0: 1 - fraction, 1: fraction}, index)
 
 
 def _bicubic(side: int, small: int) -> np.ndarray:
-    """Keys' cubic convolution."""
+    """Returns the weights of Keys' cubic convolution."""
     a = -0.75
 
     def near(d: np.ndarray) -> np.ndarray:  # |d| <= 1
@@ -136,32 +136,32 @@ def _bicubic(side: int, small: int) -> np.ndarray:
     def far(d: np.ndarray) -> np.ndarray:  # 1 <= |d| <= 2
         return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
-    before, after = _centres(side, small)
+    index, fraction = _centres(side, small)
     weights = {
-        -1: far(after + 1),
-        0: near(after),
-        1: near(1 - after),
-        2: far(2 - after),
+        -1: far(fraction + 1),
+        0: near(fraction),
+        1: near(1 - fraction),
+        2: far(2 - fraction),
     }
-    return _interpolate(side, small, weights, before)
+    return _interpolate(side, small, weights, index)
 
 
 def _area(side: int, small: int) -> np.ndarray:
-    """The mean of every pixel that a cell touches, all with the same weight."""
+    """Returns the equally weighted mean over all pixels that each cell touches."""
     cells = np.arange(small)[:, None]
     first, end = cells * side // small, -(-(cells + 1) * side // small)
     inside = (first <= np.arange(side)) & (np.arange(side) < end)
     return inside / inside.sum(axis=1, keepdims=True)
 
 
-_SHRINK = {"bicubic": _bicubic, "bilinear": _bilinear, "area": _area}
+_DOWN = {"bicubic": _bicubic, "bilinear": _bilinear, "area": _area}
 
 
 def _check_sizes(
     sizes: Sequence[int] | Sequence[Sequence[int]] | np.ndarray,
     image_size: tuple[int, int],
 ) -> np.ndarray:
-    """Returns (height, width) of every step as int [T, 2]."""
+    """Returns the (height, width) of every step as int64 [T, 2]."""
     values = np.asarray(sizes)
     if values.ndim == 1:
         values = np.stack([values, values], axis=1)
@@ -173,7 +173,7 @@ def _check_sizes(
     ):
         raise ValueError(
             "sizes must list one integer or (height, width) per step, got "
-            f"{sizes!r}; colddiff_jax.schedules.halving makes the usual ones"
+            f"{sizes!r}; colddiff_jax.schedules.halving provides the usual ones"
         )
     wrong = ((values < 1) | (values > np.asarray(image_size))).any(axis=1)
     if wrong.any():
@@ -183,5 +183,5 @@ def _check_sizes(
             f"(width), got sizes[{step}] = {np.asarray(sizes)[step]}"
         )
     values = values.astype(np.int64)
-    base.check_order("sizes", values, "falling")
+    checks.check_order("sizes", values, "falling")
     return values

@@ -1,4 +1,4 @@
-"""Linear degradations that work on rows and columns apart, as two matrix products."""
+"""Linear degradations that are separable into two matrix products."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from colddiff_jax.degradations import base
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Separable:
-    """A linear map of the rows and of the columns, D(x, t) = A_t x B_t^T per channel.
+    """A separable linear degradation, D(x, t) = A_t x B_t^T per channel.
 
     Made by `gaussian_blur`, `heat_blur` and `pixelate`.
 
     Attributes:
-        operators: (A, B) for the rows and columns, float32 [T, H, H] and [T, W, W],
-            beginning with step 1; (A,) alone for square images, whose axes share it.
+        operators: (A, B) for rows and columns, float32 [T, H, H] and [T, W, W] for
+            steps 1..T; just (A,) for square images, whose axes share it.
         num_steps: T.
     """
 
@@ -34,7 +34,7 @@ class Separable:
         return self
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         rows, columns = self.operators[0], self.operators[-1]
         image_size = (rows.shape[-1], columns.shape[-1])
         x, t = base.check_call(x, t, self.num_steps, image_size)
@@ -49,20 +49,20 @@ class Separable:
     ) -> chex.Array:
         """Returns A^+ y B^+^T; see `Linear`.
 
-        The singular values of the whole map are the products of those of A and B.
+        The singular values of the map are the products of those of A and B.
         """
         rows, columns = self.operators[0], self.operators[-1]
         image_size = (rows.shape[-1], columns.shape[-1])
         y, t = base.check_call(y, t, self.num_steps, image_size)
         entry = jnp.maximum(t, 1) - 1
-        U, of_rows, V = P, of_columns, Q = jnp.linalg.svd(rows[entry])
+        U, row_values, V = P, column_values, Q = jnp.linalg.svd(rows[entry])
         if len(self.operators) == 2:
-            P, of_columns, Q = jnp.linalg.svd(columns[entry])
+            P, column_values, Q = jnp.linalg.svd(columns[entry])
         image = y.astype(jnp.float32)
         modes = precise_einsum("...ij,...iwc->...jwc", U, image)
         modes = precise_einsum("...wk,...jwc->...jkc", P, modes)
-        singular_values = of_rows[..., :, None] * of_columns[..., None, :]
-        # What is smaller than the rounding of the tables is not known.
+        singular_values = row_values[..., :, None] * column_values[..., None, :]
+        # Values below the rounding error of the tables are meaningless.
         rounding = jnp.finfo(jnp.float32).eps * max(image_size)
         smallest = jnp.maximum(cutoff, rounding * singular_values.max())
         singular_values = singular_values.reshape(-1, *image_size, 1)
@@ -73,15 +73,15 @@ class Separable:
 
 
 def precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
-    """An einsum without bfloat16 or TF32 products.
+    """Computes an einsum without bfloat16 or TF32 products.
 
-    Algorithm 2 subtracts two nearly equal images: nothing may be lost to rounding.
+    Algorithm 2 subtracts two nearly equal images, so rounding errors would dominate.
     """
     return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
 
 
 def make_separable(tables: Sequence[np.ndarray]) -> Separable:
-    """Makes a degradation of A, or of A and B, as float64 [T, S, S]."""
+    """Makes a degradation from (A,) or (A, B), each float64 [T, S, S]."""
     return Separable(
         operators=tuple(jnp.asarray(table, jnp.float32) for table in tables),
         num_steps=len(tables[0]),
@@ -89,12 +89,12 @@ def make_separable(tables: Sequence[np.ndarray]) -> Separable:
 
 
 def distinct_sides(image_size: tuple[int, int]) -> tuple[int, ...]:
-    """(H, W), or (H,) for square images, whose axes share a table."""
+    """Returns (H, W), or (H,) for square images, whose axes share a table."""
     return image_size[:1] if image_size[0] == image_size[1] else image_size
 
 
 def cumulative(side: int, steps: Iterable[np.ndarray]) -> np.ndarray:
-    """K_1, K_2 K_1, ... as float64 [T, side, side] from the K_i of each step."""
+    """Returns K_1, K_2 K_1, ... as float64 [T, side, side], given K_i per step."""
     operators, operator = [], np.eye(side)
     for step in steps:
         operator = step @ operator

@@ -1,4 +1,4 @@
-"""Snow that falls thicker and thicker."""
+"""Snowfall of increasing density."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
 from colddiff_jax.degradations.separable import precise_einsum
-from colddiff_jax.schedules import check_num_steps
 
 
 class _Level(NamedTuple):
-    """Constants of a snow level; pairs are the values at t = 1 and t = T."""
+    """Constants of a snow level; pairs are values at t = 1 and t = T."""
 
     mean: float
     std: float
@@ -38,22 +38,22 @@ _LUMA = (0.299, 0.587, 0.114)
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Snow:
-    """Snow over an image, from a field of flakes that is drawn once per example.
+    """Snow over an image, from a random field of flakes drawn once per example.
 
     Made by `snow`.
 
     Attributes:
-        thresholds: float32 [T + 1]; smaller values of the field are no snow.
-        taps: float32 [T + 1, K], the motion of the falling flakes.
-        brightness: float32 [T + 1], the share of the image that is not brightened.
-        zoom: (rows, columns), float32 [H, H] and [W, W]: the crop and enlargement that
-            turn noise into flakes.
-        mean: of the noise, float32 [].
-        std: of the noise, float32 [].
-        flakes: the enlarged field, float32 [B, H, W] or [1, H, W]; None before `bind`.
+        thresholds: float32 [T + 1]; the field counts as snow from this value upwards.
+        taps: float32 [T + 1, K], kernels of the motion blur of the flakes.
+        brightness: float32 [T + 1], the fraction of the image that is not brightened.
+        zoom: (rows, columns), float32 [H, H] and [W, W], matrices that crop and enlarge
+            the noise into flakes.
+        mean: mean of the noise, float32 [].
+        std: standard deviation of the noise, float32 [].
+        flakes: enlarged field, float32 [B, H, W] or [1, H, W]; None before `bind`.
         vertical: whether the flakes fall along the columns, bool [B] or [1]; None
             before `bind`.
-        brighten: whether the image is brightened too.
+        brighten: whether the image is also brightened.
         num_steps: T.
     """
 
@@ -69,38 +69,39 @@ class Snow:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one field and one direction per example, in place of those given."""
+        """Draws one field and one direction per example, replacing given ones."""
         size = self._image_size()
 
         def draw(key: chex.PRNGKey) -> tuple[chex.Array, chex.Array]:
-            for_field, for_direction = jax.random.split(key)
-            field = self.mean + self.std * jax.random.normal(for_field, size)
-            return field, jax.random.bernoulli(for_direction)
+            field_key, direction_key = jax.random.split(key)
+            field = self.mean + self.std * jax.random.normal(field_key, size)
+            return field, jax.random.bernoulli(direction_key)
 
-        fields, vertical = jax.vmap(draw)(base.example_keys(key, shape[0]))
+        fields, vertical = jax.vmap(draw)(prng.keys_per_example(key, shape[0]))
         return self.with_field(fields, vertical)
 
     def with_field(self, field: chex.Array, vertical: chex.Array | bool) -> Self:
-        """The same snow, from a field of noise given by hand.
+        """Returns this snowfall with a given noise field and direction.
 
         Args:
-            field: float [B, H, W], or [H, W] for all examples; drawn, it would be
-                normal of the level's mean and standard deviation.
+            field: float [B, H, W], or [H, W] shared by all examples; `bind` draws it
+                from a normal distribution with the mean and std of the level.
             vertical: whether the flakes fall along the columns, bool [B] or [].
 
         Raises:
-            ValueError: a field of another size.
+            TypeError: vertical is not bool [B] or [].
+            ValueError: the field has another size.
         """
         field, vertical = jnp.asarray(field), jnp.asarray(vertical)
         if field.shape[-2:] != self._image_size() or field.ndim not in (2, 3):
             raise ValueError(
-                f"the field must have shape [B, H, W] or [H, W] with (H, W) = "
+                "field must have shape [B, H, W] or [H, W] with (H, W) = "
                 f"{self._image_size()}, got {field.shape}"
             )
         if vertical.dtype != bool or vertical.ndim > 1:
             raise TypeError(
-                "vertical must be True, False or one of them per example, got dtype "
-                f"{vertical.dtype}, shape {vertical.shape}"
+                "vertical must be one bool, or one per example, got dtype "
+                f"{vertical.dtype} and shape {vertical.shape}"
             )
         field = field.astype(jnp.float32).reshape(-1, *field.shape[-2:])
         flakes = precise_einsum("ij,bjw,kw->bik", self.zoom[0], field, self.zoom[1])
@@ -109,7 +110,7 @@ class Snow:
         )
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B].
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 
         Raises:
             ValueError: `bind` was not called, or was called for another batch size.
@@ -124,24 +125,23 @@ class Snow:
         layer = layer + layer[:, ::-1, ::-1]
         image = (x.astype(jnp.float32) + 1) / 2
         if self.brighten:
-            left = base.per_example(self.brightness[t], x)
-            image = left * image + (1 - left) * jnp.maximum(
-                image, 1.5 * _luma(image) + 0.5
-            )
+            brightness = base.per_example(self.brightness[t], x)
+            brightened = jnp.maximum(image, 1.5 * _luma(image) + 0.5)
+            image = brightness * image + (1 - brightness) * brightened
         x_t = 2 * jnp.clip(image + layer[..., None], 0, 1) - 1
         return base.keep_clean(x, x_t, t)
 
     def _layer(
         self, flakes: chex.Array, vertical: chex.Array, t: chex.Array
     ) -> chex.Array:
-        """The falling flakes of step t, [B, H, W] in [0, 1]."""
+        """Returns the falling flakes at step t, [B, H, W] in [0, 1]."""
         thresholds = self.thresholds[t][:, None, None]
-        seen = jnp.clip(jnp.where(flakes < thresholds, 0.0, flakes), 0, 1)
+        visible = jnp.clip(jnp.where(flakes < thresholds, 0.0, flakes), 0, 1)
         taps, size = self.taps[t], self.taps.shape[1]
-        alone = jnp.zeros(size).at[size // 2].set(1.0)
-        along = vertical[:, None]
-        rows = _convolve(seen, jnp.where(along, taps, alone), axis=1)
-        return _convolve(rows, jnp.where(along, alone, taps), axis=2)
+        identity = jnp.zeros(size).at[size // 2].set(1.0)
+        vertical = vertical[:, None]
+        layer = _convolve(visible, jnp.where(vertical, taps, identity), axis=1)
+        return _convolve(layer, jnp.where(vertical, identity, taps), axis=2)
 
     def _image_size(self) -> tuple[int, int]:
         return self.zoom[0].shape[-1], self.zoom[1].shape[-1]
@@ -154,32 +154,32 @@ def snow(
     level: int = 3,
     brighten: bool = False,
 ) -> Snow:
-    """Makes a snowfall that thickens from a few flakes to most of the image.
+    """Makes a snowfall that grows from a few flakes to most of the image.
 
         D(x, t) = 2 clip(o_t + s_t + rot180(s_t), 0, 1) - 1,    o = (x + 1) / 2
         s_t = k_t * clip(g where g >= threshold_t else 0, 0, 1)
         o_t = o, or brightened: b_t o + (1 - b_t) max(o, 1.5 luma(o) + 0.5)
 
-    where g is a Gaussian field enlarged `zoom` times, and k_t a Gaussian motion blur
-    along the rows or columns. Threshold, motion and brightness b_t go linearly from
-    their first value at t = 1 to their last at t = T; with T = 1 they stay at the
-    first. The field of one example is the same at all t: more and more of it is seen,
-    smeared further and further. This is the one degradation that clips.
+    where g is a Gaussian field enlarged by a factor of `zoom`, and k_t is a Gaussian
+    motion blur along the rows or columns. The threshold, the width of k_t and the
+    brightness b_t change linearly from t = 1 to t = T; if T = 1, only their first
+    values are used. Each example keeps its field for all t, of which more and more
+    becomes visible and increasingly blurred. No other degradation clips.
 
     Args:
         image_size: side of the images in pixels, or (height, width).
         num_steps: T.
-        level: 1 (light) to 4 (heavy); published are 3 for CIFAR-10 and 4 for CelebA,
+        level: 1 (light) to 4 (heavy); the paper uses 3 for CIFAR-10 and 4 for CelebA,
             both with T = 200.
-        brighten: also whiten the image. Grey is the mean of the channels where there
-            are not three of them.
+        brighten: also brighten the image. If there are not three channels, luma is
+            their mean.
 
     Returns:
         A degradation that must be bound before it is called; `bind` draws a field and a
         direction, along the rows or the columns, per example.
 
     Raises:
-        ValueError: an unknown level, or a number of steps that is not positive.
+        ValueError: an unknown level, or num_steps is not a positive integer.
 
     Example:
         >>> degrade = snow(32, num_steps=200).bind(jax.random.key(0), x.shape)
@@ -187,19 +187,19 @@ def snow(
 
     Reference:
         Bansal et al. (2022), section 4.4; `snowification` in the official code, after
-        ImageNet-C (Hendrycks and Dietterich 2019, arXiv:1903.12261). There all images
-        of a batch share one field unless asked otherwise, fields are drawn on the host,
-        and its `single_snow` turns the direction at every level, which is left out. Its
-        flag `fix_brightness` is brighten=False.
+        ImageNet-C (Hendrycks and Dietterich 2019, arXiv:1903.12261). By default, it
+        shares one field among all images of a batch, and it draws fields on the host.
+        Its flag `fix_brightness` is brighten=False. Its `single_snow`, which changes
+        the direction at every level, is omitted.
     """
-    image_size = base.check_image_size(image_size)
-    num_steps = check_num_steps(num_steps)
-    base.check_choice("level", level, _LEVELS)
+    image_size = checks.check_image_size(image_size)
+    num_steps = checks.check_integer("num_steps", num_steps)
+    checks.check_choice("level", level, _LEVELS)
     constants = _LEVELS[level]
 
     def per_step(first_and_last: tuple[float, float]) -> np.ndarray:
         values = np.linspace(*first_and_last, num_steps)
-        return np.concatenate([values[:1], values])  # Step 0 is never seen.
+        return np.concatenate([values[:1], values])  # Step 0 is unused.
 
     offsets = np.arange(constants.kernel_size) - constants.kernel_size // 2
     taps = np.exp(-(offsets**2) / (2 * per_step(constants.motion_std)[:, None] ** 2))
@@ -219,34 +219,34 @@ def snow(
 
 
 def _zoom_matrix(side: int, zoom: float) -> np.ndarray:
-    """[side, side]: enlarges the middle `side / zoom` samples to all of them.
+    """Returns [side, side], which enlarges the middle `side / zoom` samples to `side`.
 
-    Linear interpolation that keeps the first and last sample in place, as that of
-    scipy.ndimage.zoom, and a crop to the middle if that gives too many.
+    It interpolates linearly with the end samples fixed, like scipy.ndimage.zoom, and
+    crops to the middle if there are too many samples.
     """
     crop = int(np.ceil(side / zoom))
     start = (side - crop) // 2
     enlarged = round(crop * zoom)
     trim = (enlarged - side) // 2
     positions = (np.arange(side) + trim) * (crop - 1) / max(enlarged - 1, 1)
-    before = np.minimum(positions.astype(int), max(crop - 2, 0))
-    after = positions - before
+    index = np.minimum(positions.astype(int), max(crop - 2, 0))
+    fraction = positions - index
     matrix = np.zeros((side, side))
     pixels = np.arange(side)
-    np.add.at(matrix, (pixels, start + before), 1 - after)
-    np.add.at(matrix, (pixels, start + np.minimum(before + 1, crop - 1)), after)
+    np.add.at(matrix, (pixels, start + index), 1 - fraction)
+    np.add.at(matrix, (pixels, start + np.minimum(index + 1, crop - 1)), fraction)
     return matrix
 
 
 def _convolve(images: chex.Array, taps: chex.Array, axis: int) -> chex.Array:
-    """Convolves images [B, H, W] along an axis with taps [B, K], zeros outside.
+    """Convolves images [B, H, W] along an axis with taps [B, K], zero-padded.
 
-    A sum of shifted images: on a CPU that is far faster than a grouped convolution.
+    On a CPU, a sum of shifted images is far faster than a grouped convolution.
     """
     size, side = taps.shape[1], images.shape[axis]
-    margin = [(0, 0)] * 3
-    margin[axis] = (size // 2, size // 2)
-    padded = jnp.pad(images, margin)
+    padding = [(0, 0)] * 3
+    padding[axis] = (size // 2, size // 2)
+    padded = jnp.pad(images, padding)
     return sum(
         taps[:, i, None, None] * jax.lax.slice_in_dim(padded, i, i + side, axis=axis)
         for i in range(size)
@@ -254,7 +254,7 @@ def _convolve(images: chex.Array, taps: chex.Array, axis: int) -> chex.Array:
 
 
 def _luma(image: chex.Array) -> chex.Array:
-    """The grey image [B, H, W, 1] of an image of any number of channels."""
+    """Returns the luma [B, H, W, 1] of images with any number of channels."""
     channels = image.shape[-1]
     weights = _LUMA if channels == 3 else channels * (1 / channels,)
     return sum(w * image[..., c : c + 1] for c, w in enumerate(weights))

@@ -1,4 +1,4 @@
-"""Degradations made of others: one after the other, or rounded to bytes."""
+"""Wrappers around degradations: composition and quantisation to 8 bits."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import prng
 from colddiff_jax.degradations import base
 from colddiff_jax.degradations.base import Degradation
 
@@ -16,11 +17,11 @@ from colddiff_jax.degradations.base import Degradation
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Composition:
-    """Several degradations one after the other. Made by `compose`.
+    """A composition of several degradations. Made by `compose`.
 
     Attributes:
-        degradations: the members, the first to be applied first.
-        shares: the step of each member at every t, int32 [T + 1] each.
+        degradations: the members, in the order in which they are applied.
+        shares: the steps of each member, t_i for t = 0 ... T, int32 [T + 1] each.
         num_steps: T.
     """
 
@@ -29,42 +30,43 @@ class Composition:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Binds every member to a key of its own."""
-        keys = base.example_keys(key, shape[0])
-        number = len(self.degradations)
-        per_member = jax.vmap(lambda key: jax.random.split(key, number))(keys)
+        """Binds every member with its own key."""
+        keys = prng.keys_per_example(key, shape[0])
+        num_members = len(self.degradations)
+        member_keys = jax.vmap(lambda key: jax.random.split(key, num_members))(keys)
         bound = (
-            member.bind(per_member[:, i], shape)
+            member.bind(member_keys[:, i], shape)
             for i, member in enumerate(self.degradations)
         )
         return dataclasses.replace(self, degradations=tuple(bound))
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         x_t = x
-        for member, shares in zip(self.degradations, self.shares, strict=True):
-            x_t = member(x_t, shares[t])
+        for member, steps in zip(self.degradations, self.shares, strict=True):
+            x_t = member(x_t, steps[t])
         return x_t
 
 
 def compose(*degradations: Degradation) -> Composition:
-    """Makes a degradation that applies others one after the other.
+    """Makes a degradation that applies several others in sequence.
 
         D(x, t) = D_n(... D_1(x, t_1), t_n),    t_i = round(t T_i / T),  T = max_i T_i
 
-    Each grows at its own share of t, so that D(x, T) has each at its worst.
+    The step t is scaled to the number of steps of each member, so that D(x, T) applies
+    every member at full severity.
 
     Args:
-        *degradations: the degradations, the first to be applied first.
+        *degradations: the members, in the order in which they are applied.
 
     Returns:
         A degradation with the largest T of its members. It must be bound before it is
-        called if one of them must; each draws with a key of its own.
+        called if any member must be; every member is bound with its own key.
 
     Raises:
-        ValueError: no degradation.
-        TypeError: an argument that is none.
+        ValueError: no degradations were given.
+        TypeError: an argument is not a degradation.
 
     Example:
         >>> blur = gaussian_blur(32, 10 * [1.0], kernel_size=5)
@@ -74,7 +76,7 @@ def compose(*degradations: Degradation) -> Composition:
         20
 
     Reference:
-        Not in the paper, which degrades in one way at a time.
+        Not in the paper, which applies one degradation at a time.
     """
     if not degradations:
         raise ValueError("compose needs at least one degradation, got none")
@@ -82,13 +84,13 @@ def compose(*degradations: Degradation) -> Composition:
         _check_degradation("compose", degradation)
     num_steps = max(degradation.num_steps for degradation in degradations)
     t = np.arange(num_steps + 1)
-    shares = (  # Rounded half up, in whole numbers.
+    steps = (  # Rounded half up, in integer arithmetic.
         (2 * t * degradation.num_steps + num_steps) // (2 * num_steps)
         for degradation in degradations
     )
     return Composition(
         degradations=degradations,
-        shares=tuple(jnp.asarray(share, jnp.int32) for share in shares),
+        shares=tuple(jnp.asarray(t_i, jnp.int32) for t_i in steps),
         num_steps=num_steps,
     )
 
@@ -96,51 +98,51 @@ def compose(*degradations: Degradation) -> Composition:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quantized:
-    """Another degradation, its images rounded to bytes. Made by `quantize`.
+    """A degradation rounded to 8 bits. Made by `quantize`.
 
     Attributes:
-        degradation: the other degradation.
+        degradation: the wrapped degradation.
     """
 
     degradation: Degradation
 
     @property
     def num_steps(self) -> int:
-        """T, that of the other degradation."""
+        """T of the wrapped degradation."""
         return self.degradation.num_steps
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Binds the other degradation."""
+        """Binds the wrapped degradation."""
         return dataclasses.replace(self, degradation=self.degradation.bind(key, shape))
 
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
-        """D(x, t) for float images x [B, H, W, C] and an integer t [] or [B]."""
+        """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         x_t = self.degradation(x, t).astype(jnp.float32)
         rounded = jnp.trunc((x_t + 1) / 2 * 255) / 255 * 2 - 1
-        # The gradient passes as if nothing had been rounded; its own is zero.
+        # Straight-through gradient, since that of the rounding is zero.
         x_t = x_t + jax.lax.stop_gradient(rounded - x_t)
         return base.keep_clean(x, x_t, t)
 
 
 def quantize(degradation: Degradation) -> Quantized:
-    """Makes a degradation that rounds the images of another one to bytes.
+    """Makes a degradation that rounds the output of another one to 8 bits.
 
         D_q(x, t) = 2 trunc(255 (D(x, t) + 1) / 2) / 255 - 1    for t > 0
 
     This is a small perturbation of the training input, of mean -1/255 and standard
-    deviation 0.0023 in [-1, 1], not a degradation of its own. Train with it and sample
-    without, as the published runs do.
+    deviation 0.0023 in [-1, 1], not a degradation in its own right. Train with it and
+    sample without it, as the published runs do.
 
     Args:
         degradation: the degradation to wrap.
 
     Returns:
-        A degradation with the same T, to be bound if the other one must be. Its
-        gradient is that of the other one.
+        A degradation with the same T and gradient as the wrapped one, which must be
+        bound if the wrapped one must be.
 
     Raises:
-        TypeError: the argument is no degradation.
+        TypeError: the argument is not a degradation.
 
     Example:
         >>> blur = gaussian_blur(128, schedules.exponential(300, rate=0.01),
@@ -149,9 +151,9 @@ def quantize(degradation: Degradation) -> Quantized:
 
     Reference:
         The flag `discrete` of the official code, which truncates towards zero at every
-        t in training: of the blurs for generation, and of the masks of MNIST and
-        CIFAR-10, whose sampler also truncates x_T, once. There D(x, 0) is never seen;
-        here it stays x.
+        t in training, for the blurs used for generation and for the MNIST and CIFAR-10
+        masks; the sampler of the latter also truncates x_T, once. There D(x, 0) does
+        not occur; here it remains x.
     """
     _check_degradation("quantize", degradation)
     return Quantized(degradation=degradation)
@@ -160,6 +162,6 @@ def quantize(degradation: Degradation) -> Quantized:
 def _check_degradation(caller: str, value: object) -> None:
     if isinstance(value, type) or not isinstance(value, Degradation):
         raise TypeError(
-            f"{caller} takes degradations, got {value!r}; from_function makes one of a "
-            "function"
+            f"{caller} takes degradations, got {value!r}; use colddiff_jax."
+            "from_function(fn, num_steps) to make one from a function"
         )

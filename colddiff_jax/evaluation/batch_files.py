@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from colddiff_jax import disk
-from colddiff_jax.errors import InputError
-from colddiff_jax.writers import npz_bytes, write_atomically
+from colddiff_jax.checks import InputError
+from colddiff_jax.io import disk
+from colddiff_jax.io.atomic import npz_bytes, write_atomically
 
 _OURS = re.compile(r"settings\.json|\d{6}\.[0-9a-f]{16}\.npz|\.part-.*")
 

@@ -1,4 +1,4 @@
-"""Scores a trained run on many images: the rows of the paper's tables."""
+"""Scores a trained model on many images: the rows of the paper's tables."""
 
 import hashlib
 import itertools
@@ -11,37 +11,36 @@ import jax
 import numpy as np
 
 from colddiff_jax.evaluation.batch_files import BatchFiles
-from colddiff_jax.evaluation.checks import check_nets, check_settings
-from colddiff_jax.evaluation.image_set import ImageSet, split_of
-from colddiff_jax.evaluation.methods import DEFAULT, parse_methods
 from colddiff_jax.evaluation.paper_tables import data_set_name
 from colddiff_jax.evaluation.protocol import SOUND, Protocol
-from colddiff_jax.evaluation.report import chosen_by_rmse
 from colddiff_jax.evaluation.scoring import Scorer
-from colddiff_jax.evaluation.summary import Summary
-from colddiff_jax.metrics.features import FeatureNet
+from colddiff_jax.evaluation.settings import check_nets, check_settings
+from colddiff_jax.evaluation.summary import Summary, chosen_by_rmse
+from colddiff_jax.experiment.run_folder import versions
+from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.metrics.reference import (
     Reference,
     check_reference,
     note_few_images,
 )
-from colddiff_jax.runs import Run
-from colddiff_jax.training.run_folder import versions
+from colddiff_jax.restoration.image_set import ImageSet, images_of_run
+from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation found with one seed.
+    """The results of an evaluation with one seed.
 
     Attributes:
-        settings: everything that it depends on, as for JSON.
-        loss: held-out training loss, one random t per image.
-        pixels: by method, the scores against the clean images.
-        distances: by feature network and method, the distances between the sets.
+        settings: everything it depends on, as for JSON.
+        loss: the held-out training loss, one random t per image.
+        pixels: by sampler, the scores against the clean images.
+        distances: by feature network and sampler, the distances between the sets.
         per_image: the scores of single images, float [N], such as "mse/alg2".
         references: statistics of the clean images, by feature network.
-        notes: what a reader of the distances should know.
-        examples: by "best", "median" and "worst" (by RMSE of the last method) and by
-            method, and "clean", uint8 [n, H, W, C].
+        notes: remarks for readers of the distances.
+        examples: by "best", "median" and "worst" (by RMSE of the last sampler) and by
+            sampler, and "clean", uint8 [n, H, W, C].
     """
 
     settings: dict[str, Any]
@@ -55,12 +54,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    run: Run,
+    restorer: Restorer,
     folder: str,
     *,
     images: ImageSet | None = None,
     num_images: int = 0,
-    samplers: Sequence[str] = DEFAULT,
+    samplers: Sequence[str] = DEFAULT_SAMPLERS,
     seeds: Sequence[int] = (),
     nets: Sequence[FeatureNet] = (),
     references: Mapping[str, Reference] | None = None,
@@ -70,52 +69,51 @@ def evaluate(
     num_examples: int = 8,
     progress: str = "",
 ) -> list[Evaluation]:
-    """Degrades images fully, restores them by every method, and scores what comes out.
+    """Degrades images fully, restores them by every sampler, and scores the results.
 
-    One compiled program does it for all batches and seeds. The scores of every batch
-    are kept in `folder/SEED`: an evaluation that was interrupted goes on where it
-    stopped when it is called again, and one that was finished reads them. These folders
-    are the caller's to remove.
+    One compiled program serves all batches and seeds. The scores of every batch are
+    kept in `folder/SEED`: an interrupted evaluation continues where it stopped when it
+    is called again, and a finished one reads them. Removing these folders is left to
+    the caller.
 
     Args:
-        run: from `load_run`.
-        folder: that of the folders for the scores of batches, which hold nothing else;
+        restorer: from `load_run`.
+        folder: for the folders with the scores of batches, which hold nothing else;
             scores of other settings are removed.
         images: what to score; None for the test images of the run.
-        num_images: the first so many of them; 0 for all.
-        samplers: as for `parse_methods`, beside the degraded images.
-        seeds: of the random part of the degradation; that of the run if none are given.
-        nets: what tells features, for distances between sets of images.
+        num_images: the number of images, from the first on; 0 for all.
+        samplers: as for `parse_samplers`, in addition to the degraded images.
+        seeds: of the random part of the degradation; by default that of the run.
+        nets: feature networks, for distances between sets of images.
         references: by feature network, what to compare sets with; by default the clean
             images that are scored, as in the paper.
         protocol: which faults of the official evaluation to repeat.
-        endpoint: of a blend, held or estimated at every step.
+        endpoint: of a blend, fixed or estimated at every step.
         batch_size: images restored at once; a multiple of the number of devices. The
             last bits of the scores depend on it.
         num_examples: images of each kind in `examples`.
         progress: text before a progress bar on a terminal; none if empty.
 
     Returns:
-        The scores with each seed; the same call gives the same.
+        The results for each seed; the same call gives the same.
 
     Raises:
-        InputError: settings that do not fit the run or each other, a folder with other
-            files, or a network that returns NaN.
+        InputError: settings that do not fit the model or each other, a folder with
+            other files, or a network that returns NaN.
 
     Example:
-        >>> (found,) = evaluate(load_run("runs/digits_blur"), "/tmp/evaluation")
-        >>> found.pixels["alg2"]["rmse"]
-        0.076
+        >>> (found,) = evaluate(load_run("runs/digits_blur"), "scratch", num_images=8)
+        >>> sorted(found.pixels)
+        ['alg1', 'alg2', 'degraded', 'direct']
 
     Reference:
         Bansal et al. (2022), section 4.
     """
-    experiment = run.experiment
-    images = images or split_of(experiment)
-    seeds = seeds or [experiment.seed]
+    model = restorer.model
+    images = images or images_of_run(restorer)
     references = references or {}
-    numbers = check_settings(
-        run,
+    indices = check_settings(
+        model,
         images=images,
         num_images=num_images,
         samplers=samplers,
@@ -124,9 +122,9 @@ def evaluate(
         endpoint=endpoint,
         batch_size=batch_size,
     )
-    check_nets(nets, references, protocol, len(numbers))
-    methods = parse_methods(samplers, experiment.degrade.num_steps)
-    data = images.describe(experiment, len(numbers), data_set_name(run.config))
+    check_nets(nets, references, protocol, len(indices))
+    specs = parse_samplers(samplers, model.degrade)
+    data = images.describe(len(indices), data_set_name(model.config))
     data["protocol"] = {
         name: name in protocol.faults
         for name in ("values_not_clipped", "test_images_augmented")
@@ -136,81 +134,93 @@ def evaluate(
         if net.name in references:
             notes += check_reference(references[net.name], net, data)
     settings = {
-        "step": run.step,
-        "weights": _hash(run.params),
-        "config": run.config,
+        **_settings_of(restorer),
         "data": data,
-        "first_image": numbers.start,
-        "samplers": [method.name for method in methods],
+        "first_image": indices.start,
+        "samplers": [spec.name for spec in specs],
         "endpoint": endpoint,
         "faults": protocol.faults,
         "features": {net.name: net.fingerprint for net in nets},
-        "references": {
-            name: {
-                "name": found.name,
-                "data": found.data,
-                "statistics": _hash((found.moments.mean, found.moments.covariance)),
-            }
-            for name, found in references.items()
-        },
+        "references": _describe_references(references),
         "batch_size": batch_size,
-        "versions": versions(),
-        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
     }
     settings = json.loads(json.dumps(settings))
     scorer = Scorer(
-        experiment,
-        methods=methods,
+        model,
+        specs=specs,
         nets=nets,
         protocol=protocol,
         batch_size=batch_size,
         endpoint=endpoint,
     )
-
-    def with_seed(seed: int) -> Evaluation:
-        own_settings = settings | {"seed": seed}
-        files = BatchFiles(os.path.join(folder, str(seed)), own_settings)
-        left = numbers[len(files) * batch_size :]
-        if left:
+    found = []
+    for seed in seeds or [model.config["seed"]]:
+        files = BatchFiles(os.path.join(folder, str(seed)), settings | {"seed": seed})
+        remaining = indices[len(files) * batch_size :]
+        if remaining:
             for scores in scorer.stream(
-                run.params, images, seed, left, progress=progress
+                restorer.params, images, seed, remaining, progress=progress
             ):
                 files.append(scores.values)
         names = ["degraded", *settings["samplers"]]
         summary = Summary(files, names, protocol)
-        per_image = summary.per_image
-        chosen = chosen_by_rmse(per_image[f"mse/{names[-1]}"], num_examples)
-        shown = [numbers[i] for group in chosen.values() for i in group]
+        last = summary.per_image[f"mse/{names[-1]}"]
+        chosen = chosen_by_rmse(last, num_examples)
+        shown = [indices[i] for group in chosen.values() for i in group]
         pictures = [
-            scores.pictures for scores in scorer.stream(run.params, images, seed, shown)
+            scores.pictures
+            for scores in scorer.stream(restorer.params, images, seed, shown)
         ]
         own = {net.name: summary.reference(net, _name_of(data), data) for net in nets}
         few = [note_few_images(own[name]) for name in own if name not in references]
-        return Evaluation(
-            settings=own_settings,
-            loss=summary.loss(),
-            pixels=summary.pixels(),
-            distances={
-                net.name: summary.distances(net, references.get(net.name), seed)
-                for net in nets
-            },
-            per_image=per_image,
-            references=own,
-            notes=[*notes, *itertools.chain(*few)],
-            examples=_by_group(pictures, chosen, ["clean", *names]),
+        found.append(
+            Evaluation(
+                settings=settings | {"seed": seed},
+                loss=summary.loss(),
+                pixels=summary.pixels(),
+                distances={
+                    net.name: summary.distances(net, references.get(net.name), seed)
+                    for net in nets
+                },
+                per_image=summary.per_image,
+                references=own,
+                notes=[*notes, *itertools.chain(*few)],
+                examples=_by_group(pictures, chosen, ["clean", *names]),
+            )
         )
+    return found
 
-    return [with_seed(seed) for seed in seeds]
+
+def _settings_of(restorer: Restorer) -> dict[str, Any]:
+    """The settings that the model and this machine determine."""
+    return {
+        "step": restorer.step,
+        "weights": _hash(restorer.params),
+        "config": restorer.model.config,
+        "versions": versions(),
+        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
+    }
+
+
+def _describe_references(references: Mapping[str, Reference]) -> dict[str, Any]:
+    return {
+        name: {
+            "name": found.name,
+            "data": found.data,
+            "statistics": _hash((found.moments.mean, found.moments.covariance)),
+        }
+        for name, found in references.items()
+    }
 
 
 def _name_of(data: Mapping[str, Any]) -> str:
-    """What a reference of these images is called, such as "mnist train"."""
+    """The name of a reference of these images, such as "mnist train"."""
     return f"{data['source']} {data['split']}".strip()
 
 
-def _hash(params: Any) -> str:
+def _hash(tree: Any) -> str:
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
+    for leaf in jax.tree.leaves(tree):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]
 
@@ -218,16 +228,16 @@ def _hash(params: Any) -> str:
 def _by_group(
     pictures: Sequence[Mapping[str, np.ndarray]],
     chosen: Mapping[str, np.ndarray],
-    methods: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Takes the pictures of all groups apart again."""
+    """Splits the pictures into groups again."""
     examples: dict[str, dict[str, np.ndarray]] = {}
     start = 0
     for group, found in chosen.items():
         stop = start + len(found)
         examples[group] = {
-            method: np.concatenate([part[method] for part in pictures])[start:stop]
-            for method in methods
+            name: np.concatenate([part[name] for part in pictures])[start:stop]
+            for name in names
         }
         start = stop
     return examples

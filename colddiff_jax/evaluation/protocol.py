@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 
 START_NOISE = 1e-3
 """Standard deviation of the official noise on a flat start, on the [-1, 1] scale."""

@@ -1,4 +1,4 @@
-"""From the scores of single images to the numbers of a table."""
+"""Aggregates the scores of single images into the numbers of a table."""
 
 import collections
 import functools
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from colddiff_jax.evaluation.protocol import Protocol
+from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.metrics.distances import (
     Moments,
     MomentsAccumulator,
     frechet_distance,
     kernel_distance,
 )
-from colddiff_jax.metrics.features import FeatureNet
 from colddiff_jax.metrics.inception_score import inception_score
 from colddiff_jax.metrics.neighbours import precision_recall
 from colddiff_jax.metrics.reference import MAX_FEATURES, Reference
@@ -25,25 +25,25 @@ NUM_NEIGHBOURS = 3
 
 
 class Summary:
-    """Puts the scores of all batches together.
+    """Combines the scores of all batches.
 
-    Frechet distances are of all images; of up to 10,000, drawn at random but the same
-    for every method, are kernel distance, precision, recall and Inception Score. The
-    features of two sets are in memory at a time.
+    Frechet distances are computed from all images; kernel distance, precision, recall
+    and Inception Score from up to 10,000, drawn at random but the same for every
+    sampler. Only the features of two sets are in memory at a time.
 
     Args:
-        batches: the scores of each batch by name; they are gone through many times.
-        methods: their names, in the order of a table.
-        protocol: with which they were made.
+        batches: the scores of each batch by name; they are iterated over many times.
+        samplers: their names, in the order of a table.
+        protocol: that they were computed with.
     """
 
     def __init__(
         self,
         batches: Iterable[Mapping[str, np.ndarray]],
-        methods: Sequence[str],
+        samplers: Sequence[str],
         protocol: Protocol,
     ):
-        self._batches, self._methods, self._protocol = batches, methods, protocol
+        self._batches, self._samplers, self._protocol = batches, samplers, protocol
 
     @functools.cached_property
     def per_image(self) -> dict[str, np.ndarray]:
@@ -56,22 +56,22 @@ class Summary:
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def pixels(self) -> dict[str, dict[str, float]]:
-        """By method, the scores that compare each image with the clean one."""
+        """Returns, by sampler, the scores of the images against the clean ones."""
         every = self.per_image
         found = {}
-        for method in self._methods:
-            mse = every[f"mse/{method}"].astype(np.float64)
+        for sampler in self._samplers:
+            mse = every[f"mse/{sampler}"].astype(np.float64)
             with np.errstate(divide="ignore"):
                 decibels = np.minimum(-10 * np.log10(mse), _BEST_PSNR)
-            found[method] = {
+            found[sampler] = {
                 "rmse": float(np.sqrt(mse.mean())),
                 "rmse_per_image": float(np.sqrt(mse).mean()),
                 "psnr": float(decibels.mean()),
             }
             for metric in ("ssim", "ms_ssim"):
-                if f"{metric}/{method}" in every:
-                    values = every[f"{metric}/{method}"]
-                    found[method][metric] = float(values.mean(dtype=np.float64))
+                if f"{metric}/{sampler}" in every:
+                    values = every[f"{metric}/{sampler}"]
+                    found[sampler][metric] = float(values.mean(dtype=np.float64))
         return found
 
     def loss(self) -> float:
@@ -79,7 +79,7 @@ class Summary:
         return float(self.per_image["loss"].mean(dtype=np.float64))
 
     def reference(self, net: FeatureNet, name: str, data: dict[str, Any]) -> Reference:
-        """The statistics of the clean images, to be saved."""
+        """Returns the statistics of the clean images, to be saved."""
         key = f"pooled/{net.name}/clean"
         return Reference(
             name=name,
@@ -93,7 +93,7 @@ class Summary:
     def distances(
         self, net: FeatureNet, reference: Reference | None, seed: int
     ) -> dict[str, dict[str, float]]:
-        """By method, the distances between the restored images and others.
+        """Returns, by sampler, the distances between the restored images and others.
 
         Args:
             net: on the features of this network.
@@ -107,31 +107,31 @@ class Summary:
             target, features = self._moments(clean, unfilled), self._drawn(clean)
         else:
             target, features = reference.moments, reference.features
-        for method in self._methods:
-            key = f"pooled/{net.name}/{method}"
+        for sampler in self._samplers:
+            key = f"pooled/{net.name}/{sampler}"
             own = self._drawn(key)
             kernel, spread = kernel_distance(features, own, seed=seed)
-            shares = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
-            found[method] = {
+            overlap = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
+            found[sampler] = {
                 "frechet": frechet_distance(target, self._moments(key, unfilled)),
                 "kernel": kernel,
                 "kernel_std": spread,
-                "precision": shares.precision,
-                "recall": shares.recall,
+                "precision": overlap.precision,
+                "recall": overlap.recall,
             }
-            probabilities = f"probabilities/{net.name}/{method}"
+            probabilities = f"probabilities/{net.name}/{sampler}"
             if any(probabilities in batch for batch in self._batches):
                 rows = self._drawn(probabilities)
                 parts = min(10, len(rows))
                 mean, spread = inception_score(rows, num_splits=parts)
-                found[method] |= {
+                found[sampler] |= {
                     "inception_score": mean,
                     "inception_score_std": spread,
                 }
         return found
 
     def _drawn(self, name: str) -> np.ndarray:
-        """The rows of up to 10,000 images in random order: sets are sorted, often."""
+        """The rows of up to 10,000 images in random order, as sets are often sorted."""
         count = len(self.per_image["loss"])
         place = np.random.default_rng(0).permutation(count)
         num_drawn = min(count, MAX_FEATURES)
@@ -151,7 +151,7 @@ class Summary:
 
         Args:
             name: of the rows.
-            unfilled: put zeros in place of what is left over from batches of 50.
+            unfilled: whether the rows after the last whole batch of 50 are zeros.
         """
         count = len(self.per_image["loss"])
         filled = count - count % _OFFICIAL_BATCH if unfilled else count
@@ -163,3 +163,15 @@ class Summary:
             accumulator.add(rows)
             start += len(rows)
         return accumulator.finish()
+
+
+def chosen_by_rmse(squared_errors: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Returns the indices of the best, median and worst images, `count` of each."""
+    order = np.argsort(squared_errors, kind="stable")
+    count = min(count, len(order))
+    middle = (len(order) - count) // 2
+    return {
+        "best": order[:count],
+        "median": order[middle : middle + count],
+        "worst": order[::-1][:count],
+    }

@@ -1,12 +1,12 @@
-"""How close restored images come to the clean ones, alone and as sets."""
+"""Metrics that compare restored images with clean ones, one by one or as sets."""
 
+from colddiff_jax.feature_nets.features import FeatureNet, Features
 from colddiff_jax.metrics.distances import (
     Moments,
     MomentsAccumulator,
     frechet_distance,
     kernel_distance,
 )
-from colddiff_jax.metrics.features import FeatureNet, Features
 from colddiff_jax.metrics.inception_score import inception_score
 from colddiff_jax.metrics.neighbours import PrecisionRecall, precision_recall
 from colddiff_jax.metrics.pixel import mean_squared_error, ms_ssim, psnr, ssim

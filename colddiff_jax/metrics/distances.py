@@ -1,11 +1,11 @@
-"""Distances between two sets of images, measured on their features."""
+"""Distances between two sets of images, computed on their features."""
 
 import dataclasses
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,15 +24,16 @@ class Moments:
 
 
 class MomentsAccumulator:
-    """Moments of features that arrive in batches, none of which is kept.
+    """Computes the moments of features batch by batch, without storing the batches.
 
-    The moments of a batch are merged with those of all before it:
+    The moments of each batch, m_b and S_b, are merged into the running ones:
 
         d = m_b - m,   m <- m + d n_b / (n + n_b)
         S <- S + S_b + d d^T n n_b / (n + n_b),   C = S / (N - 1)
 
-    with n, m and S the number, mean and scatter so far. Nothing large is subtracted
-    from something large, so that batches of any size give the same to rounding.
+    with n, m and S the count, mean and scatter matrix so far. No large numbers are
+    subtracted from each other, so the result is the same for any batch size, up to
+    rounding.
 
     Example:
         >>> accumulator = MomentsAccumulator()
@@ -51,13 +52,13 @@ class MomentsAccumulator:
         self._scatter = np.zeros((0, 0))
 
     def add(self, features: ArrayLike) -> None:
-        """Takes one more batch.
+        """Adds a batch.
 
         Args:
-            features: [N, F], of any float type; N may be 0 and vary, F must not.
+            features: [N, F], any float dtype; N may vary and be 0, F is fixed.
 
         Raises:
-            InputError: another shape, or features that are not finite.
+            InputError: a wrong shape, or features that are not finite.
         """
         x = check_rows(features, "features", first=self._count)
         if not self._count:
@@ -66,7 +67,7 @@ class MomentsAccumulator:
         if x.shape[1] != len(self._mean):
             raise InputError(
                 f"features must have {len(self._mean)} columns as in the first batch, "
-                f"got {x.shape[1]}; one network at a time"
+                f"got {x.shape[1]}; add features of one network only"
             )
         if not len(x):
             return
@@ -80,7 +81,7 @@ class MomentsAccumulator:
         self._count = total
 
     def finish(self) -> Moments:
-        """The moments of everything added.
+        """Returns the moments of all batches added so far.
 
         Raises:
             InputError: fewer than two images were added.
@@ -94,19 +95,20 @@ class MomentsAccumulator:
 
 
 def frechet_distance(x: Moments, y: Moments) -> float:
-    """Frechet distance of two Gaussians with these moments.
+    """Computes the Frechet distance between two Gaussians with the given moments.
 
         d^2 = |m_x - m_y|^2 + tr C_x + tr C_y - 2 tr (C_x C_y)^(1/2)
 
-    On the features of the Inception network that the literature uses this is FID.
-    Fewer images give a larger distance: compare only figures of as many.
+    On the features of the literature's Inception network this is FID. The distance
+    grows as the number of images falls: compare only values for the same number of
+    images.
 
     Args:
         x: moments of one set.
-        y: moments of the other. Either may have fewer images than features.
+        y: moments of the other set. Both sets may have fewer images than features.
 
     Returns:
-        d^2, at least 0; 0 for equal moments, to rounding.
+        d^2, at least 0; 0 up to rounding for equal moments.
 
     Raises:
         InputError: features of different lengths.
@@ -116,15 +118,15 @@ def frechet_distance(x: Moments, y: Moments) -> float:
         True
 
     Reference:
-        Heusel et al. (2017), GANs trained by a two time-scale update rule. The trace of
-        the root is not taken from the complex root of the product C_x C_y, which is
-        inaccurate where it is singular, but is the sum of the singular values of A^T B
-        with C_x = A A^T and C_y = B B^T.
+        Heusel et al. (2017), GANs trained by a two time-scale update rule. The matrix
+        square root of C_x C_y is inaccurate where the product is singular, so its trace
+        is computed as the sum of the singular values of A^T B, with C_x = A A^T and
+        C_y = B B^T.
     """
     if x.mean.shape != y.mean.shape:
         raise InputError(
-            f"the features of both sets must be of the same length, got {len(x.mean)} "
-            f"and {len(y.mean)}; take both from one network"
+            f"the features of both sets must have the same length, got {len(x.mean)} "
+            f"and {len(y.mean)}; compute both with the same network"
         )
     product = _root(x.covariance).T @ _root(y.covariance)
     overlap = np.linalg.svd(product, compute_uv=False).sum()
@@ -141,37 +143,37 @@ def kernel_distance(
     num_subsets: int = 100,
     subset_size: int = 1000,
 ) -> tuple[float, float]:
-    """Kernel distance of two sets of features, over random subsets.
+    """Computes the kernel distance between two sets of features, on random subsets.
 
         MMD^2 = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j)
                 - 2 mean_{i, j} k(x_i, y_j),   k(a, b) = (a . b / F + 1)^3
 
-    On Inception features this is KID. Unlike the Frechet distance its mean does not
-    depend on the number of images.
+    On Inception features this is KID. Unlike the Frechet distance, its expectation does
+    not depend on the number of images.
 
     Args:
         x: features of one set, [N, F].
-        y: features of the other, [M, F].
-        seed: of the subsets, drawn without replacement.
-        num_subsets: how many pairs of subsets are compared.
-        subset_size: images in each; at most min(N, M) are taken.
+        y: features of the other set, [M, F].
+        seed: seed for drawing the subsets, without replacement.
+        num_subsets: number of pairs of subsets.
+        subset_size: images per subset, reduced to min(N, M) if larger.
 
     Returns:
-        Mean and standard deviation (over subsets) of MMD^2. It is unbiased, so that
-        equal distributions may have a mean just below 0. The standard deviation is of
-        use only if subsets are much smaller than the sets; it is 0 if they are the
-        sets.
+        Mean and standard deviation of MMD^2 over the subsets. The estimate is unbiased,
+        so the mean may be slightly negative for equal distributions. The standard
+        deviation is meaningful only if the subsets are much smaller than the sets; it
+        is 0 if they are the whole sets.
 
     Raises:
-        InputError: other shapes, features that are not finite, fewer than two images
-            in a set or a subset, or no subset.
+        InputError: wrong shapes, features that are not finite, fewer than two images in
+            a set or a subset, or no subsets.
 
     Example:
         >>> mean, std = kernel_distance(x, y)
 
     Reference:
-        Binkowski et al. (2018), Demystifying MMD GANs; torch-fidelity, which refuses
-        sets smaller than a subset and draws other subsets.
+        Binkowski et al. (2018), Demystifying MMD GANs; torch-fidelity, which rejects
+        sets smaller than a subset and draws different subsets.
     """
     x, y = check_rows(x, "x"), check_rows(y, "y")
     check_same_length(x, "x", y, "y")
@@ -184,7 +186,7 @@ def kernel_distance(
             f"subset_size = {subset_size} of {len(x)} and {len(y)} images"
         )
     if size == len(x) == len(y):
-        num_subsets = 1  # All would be the same.
+        num_subsets = 1  # All would be equal.
     generator = np.random.default_rng(seed)
     distances = []
     for _ in range(num_subsets):
@@ -195,12 +197,15 @@ def kernel_distance(
 
 
 def check_rows(values: ArrayLike, name: str, *, first: int = 0) -> np.ndarray:
-    """Returns values as float64 [N, F], or says which image is not finite.
+    """Returns values as float64 [N, F] if they have that shape and are finite.
 
     Args:
         values: one row per image.
-        name: of the values, for the message.
-        first: the number of the first image.
+        name: name of the values in error messages.
+        first: index of the first row's image in error messages.
+
+    Raises:
+        InputError: a wrong shape, or values that are not finite.
     """
     rows = np.asarray(values, np.float64)
     if rows.ndim != 2 or not rows.shape[1]:
@@ -211,7 +216,7 @@ def check_rows(values: ArrayLike, name: str, *, first: int = 0) -> np.ndarray:
     if not finite.all():
         raise InputError(
             f"{name} of image {first + int(np.argmin(finite))} (counted from 0) are "
-            "not finite; look for NaN in the images and in the weights that made them"
+            "not finite; check the images and the network's weights for NaN"
         )
     return rows
 
@@ -221,21 +226,21 @@ def check_same_length(x: np.ndarray, x_name: str, y: np.ndarray, y_name: str) ->
     if x.shape[1] != y.shape[1]:
         raise InputError(
             f"{x_name} and {y_name} must have features of the same length, got "
-            f"{x.shape[1]} and {y.shape[1]}; take both from one network"
+            f"{x.shape[1]} and {y.shape[1]}; compute both with the same network"
         )
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """A [F, rank] with covariance = A A^T."""
+    """Returns A [F, rank] with covariance = A A^T."""
     values, vectors = np.linalg.eigh(covariance)
-    # What is smaller is rounding, whose root would not be small.
-    least = max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
-    kept = values > least
+    # Smaller eigenvalues are rounding errors, whose square roots would not be small.
+    threshold = max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
+    kept = values > threshold
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def _squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    """The unbiased estimate of MMD^2."""
+    """Returns the unbiased estimate of MMD^2."""
     within_x, within_y = _kernel(x, x), _kernel(y, y)
     np.fill_diagonal(within_x, 0)
     np.fill_diagonal(within_y, 0)

@@ -1,40 +1,40 @@
-"""How clearly, and into how many classes, a network sorts a set of images."""
+"""Inception Score: how confidently, and into how many classes, images fall."""
 
 import itertools
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 from colddiff_jax.metrics.distances import check_rows
 
 
 def inception_score(
     probabilities: ArrayLike, *, num_splits: int = 10
 ) -> tuple[float, float]:
-    """Inception Score of a set of images, over equal parts of it.
+    """Computes the Inception Score of a set of images, over equal parts of the set.
 
         IS = exp( mean_n sum_k p_nk (log p_nk - log q_k) ),   q_k = mean_n p_nk
 
     Args:
-        probabilities: of the classes of a network, [N, K], rows of sum 1.
-        num_splits: how many consecutive parts are scored, each with its own q. Images
-            that are sorted, by class for instance, must be shuffled first.
+        probabilities: class probabilities from a network, [N, K]; each row sums to 1.
+        num_splits: number of consecutive parts, each scored with its own q. Shuffle the
+            images first if they are sorted, by class for instance.
 
     Returns:
-        Mean and standard deviation of the parts' scores, in 1..K.
+        Mean and standard deviation of the parts' scores, each score in 1..K.
 
     Raises:
-        InputError: another shape, rows that are no probabilities, or fewer images than
+        InputError: a wrong shape, rows that are not probabilities, or fewer images than
             parts.
 
     Example:
-        >>> inception_score(np.eye(10), num_splits=1)  # Sure, and every class once.
+        >>> inception_score(np.eye(10), num_splits=1)  # Certain, each class once.
         (10.0, 0.0)
 
     Reference:
-        Salimans et al. (2016), Improved techniques for training GANs, whose code takes
-        the images in their order as well; torch-fidelity shuffles them first.
+        Salimans et al. (2016), Improved techniques for training GANs, whose code also
+        splits the images in their given order; torch-fidelity shuffles them first.
     """
     p = check_rows(probabilities, "probabilities")
     if not 1 <= num_splits <= len(p):
@@ -46,7 +46,7 @@ def inception_score(
     if not is_distribution.all():
         raise InputError(
             f"probabilities of image {int(np.argmin(is_distribution))} (counted from "
-            "0) must not be negative and have the sum 1; apply a softmax to logits"
+            "0) must be non-negative and sum to 1; apply a softmax to logits"
         )
     bounds = [i * len(p) // num_splits for i in range(num_splits + 1)]
     parts = (p[start:stop] for start, stop in itertools.pairwise(bounds))
@@ -55,7 +55,7 @@ def inception_score(
 
 
 def _information(p: np.ndarray) -> float:
-    """Mean Kullback-Leibler divergence of rows from their mean, with 0 log 0 = 0."""
+    """Returns the mean KL divergence of the rows from their mean, with 0 log 0 = 0."""
     return (p * (_log(p) - _log(p.mean(axis=0)))).sum(axis=1).mean()
 
 

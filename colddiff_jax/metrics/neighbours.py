@@ -1,4 +1,4 @@
-"""How much of one set of images lies within the other, and the reverse."""
+"""Precision and recall of a set of images, from nearest neighbours."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,21 +6,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 from colddiff_jax.metrics.distances import check_rows, check_same_length
 
-_CHUNK_BYTES = 2**26  # Of distances that are in memory at once.
+_CHUNK_BYTES = 2**26  # Memory for the distances of one chunk of rows.
 _ROUNDING = 1e-12  # Of squared distances, relative to the features' squared lengths.
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares of images.
+    """Precision and recall of a set of images.
 
     Attributes:
-        precision: of the judged images that lie among the reference ones, in 0..1:
-            how good they are.
-        recall: of the reference images that lie among the judged ones, in 0..1: how
-            much of the variety they have.
+        precision: fraction of the evaluated images that lie within the reference set,
+            in 0..1; a measure of quality.
+        recall: fraction of the reference images that lie within the evaluated set, in
+            0..1; a measure of diversity.
     """
 
     precision: float
@@ -30,28 +30,29 @@ class PrecisionRecall(NamedTuple):
 def precision_recall(
     reference: ArrayLike, features: ArrayLike, *, num_neighbours: int = 3
 ) -> PrecisionRecall:
-    """Precision and recall of a set of images, by nearest neighbours.
+    """Computes precision and recall of a set of images by nearest neighbours.
 
-        precision = mean_j [ |y_j - x_i| <= r_k(x_i) for an i ]
-        recall    = mean_i [ |x_i - y_j| <= r_k(y_j) for a j ]
+        precision = mean_j [ |y_j - x_i| <= r_k(x_i) for some i ]
+        recall    = mean_i [ |x_i - y_j| <= r_k(y_j) for some j ]
 
     with x the reference, y the features and r_k the distance to the k-th nearest other
-    image of the same set. Copies count as images: with k copies besides it, an image
-    has r_k = 0, and only further copies lie within. What differs by no more than
-    the rounding of float32 is a copy.
+    image of the same set. Duplicates count as neighbours: an image with k duplicates
+    has r_k = 0, and only further duplicates lie within its radius. Features that differ
+    by no more than the rounding of float32 are duplicates.
 
-    Both fall with fewer images: compare only figures of as many in both sets.
+    Both values fall with the number of images: compare only values for sets of the same
+    sizes.
 
     Args:
         reference: features of real images, [N, F].
-        features: of the judged images, [M, F].
+        features: features of the evaluated images, [M, F].
         num_neighbours: k.
 
     Returns:
-        Two shares in 0..1.
+        Precision and recall, each in 0..1.
 
     Raises:
-        InputError: other shapes, features that are not finite, or no more than k
+        InputError: wrong shapes, features that are not finite, or a set of at most k
             images.
 
     Example:
@@ -69,8 +70,8 @@ def precision_recall(
     for name, values in (("reference", x), ("features", y)):
         if len(values) <= num_neighbours:
             raise InputError(
-                f"{name} must be of more than num_neighbours = {num_neighbours} "
-                f"images, got {len(values)}; take more"
+                f"{name} must hold more than num_neighbours = {num_neighbours} "
+                f"images, got {len(values)}; add more"
             )
     x_radii, y_radii = (_squared_radii(rows, num_neighbours) for rows in (x, y))
     x_covered, y_covered = np.zeros(len(x), bool), np.zeros(len(y), bool)
@@ -82,7 +83,7 @@ def precision_recall(
 
 
 def _squared_radii(x: np.ndarray, num_neighbours: int) -> np.ndarray:
-    """Squared distance of each row to its k-th nearest other row."""
+    """Returns the squared distance of each row to its k-th nearest other row."""
     radii = np.empty(len(x))
     for rows in _chunks(len(x), len(x)):
         distances = _squared_distances(x[rows], x)
@@ -95,7 +96,7 @@ def _squared_radii(x: np.ndarray, num_neighbours: int) -> np.ndarray:
 def _squared_distances(
     x: np.ndarray, y: np.ndarray, *, rounding: float = 0.0
 ) -> np.ndarray:
-    """|x_i - y_j|^2 [N, M], less what may be rounding."""
+    """Returns |x_i - y_j|^2 [N, M], reduced by the possible rounding error."""
     distances = x @ y.T
     distances *= -2
     distances += (1 - rounding) * np.einsum("ij,ij->i", x, x)[:, None]
@@ -104,6 +105,6 @@ def _squared_distances(
 
 
 def _chunks(num_rows: int, num_columns: int) -> Iterator[slice]:
-    """Slices of rows, so few at once that memory stays bounded."""
+    """Yields slices of rows, short enough to bound the memory for distances."""
     step = max(1, _CHUNK_BYTES // (8 * num_columns))
     return (slice(start, start + step) for start in range(0, num_rows, step))

@@ -1,4 +1,4 @@
-"""Pixel metrics, per image, on the [0, 1] scale of the paper's tables."""
+"""Per-image pixel metrics on the [0, 1] scale of the paper's tables."""
 
 import chex
 import jax
@@ -11,20 +11,20 @@ _K1, _K2 = 0.01, 0.03
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 MS_SSIM_SIDE = (SSIM_SIDE - 1) * 2 ** (len(_SCALE_WEIGHTS) - 1) + 1
-"""The shortest side for which `ms_ssim` is defined, 161."""
+"""The smallest image side for which `ms_ssim` is defined, 161."""
 
 
 def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
-    """Mean squared difference of each pair of images, on the [0, 1] scale.
+    """Computes the mean squared error of each pair of images, on the [0, 1] scale.
 
         MSE_b = mean over pixels and channels of ((x_b - y_b) / 2)^2
 
-    The RMSE of the paper's tables is the root of its mean over all images, which is
-    larger than the mean of the images' own roots.
+    The RMSE in the paper's tables is the square root of its mean over all images, which
+    is larger than the mean per-image RMSE.
 
     Args:
         x: images, float [B, H, W, C], in [-1, 1]; not clipped, as in the paper.
-        y: the same.
+        y: images of the same shape and range.
 
     Returns:
         float32 [B].
@@ -40,13 +40,13 @@ def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
 
 
 def psnr(x: chex.Array, y: chex.Array) -> chex.Array:
-    """Peak signal-to-noise ratio of each pair of images, in decibels.
+    """Computes the peak signal-to-noise ratio of each pair of images, in decibels.
 
         PSNR_b = -10 log10 MSE_b
 
     Args:
         x: images, float [B, H, W, C], in [-1, 1]; not clipped.
-        y: the same.
+        y: images of the same shape and range.
 
     Returns:
         float32 [B]; infinite for equal images.
@@ -55,24 +55,24 @@ def psnr(x: chex.Array, y: chex.Array) -> chex.Array:
         >>> psnr(x, y).mean()
 
     Reference:
-        The definition; scikit-image's `peak_signal_noise_ratio` with a range of 1.
+        The definition; scikit-image's `peak_signal_noise_ratio` with data_range=1.
     """
     return -10 * jnp.log10(mean_squared_error(x, y))
 
 
 def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
-    """Structural similarity of each pair of images, averaged over pixels and channels.
+    """Computes the structural similarity of each pair of images.
 
         SSIM = (2 m_x m_y + c_1)(2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1)(s_x^2 + s_y^2 +
         c_2))
 
-    with local means, variances and covariance under an 11 x 11 Gaussian window of
-    standard deviation 1.5, where it fits entirely inside the image, c_1 = 0.01^2, c_2 =
-    0.03^2.
+    averaged over channels and pixels, with c_1 = 0.01^2, c_2 = 0.03^2, and local means
+    m, variances s^2 and covariance s_xy under an 11 x 11 Gaussian window of standard
+    deviation 1.5, wherever the window fits inside the image.
 
     Args:
-        x: images, float [B, H, W, C], in [-1, 1], sides of at least 11; not clipped.
-        y: the same.
+        x: images, float [B, H, W, C], in [-1, 1], H and W at least 11; not clipped.
+        y: images of the same shape and range.
 
     Returns:
         float32 [B], at most 1.
@@ -94,16 +94,17 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
 
 
 def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
-    """SSIM over five scales, of each pair of images, averaged over channels.
+    """Computes the multi-scale SSIM of each pair of images, averaged over channels.
 
         MS-SSIM = l_5^w_5 prod_{j=1..5} cs_j^w_j
 
-    with the mean contrast and structure cs_j after halving the images j - 1 times, and
-    the last one's luminance inside its mean. Negative means count as zero.
+    with cs_j the mean of the contrast and structure term after halving the images j - 1
+    times. The luminance l_5 is multiplied in before taking the mean of the fifth scale.
+    Negative means count as zero.
 
     Args:
-        x: images, float [B, H, W, C], in [-1, 1], sides of at least 161; not clipped.
-        y: the same.
+        x: images, float [B, H, W, C], in [-1, 1], H and W at least 161; not clipped.
+        y: images of the same shape and range.
 
     Returns:
         float32 [B], in [0, 1].
@@ -116,8 +117,8 @@ def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         Array(1., dtype=float32)
 
     Reference:
-        Wang et al. (2003); the settings of pytorch-msssim. Like it, halving an odd side
-        counts a row of zeros beyond both edges.
+        Wang et al. (2003); the settings of pytorch-msssim. As there, an odd side is
+        padded with zeros at both ends before it is halved.
     """
     chex.assert_equal_shape([x, y])
     _check_side("MS-SSIM", x, MS_SSIM_SIDE)
@@ -132,16 +133,16 @@ def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
     return product.mean(axis=1)
 
 
-def _check_side(metric: str, x: chex.Array, least: int) -> None:
-    if min(x.shape[1:3]) < least:
+def _check_side(metric: str, x: chex.Array, min_side: int) -> None:
+    if min(x.shape[1:3]) < min_side:
         raise ValueError(
-            f"{metric} needs images of at least {least} x {least} pixels, got "
+            f"{metric} needs images of at least {min_side} x {min_side} pixels, got "
             f"{x.shape[1]} x {x.shape[2]}"
         )
 
 
 def _similarities(x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """The two factors of SSIM at every place, for images in [0, 1]."""
+    """Returns both factors of SSIM at every position, for images in [0, 1]."""
     mean_x, mean_y = _local_mean(x), _local_mean(y)
     variance_x = _local_mean(x * x) - mean_x**2
     variance_y = _local_mean(y * y) - mean_y**2
@@ -153,7 +154,7 @@ def _similarities(x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array]
 
 
 def _halve(x: chex.Array) -> chex.Array:
-    """Means of 2 x 2 pixels."""
+    """Averages blocks of 2 x 2 pixels."""
     odd = [side % 2 for side in x.shape[1:3]]
     padding = ((0, 0), *((n, n) for n in odd), (0, 0))
     sums = jax.lax.reduce_window(
@@ -163,7 +164,7 @@ def _halve(x: chex.Array) -> chex.Array:
 
 
 def _local_mean(x: chex.Array) -> chex.Array:
-    """Gaussian-weighted means over all windows that fit, as two band matrices."""
+    """Gaussian-weighted means over all windows that fit, by two band matrices."""
     offsets = np.arange(SSIM_SIDE) - SSIM_SIDE // 2
     taps = np.exp(-(offsets**2) / (2 * _WINDOW_STD**2))
     taps /= taps.sum()

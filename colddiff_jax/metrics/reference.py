@@ -1,4 +1,4 @@
-"""Saved statistics of a set of images, for others to be compared with."""
+"""Saved feature statistics of a set of images, to compare other sets with."""
 
 import dataclasses
 import io
@@ -8,34 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from colddiff_jax import disk
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
+from colddiff_jax.feature_nets.features import FeatureNet
+from colddiff_jax.io import disk
+from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.metrics.distances import Moments
-from colddiff_jax.metrics.features import FeatureNet
-from colddiff_jax.writers import save_npz
 
 MAX_FEATURES = 10_000
 _FORMAT = "colddiff_jax reference 1"
-# What may be different on purpose, as in the distance of samples to training images.
-_FREE = ("source", "split", "fingerprint", "count")
+# Keys that may differ on purpose, as in the distance of samples to training images.
+_MAY_DIFFER = ("source", "split", "fingerprint", "count")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Reference:
-    """What distances to a set of images need to know of it.
+    """Statistics of a set of images, from which distances to the set are computed.
 
     Attributes:
-        name: what it is called in messages and tables.
-        feature_net: name of the network whose features these are.
-        feature_fingerprint: its fingerprint, which tells its weights.
-        data: where the images come from and how they were prepared: a dictionary, of
-            dictionaries too, that JSON can hold. The keys "source", "split",
-            "fingerprint" and "count" say what the images are; all others, such as
-            "image_shape", "preprocessing" and "protocol", must be the same in sets that
-            are compared.
-        moments: of all images.
-        features: float32 [n, F] of the first images, for `kernel_distance` and
-            `precision_recall`.
+        name: name in messages and tables.
+        feature_net: name of the network that computed the features.
+        feature_fingerprint: fingerprint of that network, which identifies its weights.
+        data: origin and preprocessing of the images, as a dictionary, possibly nested,
+            that JSON can represent. The keys "source", "split", "fingerprint" and
+            "count" identify the images; all others, such as "image_shape",
+            "preprocessing" and "protocol", must be equal in sets that are compared.
+        moments: moments of all images.
+        features: features of the first images, float32 [n, F], for `kernel_distance`
+            and `precision_recall`.
     """
 
     name: str
@@ -60,14 +59,14 @@ class Reference:
 
 
 def save_reference(path: str, reference: Reference) -> None:
-    """Writes a reference as one .npz file, whole or not at all.
+    """Writes a reference to an .npz file, atomically.
 
     Args:
-        path: of the file; an old one is replaced.
-        reference: what to write; of its features the first 10,000.
+        path: path of the file; an existing file is replaced.
+        reference: the reference; only the first 10,000 rows of its features are saved.
 
     Raises:
-        InputError: the disk refuses.
+        InputError: the file cannot be written.
 
     Example:
         >>> save_reference("cifar10_train.npz", reference)
@@ -94,16 +93,16 @@ def save_reference(path: str, reference: Reference) -> None:
 
 
 def load_reference(path: str) -> Reference:
-    """Reads what `save_reference` has written.
+    """Reads a reference written by `save_reference`.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        The reference; its features are at most 10,000.
+        The reference, with at most 10,000 rows of features.
 
     Raises:
-        InputError: the file is missing, damaged or something else.
+        InputError: the file is missing, damaged or not a reference.
 
     Example:
         >>> load_reference("cifar10_train.npz").moments.count
@@ -114,34 +113,34 @@ def load_reference(path: str) -> Reference:
             content = io.BytesIO(file.read())
     except OSError as error:
         raise InputError(
-            f"cannot read the reference {path!r}: {error.strerror}; name a file that "
-            "save_reference has written"
+            f"cannot read the reference {path!r}: {error.strerror}; pass a file "
+            "written by save_reference"
         ) from error
     try:
         return _parse(content)
-    except Exception as error:  # Damage has a dozen exceptions, and one cure.
+    except Exception as error:  # A damaged file raises one of a dozen types.
         raise InputError(
-            f"{path!r} is damaged, or no reference ({type(error).__name__}: {error}); "
-            "make it again"
+            f"{path!r} is damaged or not a reference ({type(error).__name__}: {error})"
+            "; create it again"
         ) from error
 
 
 def check_reference(
     reference: Reference, feature_net: FeatureNet, data: Mapping[str, Any]
 ) -> list[str]:
-    """Refuses a reference that cannot be compared with.
+    """Checks that images can be compared with a reference.
 
     Args:
-        reference: the saved one.
-        feature_net: the network that is about to be used.
-        data: of the images that are compared with it, as in `Reference.data`.
+        reference: the saved reference.
+        feature_net: the network that computes the features of the images.
+        data: description of the images, as in `Reference.data`.
 
     Returns:
-        Notes for whoever reads the distance: what the images differ in on purpose, and
-        whether they are few.
+        Notes on how to read the distance: permitted differences between the two sets,
+        and whether the reference has too few images.
 
     Raises:
-        InputError: another network or other weights, or images prepared otherwise.
+        InputError: the network, its weights or the preprocessing of the images differ.
 
     Example:
         >>> check_reference(reference, net, {**data, "split": "test"})
@@ -151,60 +150,62 @@ def check_reference(
     if reference.feature_net != feature_net.name:
         raise InputError(
             f"{where} has features of {reference.feature_net!r}, not of "
-            f"{feature_net.name!r}; use that network, or make a reference with this one"
+            f"{feature_net.name!r}; use that network, or create a reference with this "
+            "one"
         )
     if reference.feature_fingerprint != feature_net.fingerprint:
         raise InputError(
-            f"{where} has features of {feature_net.name!r} with other weights "
+            f"{where} has features of {feature_net.name!r} with different weights "
             f"(fingerprint {reference.feature_fingerprint}, here "
-            f"{feature_net.fingerprint}); use those, or make it again with these"
+            f"{feature_net.fingerprint}); use those weights, or create the reference "
+            "again with these"
         )
     notes = []
-    theirs, ours = dict(_flat(reference.data)), dict(_flat(data))
+    theirs, ours = dict(_flatten(reference.data)), dict(_flatten(data))
     for key in sorted(theirs.keys() | ours.keys()):
-        their, our = (_show(values, key) for values in (theirs, ours))
+        their, our = (_to_json(values, key) for values in (theirs, ours))
         if their == our:
             continue
-        if key.split(".")[0] not in _FREE:
+        if key.split(".")[0] not in _MAY_DIFFER:
             raise InputError(
-                f"{key} is {their} in {where}, {our} here; prepare the images alike, "
-                "or make a reference of images prepared as here"
+                f"{key} is {their} in {where}, {our} here; preprocess the images as "
+                "in the reference, or create a reference with the settings used here"
             )
         notes.append(f"{key} is {their} in {where}, {our} here")
     return notes + note_few_images(reference)
 
 
 def note_few_images(reference: Reference) -> list[str]:
-    """A note for whoever reads its Frechet distances, if its images are too few."""
+    """Returns a note on Frechet distances if the reference has too few images."""
     count, size = reference.moments.count, len(reference.moments.mean)
     if count > size:
         return []
     return [
         f'reference "{reference.name}" has {count} images for {size} features of '
         f"{reference.feature_net}: Frechet distances to it are too large; compare "
-        "them only with those of as many images"
+        "them only with distances for the same number of images"
     ]
 
 
 def _parse(content: io.BytesIO) -> Reference:
-    with np.load(content, allow_pickle=False) as arrays:  # Checks the sums of the zip.
+    with np.load(content, allow_pickle=False) as arrays:  # Verifies CRC sums.
         description = json.loads(str(arrays["description"]))
         if description.pop("format") != _FORMAT:
-            raise ValueError("of another version")
+            raise ValueError("wrong format or version")
         count = description.pop("count")
         moments = Moments(count, arrays["mean"], arrays["covariance"])
         return Reference(**description, moments=moments, features=arrays["features"])
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of nested dictionaries, under names such as preprocessing.pad."""
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the entries of nested dictionaries, with keys like preprocessing.pad."""
     for key, value in data.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def _show(values: Mapping[str, Any], key: str) -> str:
-    """A value as the file has it, where a tuple is a list."""
+def _to_json(values: Mapping[str, Any], key: str) -> str:
+    """Returns a value as JSON, in which a tuple becomes a list."""
     return json.dumps(values[key]) if key in values else "not given"

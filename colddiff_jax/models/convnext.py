@@ -17,20 +17,20 @@ _HEADS, _HEAD_CHANNELS = 4, 32
 class ConvNeXtUNet(nn.Module):
     """Restorer R(x_t, t): a U-Net of ConvNeXt blocks and linear attention.
 
-    With the default arguments it is the network of the paper's MNIST (56,612,916
-    parameters for one channel) and CelebA experiments (56,615,708 for three).
+    The default arguments give the network of the paper's MNIST experiments (56,612,916
+    parameters, one channel) and CelebA experiments (56,615,708, three channels).
 
     Attributes:
         base_channels: channels at the highest resolution.
         channel_multipliers: channels of each level as multiples of base_channels; every
             level but the last halves the image.
-        time_embedding: whether the network sees the step.
+        time_embedding: whether the network is conditioned on the step.
         residual: add the input to the output.
-        num_classes: classes of images that may be told apart by `labels`; 0 for none.
-        zero_output: start the last layer at zero; the published network does not.
-        remat: compute the blocks again in the backward pass instead of keeping what
-            they made: less memory for large images, more time.
-        dtype: of the computation; parameters and output stay float32.
+        num_classes: number of classes for `labels`; 0 for an unconditional network.
+        zero_output: initialise the last layer to zero; the published network does not.
+        remat: recompute the blocks in the backward pass instead of storing their
+            activations: less memory for large images, more time.
+        dtype: computation dtype; parameters and output stay float32.
 
     Example:
         >>> model = ConvNeXtUNet(base_channels=16, channel_multipliers=(1, 2))
@@ -41,9 +41,9 @@ class ConvNeXtUNet(nn.Module):
 
     Reference:
         `Unet` in the official code of Bansal et al. (2022), after lucidrains'
-        denoising-diffusion-pytorch; it passes t - 1 where we pass t. As there, the
-        features of the highest resolution are no skip connection. Weights start at
-        PyTorch's defaults.
+        denoising-diffusion-pytorch; it passes t - 1 where this network takes t. As
+        there, the highest resolution has no skip connection. Weights are initialised
+        with PyTorch's defaults.
     """
 
     base_channels: int = 64
@@ -70,16 +70,16 @@ class ConvNeXtUNet(nn.Module):
             x: degraded images, float [B, H, W, C], in [-1, 1]; H and W divisible by
                 2^(levels - 1).
             t: steps, int32 [B], in 1..T.
-            labels: classes, int32 [B], in 0..num_classes, of which the last is the null
-                class: no class in particular, as for None.
+            labels: class indices, int32 [B], in 0..num_classes; num_classes is the null
+                class (unconditional), which None stands for.
             dropout_keys: unused, since this network has no dropout.
 
         Returns:
-            x0_hat, float32 [B, H, W, C], about [-1, 1], not clipped.
+            x0_hat, float32 [B, H, W, C], roughly in [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that the network cannot halve, or labels for a
-                network without classes.
+            ValueError: image sides that are not divisible as above, invalid labels, or
+                labels for a network without classes.
         """
         del dropout_keys
         chex.assert_rank([x, t], [4, 1])
@@ -103,7 +103,7 @@ class ConvNeXtUNet(nn.Module):
         h = x.astype(self.dtype)
         skips = []
         for level, width in enumerate(widths):
-            norm = level > 0  # The very first block sees pixels: nothing to normalise.
+            norm = level > 0  # The input of the first block is pixels: no LayerNorm.
             first = Block(width, self.dtype, norm, name=f"down_{level}_block_0")
             h = first(h, temb)
             h = block(h, width, f"down_{level}_block_1")
@@ -135,7 +135,7 @@ class ConvNeXtUNet(nn.Module):
         return h + x if self.residual else h
 
     def _embed(self, t: chex.Array, labels: chex.Array | None) -> chex.Array | None:
-        """The step and the class as one vector per image, [B, F], if there are any."""
+        """Embeds step and class as one vector per image, [B, F]; None without both."""
         features, temb = self.base_channels, None
         if self.time_embedding:
             temb = layers.sinusoidal_embedding(t, features).astype(self.dtype)
@@ -151,7 +151,10 @@ class ConvNeXtUNet(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise 7 x 7, plus the step, LayerNorm, and two 3 x 3 convolutions."""
+    """A depthwise 7 x 7 convolution, LayerNorm, and two 3 x 3 convolutions.
+
+    The step is added after the depthwise convolution.
+    """
 
     features: int
     dtype: Any
@@ -176,7 +179,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """Attention through a context of fixed size, linear in the number of pixels.
+    """Attention through a fixed-size context, linear in the number of pixels.
 
     context = softmax_pixels(K)^T V,    out = (Q / sqrt(d)) context
     """
@@ -206,7 +209,7 @@ class LinearAttention(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """A size x size convolution of every channel by itself."""
+    """A size x size depthwise convolution, with a bias."""
 
     size: int
     dtype: Any
@@ -223,7 +226,8 @@ class DepthwiseConv(nn.Module):
 
 
 def _layer_norm(x: chex.Array, dtype: Any, name: str) -> chex.Array:
-    # Two-pass variance: near t = T images are almost flat and E[x^2] - E[x]^2 cancels.
+    # Two-pass variance: near t = T images are almost flat, and E[x^2] - E[x]^2 would
+    # suffer from cancellation.
     return nn.LayerNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False, name=name)(
         x
     )

@@ -1,8 +1,8 @@
-"""Depthwise convolution, in the way that suits the backend.
+"""Depthwise convolution, with an implementation for each backend.
 
-On a CPU, XLA computes a grouped convolution several times slower than the sum over the
-taps of the kernel that is written out here, and derives from that sum a gradient that
-is slow again: hence one of our own. `benchmarks/layer_speed.py` measures it.
+On a CPU, XLA computes a grouped convolution several times slower than the explicit sum
+over the kernel's taps below. The gradient that JAX derives from that sum is slow too,
+so it is written out, too. `benchmarks/layer_speed.py` measures both.
 """
 
 import chex
@@ -12,16 +12,16 @@ import jax.numpy as jnp
 
 @jax.custom_vjp
 def depthwise_conv(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """Convolves every channel with a kernel of its own.
+    """Convolves each channel with its own kernel.
 
     y[b, h, w, c] = sum_ij kernel[i, j, c] x[b, h + i - K // 2, w + j - K // 2, c]
 
     Args:
         x: float [B, H, W, C]; zero beyond the border.
-        kernel: float [K, K, C], K odd, of the dtype of x.
+        kernel: float [K, K, C], K odd, same dtype as x.
 
     Returns:
-        y, of the shape and dtype of x. It has reverse-mode derivatives only.
+        y, same shape and dtype as x. It supports only reverse-mode differentiation.
 
     Example:
         >>> depthwise_conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2)))[0, :2, :2, 0]
@@ -50,7 +50,7 @@ depthwise_conv.defvjp(_forward, _backward)
 
 
 def grouped_conv(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """`depthwise_conv` by the backend's grouped convolution."""
+    """Computes `depthwise_conv` with the backend's grouped convolution."""
     return jax.lax.conv_general_dilated(
         x,
         kernel[:, :, None, :],
@@ -64,15 +64,15 @@ def grouped_conv(x: chex.Array, kernel: chex.Array) -> chex.Array:
 def grouped_conv_gradients(
     x: chex.Array, kernel: chex.Array, g: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """The gradients of `grouped_conv`, for a cotangent g of the shape of x."""
+    """Returns the gradients of `grouped_conv` for a cotangent g, shaped like x."""
     return jax.vjp(grouped_conv, x, kernel)[1](g)
 
 
 def shift_and_add(x: chex.Array, kernel: chex.Array) -> chex.Array:
-    """`depthwise_conv` as a sum over the taps, in float32 or better.
+    """Computes `depthwise_conv` as a sum over the taps, in float32 or better.
 
-    A loop over the rows of the kernel: with all K^2 taps unrolled this layer alone is
-    faster, but a network with many takes longer to compile and to train.
+    It loops over the rows of the kernel: with all K^2 taps unrolled a single layer is
+    faster, but a network with many such layers takes longer to compile and to train.
     """
     size = kernel.shape[0]
     height, width = x.shape[1:3]
@@ -93,11 +93,11 @@ def shift_and_add(x: chex.Array, kernel: chex.Array) -> chex.Array:
 def shift_and_add_gradients(
     x: chex.Array, kernel: chex.Array, g: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """The gradients of `shift_and_add`, for a cotangent g of the shape of x.
+    """Returns the gradients of `shift_and_add` for a cotangent g, shaped like x.
 
-    That of x is the convolution of g with the kernel turned by half a turn. That of the
-    kernel is a sum of K^2 products over all pixels: it takes one row of one image at a
-    time, so that its running sums stay in the cache.
+    The gradient with respect to x is the convolution of g with the kernel rotated by
+    180 degrees. The gradient with respect to the kernel is K^2 sums of products over
+    all pixels, accumulated one image row at a time so that they stay in the cache.
     """
     size = kernel.shape[0]
     batch, height, width, channels = x.shape

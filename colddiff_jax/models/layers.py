@@ -1,4 +1,4 @@
-"""Layers that the restorers share: images [B, H, W, C], steps int32 [B]."""
+"""Layers shared by the restorers: images [B, H, W, C], steps int32 [B]."""
 
 import math
 import zlib
@@ -15,9 +15,9 @@ Dtype = Any
 
 
 def fan_in_uniform(fan_in: int) -> Callable[..., chex.Array]:
-    """Initialiser U(-1/sqrt(fan_in), 1/sqrt(fan_in)) of every weight and bias.
+    """Returns the initialiser U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
 
-    PyTorch's default, with which the published networks started.
+    It is PyTorch's default for weights and biases, which the published networks use.
     """
     bound = 1.0 / math.sqrt(fan_in)
 
@@ -32,18 +32,18 @@ def fan_in_uniform(fan_in: int) -> Callable[..., chex.Array]:
 def add_to_pixels(x: chex.Array, values: chex.Array) -> chex.Array:
     """Adds values, [C] or [B, C], to every pixel of x [B, H, W, C].
 
-    In float32 or better: the gradient of the values is a sum over all pixels, and
-    rounded to bfloat16 at every addition it would be off by a quarter.
+    The addition is in float32 or better: the gradient of the values is a sum over all
+    pixels, which would be off by a quarter if every addition rounded to bfloat16.
     """
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     values = (values[None] if values.ndim == 1 else values).astype(dtype)
     return (x.astype(dtype) + values[:, None, None, :]).astype(x.dtype)
 
 
-def _promote_but_bias(
+def _promote_except_bias(
     *args: jax.Array | None, dtype: Dtype = None, inexact: bool = True
 ) -> list[jax.Array | None]:
-    # The bias stays float32 and makes the sum so, as in `add_to_pixels`.
+    # The bias stays float32, so that it is added in float32, as in `add_to_pixels`.
     x, kernel, bias = args
     return [*nn.dtypes.promote_dtype(x, kernel, dtype=dtype, inexact=inexact), bias]
 
@@ -51,9 +51,9 @@ def _promote_but_bias(
 def dense(
     x: chex.Array, features: int, *, dtype: Dtype, name: str, zero: bool = False
 ) -> chex.Array:
-    """A linear layer on the last axis, which for images is a 1 x 1 convolution.
+    """Applies a linear layer to the last axis: for images, a 1 x 1 convolution.
 
-    As a matrix product it is two to three times faster on a CPU; see
+    On a CPU the matrix product is two to three times faster than a convolution; see
     `benchmarks/layer_speed.py`.
     """
     init = nn.initializers.zeros if zero else fan_in_uniform(x.shape[-1])
@@ -62,7 +62,7 @@ def dense(
         dtype=dtype,
         kernel_init=init,
         bias_init=init,
-        promote_dtype=_promote_but_bias,
+        promote_dtype=_promote_except_bias,
         name=name,
     )(x).astype(dtype)
 
@@ -78,7 +78,7 @@ def conv(
     zero: bool = False,
     padding: int | tuple[tuple[int, int], tuple[int, int]] | None = None,
 ) -> chex.Array:
-    """A size x size convolution, by default padded to keep the image size."""
+    """Applies a size x size convolution, padded to keep the image size by default."""
     init = nn.initializers.zeros if zero else fan_in_uniform(size**2 * x.shape[-1])
     return nn.Conv(
         features,
@@ -88,21 +88,21 @@ def conv(
         dtype=dtype,
         kernel_init=init,
         bias_init=init,
-        promote_dtype=_promote_but_bias,
+        promote_dtype=_promote_except_bias,
         name=name,
     )(x).astype(dtype)
 
 
 class Dropout(nn.Module):
-    """Dropout that draws the mask of every example from that example's own key.
+    """Dropout that draws each example's mask from that example's own key.
 
-    A batch then meets the same masks however many devices share it.
+    The masks of a batch then do not depend on the number of devices it is split over.
     """
 
     rate: float
 
     def __call__(self, x: chex.Array, keys: chex.PRNGKey | None) -> chex.Array:
-        """Drops values of x [B, ...], given keys [B]; without keys it drops none."""
+        """Applies dropout to x [B, ...] with keys [B]; without keys, returns x."""
         if keys is None or not self.rate:
             return x
         layer = zlib.crc32("/".join(self.path).encode())
@@ -116,15 +116,15 @@ class Dropout(nn.Module):
 
 
 def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -> None:
-    """Raises ValueError for labels without classes, not one per image, or too large."""
+    """Raises ValueError unless labels are None or one valid class index per image."""
     if num_classes < 0:
         raise ValueError(f"num_classes must be 0 or positive, got {num_classes}")
     if labels is None:
         return
     if not num_classes:
         raise ValueError(
-            "this network was made without classes; make it with num_classes, or leave "
-            "the labels out"
+            "this network is unconditional (num_classes = 0) and takes no labels; set "
+            "num_classes, or pass labels=None"
         )
     if jnp.shape(labels) != (batch_size,):
         raise ValueError(
@@ -135,7 +135,8 @@ def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -
         wrong = (np.asarray(labels) < 0) | (np.asarray(labels) > num_classes)
         if wrong.any():
             raise ValueError(
-                f"labels must lie in 0..{num_classes}, the null class, got {labels}"
+                f"labels must lie in 0..{num_classes} ({num_classes} is the null "
+                f"class), got {labels}"
             )
 
 
@@ -146,14 +147,14 @@ def label_embedding(
     *,
     dtype: Dtype,
 ) -> chex.Array:
-    """Embeds labels [B] as shape [B, F]; the number num_classes is the null class."""
+    """Embeds labels [B] as vectors of shape [B, F]; num_classes is the null class."""
     if labels is None:
         labels = jnp.full(shape[0], num_classes, jnp.int32)
     return nn.Embed(num_classes + 1, shape[1], dtype=dtype, name="label")(labels)
 
 
 def sinusoidal_embedding(t: chex.Array, features: int) -> chex.Array:
-    """[sin(t w_k), cos(t w_k)], w_k = 10000^(-k / (features / 2 - 1)), [B, F]."""
+    """Returns [sin(t w_k), cos(t w_k)], w_k = 10000^(-k / (F / 2 - 1)), [B, F]."""
     half = features // 2
     frequencies = jnp.exp(-math.log(10000.0) / (half - 1) * jnp.arange(half))
     angles = t.astype(jnp.float32)[:, None] * frequencies[None, :]
@@ -169,7 +170,7 @@ def fold_patches(x: chex.Array, size: int) -> chex.Array:
 
 
 def unfold_patches(x: chex.Array, size: int) -> chex.Array:
-    """The inverse of `fold_patches`."""
+    """Inverts `fold_patches`."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, size, size, channels // size**2)
     x = x.transpose(0, 1, 3, 2, 4, 5)
@@ -177,7 +178,7 @@ def unfold_patches(x: chex.Array, size: int) -> chex.Array:
 
 
 def check_divisible(shape: tuple[int, ...], factor: int, reason: str) -> None:
-    """Raises ValueError unless factor divides both sides of a shape [B, H, W, C]."""
+    """Raises ValueError unless factor divides H and W of a shape [B, H, W, C]."""
     height, width = shape[1:3]
     if height % factor or width % factor:
         raise ValueError(

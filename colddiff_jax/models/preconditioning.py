@@ -1,4 +1,4 @@
-"""Scales of a network's input and output, measured on data, one set for every t."""
+"""Scales of a network's input and output, measured on data for every t."""
 
 from typing import Any, NamedTuple
 
@@ -10,16 +10,15 @@ import numpy as np
 
 from colddiff_jax.degradations.base import Degradation, per_example
 
-# One level of an 8-bit image: what varies by less is not in the images people restore.
-_LEAST = 2 / 255
+_MIN_SCALE = 2 / 255  # One level of an 8-bit image.
 
 
 class Scales(NamedTuple):
-    """What `measure_scales` found, t = 1 ... T.
+    """Scales for t = 1 ... T, as returned by `measure_scales`.
 
     Attributes:
-        input: s, the root mean square of x_t around the mean of its own image.
-        skip: c, the multiple of x_t that comes closest to x_0.
+        input: s, the root mean square of x_t around the mean of each image.
+        skip: c, for which c x_t is closest to x_0.
         output: r, the root mean square of x_0 - c x_t.
     """
 
@@ -29,16 +28,16 @@ class Scales(NamedTuple):
 
 
 class Preconditioned(nn.Module):
-    """A restorer whose network F sees and predicts values of unit size at every t.
+    """Restorer whose network F has inputs and targets of unit scale at every t.
 
         R(x_t, t) = c_t x_t + r_t F((x_t - m) / s_t + m, t),   m = mean of x_t
 
-    m is a number per image and channel. Near t = T a blurred image varies by a
-    hundredth of its range, which a plain network learns to see slowly; and near t = 1
-    the network has almost nothing to add to x_t.
+    m has one value per image and channel. Near t = T a blurred image varies by a
+    hundredth of its range, which a plain network is slow to pick up; near t = 1 the
+    network has almost nothing to add to x_t.
 
     Attributes:
-        network: F; takes x, t and whatever else is passed.
+        network: F; called with x, t and all further keyword arguments.
         scales: s, c and r, from `measure_scales`.
 
     Example:
@@ -47,8 +46,8 @@ class Preconditioned(nn.Module):
 
     Reference:
         Karras et al. (2022), arXiv:2206.00364, section 5, for Gaussian noise. There the
-        scales follow from the noise; for other degradations they are measured. Not in
-        Bansal et al. (2022).
+        scales follow from the noise level; for other degradations they are measured.
+        Not in Bansal et al. (2022).
     """
 
     network: nn.Module
@@ -56,11 +55,11 @@ class Preconditioned(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Classes of images that the network tells apart."""
+        """Number of classes of the network, 0 if it is unconditional."""
         return self.network.num_classes
 
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
-        """Predicts the clean images; arguments and result are those of the network."""
+        """Predicts the clean images, with the arguments and result of the network."""
         scale, skip, output = (
             per_example(jnp.asarray(values, jnp.float32)[t - 1], x)
             for values in self.scales
@@ -79,19 +78,19 @@ def measure_scales(
         r_t^2 = E (x_0 - c_t x_t)^2
 
     Args:
-        degrade: D, bound if it is random.
-        x_0: clean images, float [B, H, W, C], in [-1, 1]; some hundred will do.
-        noise: standard deviation of noise that is added to x_t in training.
+        degrade: D; bound if it is random.
+        x_0: clean images, float [B, H, W, C], in [-1, 1]; a few hundred are enough.
+        noise: standard deviation of the noise that training adds to x_t.
 
     Returns:
-        T values of each. s and r are at least one level of an 8-bit image.
+        T values of each scale; s and r are at least one level of an 8-bit image.
     """
 
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
         x_t = degrade(x_0, t)
         around_mean = x_t - x_t.mean(axis=(1, 2), keepdims=True)
         power = jnp.square(x_t).mean() + noise**2
-        # Where D(x, T) is mid-grey, 0, any multiple will do.
+        # Where D(x, T) is mid-grey, 0 everywhere, any multiple is optimal.
         skip = jnp.where(power > 0, (x_0 * x_t).mean() / power, 0.0)
         rest = jnp.square(x_0 - skip * x_t).mean() + jnp.square(skip * noise)
         return jnp.sqrt(jnp.square(around_mean).mean() + noise**2), skip, jnp.sqrt(rest)
@@ -100,7 +99,7 @@ def measure_scales(
     found = jax.jit(lambda steps: jax.lax.map(moments, steps))(steps)
     scale, skip, output = (np.asarray(values, np.float64) for values in found)
     return Scales(
-        input=tuple(np.maximum(scale, _LEAST).tolist()),
+        input=tuple(np.maximum(scale, _MIN_SCALE).tolist()),
         skip=tuple(skip.tolist()),
-        output=tuple(np.maximum(output, _LEAST).tolist()),
+        output=tuple(np.maximum(output, _MIN_SCALE).tolist()),
     )

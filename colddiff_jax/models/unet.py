@@ -16,31 +16,32 @@ from colddiff_jax.models.upsampling import UpsampledConv
 class UNet(nn.Module):
     """Restorer R(x_t, t): a U-Net of residual blocks and attention.
 
-    With the default arguments and 32 x 32 x 3 images it is the network of the paper's
-    CIFAR-10 experiments, of 35,746,307 parameters.
+    With the default arguments and 32 x 32 x 3 images this is the network of the paper's
+    CIFAR-10 experiments, with 35,746,307 parameters.
 
     Attributes:
         base_channels: channels at the highest resolution.
         channel_multipliers: channels of each level as multiples of base_channels; every
             level but the last halves the image.
         num_blocks: residual blocks per level on the way down (one more on the way up).
-        attention_resolutions: heights, in pixels of the feature map, with attention.
-        num_groups: groups of the normalisation, or its largest divisor that divides the
-            channels. Small networks need fewer than 32: where every channel is a group
-            of its own, the normalisation takes out the step that was added before it,
-            and the network cannot see t.
-        dropout: rate inside the residual blocks, while training.
-        num_classes: classes of images that may be told apart by `labels`; 0 for none.
-        patch_size: fold patch_size x patch_size pixels into channels first. Beyond the
-            paper: for small networks on a CPU, which is slow at few channels.
-        zero_output: start the last layer at zero, as DDPM does; the published network
-            does not.
-        remat: compute the blocks again in the backward pass instead of keeping what
-            they made: less memory for large images, more time.
-        attention_implementation: of `jax.nn.dot_product_attention`: None leaves it to
-            XLA; "cudnn" is cuDNN's flash attention, for bfloat16 on NVIDIA GPUs from
-            Ampere on with at most 128 channels at those resolutions (256 from Hopper).
-        dtype: of the computation; parameters and output stay float32.
+        attention_resolutions: feature-map heights, in pixels, that have attention.
+        num_groups: groups of each GroupNorm, reduced to the greatest common divisor
+            with its number of channels. Small networks need fewer than 32: with one
+            channel per group, the normalisation removes the step embedding added before
+            it, and the network is blind to t.
+        dropout: dropout rate inside the residual blocks, in training.
+        num_classes: number of classes for `labels`; 0 for an unconditional network.
+        patch_size: fold patch_size x patch_size pixels into channels first. Not in the
+            paper: for small networks on a CPU, which is slow with few channels.
+        zero_output: initialise the last layer to zero, as DDPM does; the published
+            network does not.
+        remat: recompute the blocks in the backward pass instead of storing their
+            activations: less memory for large images, more time.
+        attention_implementation: implementation of `jax.nn.dot_product_attention`: None
+            leaves it to XLA; "cudnn" is cuDNN's flash attention, for bfloat16 on NVIDIA
+            GPUs from Ampere on, with at most 128 channels (256 from Hopper on) wherever
+            there is attention.
+        dtype: computation dtype; parameters and output stay float32.
 
     Example:
         >>> model = UNet(base_channels=32, channel_multipliers=(1, 2), num_groups=8)
@@ -51,8 +52,9 @@ class UNet(nn.Module):
 
     Reference:
         Ho et al. (2020), arXiv:2006.11239, appendix B; `Model2.py` in the official code
-        of Bansal et al. (2022), which passes t - 1 where we pass t. Weights start as
-        there, at PyTorch's defaults (no zero-initialised layers).
+        of Bansal et al. (2022), which passes t - 1 where this network takes t. As
+        there, weights are initialised with PyTorch's defaults (no zero-initialised
+        layers).
     """
 
     base_channels: int = 128
@@ -83,16 +85,17 @@ class UNet(nn.Module):
             x: degraded images, float [B, H, W, C], in [-1, 1]; H and W divisible by
                 patch_size * 2^(levels - 1).
             t: steps, int32 [B], in 1..T.
-            labels: classes, int32 [B], in 0..num_classes, of which the last is the null
-                class: no class in particular, as for None.
-            dropout_keys: while training, one key per example [B] to draw dropout from.
+            labels: class indices, int32 [B], in 0..num_classes; num_classes is the null
+                class (unconditional), which None stands for.
+            dropout_keys: one key per example, [B], for dropout in training; None for no
+                dropout.
 
         Returns:
-            x0_hat, float32 [B, H, W, C], about [-1, 1], not clipped.
+            x0_hat, float32 [B, H, W, C], roughly in [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that the network cannot halve, or labels for a
-                network without classes.
+            ValueError: image sides that are not divisible as above, invalid labels, or
+                labels for a network without classes.
         """
         chex.assert_rank([x, t], [4, 1])
         levels = len(self.channel_multipliers)
@@ -181,7 +184,7 @@ class UNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """GroupNorm, SiLU, 3 x 3 convolution, twice; the step is added in between."""
+    """Two times GroupNorm, SiLU, 3 x 3 convolution, with the step added in between."""
 
     features: int
     num_groups: int
@@ -231,7 +234,8 @@ class SelfAttention(nn.Module):
 
 
 def _group_norm(x: chex.Array, num_groups: int, dtype: Any, name: str) -> chex.Array:
-    # Two-pass variance: near t = T images are almost flat and E[x^2] - E[x]^2 cancels.
+    # Two-pass variance: near t = T images are almost flat, and E[x^2] - E[x]^2 would
+    # suffer from cancellation.
     return nn.GroupNorm(
         num_groups=math.gcd(num_groups, x.shape[-1]),
         epsilon=1e-6,

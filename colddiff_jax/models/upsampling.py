@@ -1,11 +1,12 @@
-"""Layers that double the image: images [B, H, W, C] to [B, 2 H, 2 W, F].
+"""Layers that double the image size, from [B, H, W, C] to [B, 2 H, 2 W, F].
 
-Every other row and column of the result sees another part of the kernel, and of the
-small image only 2 x 2 pixels: four small convolutions, whose results are interleaved,
-are the whole layer. They never touch the zeros or the copies that the large image would
-be filled with, which takes less than half of the products of a convolution after
-nearest-neighbour upsampling, and avoids dilated convolutions, whose gradients are slow
-on a CPU. `benchmarks/layer_speed.py` measures it.
+Each output pixel depends on only 2 x 2 input pixels, through the part of the kernel
+that belongs to its phase: the parity of its row and column. The layer is therefore
+computed as four 2 x 2 convolutions, one per phase, with interleaved results. This skips
+the zeros or repeated pixels of an upsampled image: it needs less than half the
+multiplications of a convolution after nearest-neighbour upsampling, and it avoids
+dilated convolutions, whose gradients are slow on a CPU. `benchmarks/layer_speed.py`
+measures it.
 """
 
 from typing import Any
@@ -18,22 +19,22 @@ import numpy as np
 
 from colddiff_jax.models.layers import add_to_pixels, fan_in_uniform
 
-# Which taps k of a kernel of 3 fall on pixel a of the two that phase p sees: [p, a, k].
+# [p, a, k]: whether tap k of 3 falls on pixel a of the two input pixels of phase p.
 _NEAREST_TAPS = np.array(
     [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=np.float32
 )
 
 
 class UpsampledConv(nn.Module):
-    """A 3 x 3 convolution of the image with every pixel repeated 2 x 2 times.
+    """Nearest-neighbour upsampling by 2, followed by a 3 x 3 convolution.
 
     Attributes:
-        features: channels of the result.
-        dtype: of the computation; parameters stay float32.
+        features: number of output channels.
+        dtype: computation dtype; parameters stay float32.
 
     Reference:
-        `Upsample` in `Model2.py` of the official code. The four kernels are those of
-        "sub-pixel convolution" (Shi et al. 2016, arXiv:1609.07009), tied.
+        `Upsample` in `Model2.py` of the official code. The four kernels form a
+        "sub-pixel convolution" (Shi et al. 2016, arXiv:1609.07009) with tied weights.
     """
 
     features: int
@@ -50,11 +51,11 @@ class UpsampledConv(nn.Module):
 
 
 class TransposedConv(nn.Module):
-    """A transposed 4 x 4 convolution of stride 2.
+    """A transposed 4 x 4 convolution with stride 2.
 
     Attributes:
-        features: channels of the result.
-        dtype: of the computation; parameters stay float32.
+        features: number of output channels.
+        dtype: computation dtype; parameters stay float32.
 
     Reference:
         `Upsample` of the official ConvNeXt-style code,
@@ -68,7 +69,7 @@ class TransposedConv(nn.Module):
     def __call__(self, x: chex.Array) -> chex.Array:
         """Maps x [B, H, W, C] to [B, 2 H, 2 W, features]."""
         kernel, bias = _parameters(self, 4, x.shape[-1], self.features)
-        # Tap 2 a + p falls on pixel a of the two that phase p sees.
+        # Tap 2 a + p falls on pixel a of the two input pixels of phase p.
         phases = kernel.reshape(2, 2, 2, 2, *kernel.shape[2:])
         phases = phases.transpose(1, 3, 0, 2, 4, 5)
         return _interleaved_conv(x, phases, bias, self.dtype)
@@ -85,10 +86,10 @@ def _parameters(
 def _interleaved_conv(
     x: chex.Array, phases: chex.Array, bias: chex.Array, dtype: Any
 ) -> chex.Array:
-    """Interleaves the results of the kernels phases [2, 2, 2, 2, C, F].
+    """Convolves x [B, H, W, C] with four kernels and interleaves the results.
 
-    Pixel (2 h + p, 2 w + q) is kernel [p, q] on pixels h + p - 1, h + p by
-    w + q - 1, w + q of x [B, H, W, C].
+    Output pixel (2 h + p, 2 w + q) is the kernel phases[p, q], [2, 2, C, F], applied to
+    rows h + p - 1, h + p and columns w + q - 1, w + q of x.
     """
     batch, height, width, _ = x.shape
     x, phases = nn.dtypes.promote_dtype(x, phases, dtype=dtype)

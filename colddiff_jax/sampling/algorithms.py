@@ -1,19 +1,19 @@
-"""The two algorithms of the paper, and the prediction in one shot."""
+"""The two algorithms of the paper, and direct restoration by one prediction."""
 
-from typing import Any, Unpack
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import chex
 import jax.numpy as jnp
+import numpy as np
 
-from colddiff_jax.degradations.base import Degradation, check_images
-from colddiff_jax.sampling.timesteps import check_timesteps
-from colddiff_jax.sampling.walk import (
-    Place,
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.sampling.timesteps import Restart, check_timesteps
+from colddiff_jax.sampling.trajectory import (
     RestoreFn,
     SampleResult,
-    WalkOptions,
-    predict,
-    walk,
+    StepInput,
+    scan_trajectory,
 )
 
 
@@ -21,31 +21,56 @@ def sample_alg2(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    **options: Unpack[WalkOptions],
+    *,
+    key: chex.PRNGKey | None = None,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
-    """Restores x_T by Algorithm 2, which forgives an imperfect restorer.
+    """Restores x_T by Algorithm 2, which tolerates an imperfect restorer.
 
         x0_hat = R(x_t, t)
         x_s    = x_t - D(x0_hat, t) + D(x0_hat, s)
 
-    Where D(D(x, s), T) = D(x, T) for a linear D (nested binary masks, pixelation by
-    area with halved sides, loss of all colour), D(x_0, T) = x_T for any restorer: what
-    was observed is never altered.
+    If D is linear and D(D(x, s), T) = D(x, T) (nested binary masks, area pixelation
+    with halved sides, full desaturation), then D(x_0, T) = x_T for any restorer: the
+    observation is never altered.
 
     Args:
         restore_fn: R, called with x_t [B, H, W, C] and t int32 [B]; returns x0_hat of
             the same shape and dtype.
-        degrade: D, bound if it is random; the same one that made x_T.
+        degrade: D, the degradation that produced x_T, bound if it is random.
         x_T: degraded images, float [B, H, W, C], in [-1, 1].
-        **options: `WalkOptions`: which steps to visit, how to end, what to keep.
+        key: unused; accepted so that this sampler can replace one that draws noise.
+        timesteps: strictly decreasing integers that end in 0, by default T, T - 1, ...,
+            0; an integer N takes N steps of equal stride. Fewer steps are coarser and
+            cheaper: each calls the network once.
+        start: the step of x_T if it is less than T; the timesteps then begin there.
+        endpoint: for a blend, "fixed" keeps the endpoint of `degrade` and "estimated"
+            solves for it at every step. If the endpoint is an image or noise,
+            "estimated" turns both algorithms into deterministic DDIM.
+        last_step: "full", or "direct" to end in the last prediction x0_hat itself.
+        restart: goes back up, x_high = D(R(x_low, low), high), and down again, which
+            discards the errors made above `low` except those of one prediction. Both
+            steps must be among the timesteps. Adapted from Restart sampling, Xu et al.
+            (2023), arXiv:2306.14878, which `sample_ddim` implements exactly.
+        check_finite: whether to raise a FloatingPointError that names the first step
+            with NaN or infinity; inside `jit` the result records the step instead.
+        return_trajectory: whether to return the x_t as well.
+        trajectory_every: k, to return only every k-th x_t, starting at x_T, and x_0.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
 
     Raises:
-        ValueError: timesteps that rise, repeat, leave 0..T or do not end in 0, a start
-            outside 1..T, an unknown endpoint or last step, or a restorer that changes
-            the shape.
+        ValueError: timesteps that do not decrease strictly from at most T to 0, a
+            number of steps outside 1..start, a start outside 1..T, an unknown endpoint
+            or last step, or a restorer that changes the shape.
         TypeError: a restorer that changes the dtype, images that are not float, or an
             estimated endpoint of a degradation that has none.
 
@@ -58,20 +83,42 @@ def sample_alg2(
         the default of DYffusion, Cachay et al. (2023), arXiv:2306.01984.
     """
 
-    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
-        D, x_t, x0_hat, t, s, _ = place
-        return x_t - D(x0_hat, t) + D(x0_hat, s), memory
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, _ = inputs
+        return x_t - D(x0_hat, t) + D(x0_hat, s), state
 
-    return walk(step, restore_fn, degrade, x_T, **options)
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        timesteps=timesteps,
+        start=start,
+        endpoint=endpoint,
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )
 
 
 def sample_alg1(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    **options: Unpack[WalkOptions],
+    *,
+    key: chex.PRNGKey | None = None,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
-    """Restores x_T by Algorithm 1, which degrades every prediction afresh.
+    """Restores x_T by Algorithm 1, which degrades every prediction again.
 
         x0_hat = R(x_t, t)
         x_s    = D(x0_hat, s)
@@ -80,7 +127,16 @@ def sample_alg1(
         restore_fn: R, as in `sample_alg2`.
         degrade: D.
         x_T: degraded images.
-        **options: as in `sample_alg2`.
+        key: unused.
+        timesteps: which steps to visit; this and all further arguments are as in
+            `sample_alg2`.
+        start: the step of x_T.
+        endpoint: whether to estimate the endpoint of a blend.
+        last_step: how to end.
+        restart: which steps to repeat.
+        check_finite: whether to check for NaN and infinity.
+        return_trajectory: whether to return the x_t.
+        trajectory_every: which x_t to return.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -96,10 +152,23 @@ def sample_alg1(
         Bansal et al. (2022), Algorithm 1.
     """
 
-    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
-        return place.degrade(place.x0_hat, place.s), memory
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        return inputs.degrade(inputs.x0_hat, inputs.s), state
 
-    return walk(step, restore_fn, degrade, x_T, **options)
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        timesteps=timesteps,
+        start=start,
+        endpoint=endpoint,
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )
 
 
 def restore_direct(
@@ -107,15 +176,34 @@ def restore_direct(
     degrade: Degradation,
     x_T: chex.Array,
     *,
+    key: chex.PRNGKey | None = None,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
     start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
-    """Restores x_T in one shot, x_0 = R(x_T, T).
+    """Restores x_T by a single prediction, x_0 = R(x_T, T).
+
+    This is one step of Algorithm 1. It accepts the options of the other samplers so
+    that it can replace any of them.
 
     Args:
         restore_fn: as in `sample_alg2`.
         degrade: D; only its number of steps T is used.
         x_T: degraded images, float [B, H, W, C], in [-1, 1].
-        start: the step of x_T where it is below T.
+        key: unused.
+        timesteps: only the first is used, as the step of x_T.
+        start: the step of x_T if it is less than T.
+        endpoint: unused.
+        last_step: unused.
+        restart: unused.
+        check_finite: as in `sample_alg2`.
+        return_trajectory: whether to return x_T and x_0 as the trajectory.
+        trajectory_every: unused.
 
     Returns:
         A `SampleResult` whose `x_0` and `direct` are that one prediction.
@@ -130,6 +218,12 @@ def restore_direct(
     Reference:
         Bansal et al. (2022), section 4 ("direct reconstruction").
     """
-    first = check_timesteps(None, start, getattr(degrade, "num_steps", None))[0]
-    x0_hat = predict(restore_fn, check_images(x_T), jnp.int32(first))
-    return SampleResult(x_0=x0_hat, direct=x0_hat)
+    first = check_timesteps(timesteps, start, getattr(degrade, "num_steps", None))[0]
+    return sample_alg1(
+        restore_fn,
+        lambda x, t: x,
+        x_T,
+        timesteps=jnp.stack([first, 0]),
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+    )

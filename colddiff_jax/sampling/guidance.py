@@ -1,4 +1,4 @@
-"""Classifier-free guidance: a restorer that is told more loudly what is in an image."""
+"""Classifier-free guidance: conditioning a restorer on labels more or less strongly."""
 
 import math
 from typing import Any
@@ -8,38 +8,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.sampling.walk import RestoreFn
+from colddiff_jax.sampling.trajectory import RestoreFn
 
 
 def guide(
     restore_fn: Any, labels: chex.Array | int, *, scale: chex.Numeric, null_label: int
 ) -> RestoreFn:
-    """Makes a restorer R(x, t) of one that takes labels, for any sampler.
+    """Turns a restorer that takes labels into a restorer R(x, t) for any sampler.
 
         R(x, t) = R(x, t, null) + scale (R(x, t, c) - R(x, t, null))
 
-    A scale of 0 ignores the labels and 1 only follows them, each with one call of the
-    network per step. Anything else is one call with the batch twice.
+    A scale of 0 gives the unconditional prediction and 1 the conditional one, each with
+    one network call per step. Any other scale takes one call with twice the batch.
 
-    The result is a pytree with the labels, the scale and all that `restore_fn` holds as
-    leaves: other ones of the same shapes compile nothing. Since 0 and 1 are programs of
-    their own, only Python's numbers choose them; an array is always a call with the
-    batch twice.
+    The result is a pytree whose leaves are the labels, the scale and the leaves of
+    `restore_fn`; replacing them by others of the same shapes does not recompile. Scales
+    of 0 and 1 compile to different programs and are therefore recognized only as Python
+    numbers; an array always takes one call with twice the batch.
 
     Args:
         restore_fn: R, called as restore_fn(x, t, labels=labels) with labels int32 [B].
-            For the form that never recompiles, a `jax.tree_util.Partial`.
-        labels: the classes c, integers [B], or [] for one of all images.
-        scale: how loudly, a number or a float array [].
-        null_label: the class that means none in particular; of this package's
-            networks, their `num_classes`.
+            A `jax.tree_util.Partial` avoids recompilation for new parameters.
+        labels: the classes c, integers [B], or [] for one class for all images.
+        scale: the guidance scale, a number or a float array [].
+        null_label: the label of the unconditional prediction; for the networks of this
+            package, their `num_classes`.
 
     Returns:
         A restorer for any sampler.
 
     Raises:
-        ValueError: a scale that is no finite number, or labels that are not one per
-            image, the latter when the restorer is called.
+        ValueError: a scale that is not a finite number, or labels that are not one per
+            image; the latter is raised when the restorer is called.
         TypeError: labels that are not integers.
 
     Example:
@@ -48,23 +48,24 @@ def guide(
         >>> x_0 = jax.jit(sample_alg2)(guided, degrade, x_T).x_0
 
     Reference:
-        Ho and Salimans (2022), arXiv:2207.12598, equation 6, whose w is scale - 1, for
-        predictions of the noise; for a given x_t these are affine in the image.
+        Ho and Salimans (2022), arXiv:2207.12598, equation 6, whose w is scale - 1. They
+        predict the noise, which for a given x_t is affine in the image.
     """
     _check_scale(scale)
     labels, null = _as_labels(labels), _as_labels(null_label)
-    if jax.tree_util.all_leaves([restore_fn]):  # A plain function is no array.
+    if jax.tree_util.all_leaves([restore_fn]):  # A plain function.
         restore_fn = jax.tree_util.Partial(restore_fn)
     if isinstance(scale, int | float) and scale in (0, 1):
-        return jax.tree_util.Partial(_told, restore_fn, labels if scale else null)
+        labels = labels if scale else null
+        return jax.tree_util.Partial(_conditional, restore_fn, labels)
     scale = jnp.asarray(scale, jnp.float32)
     return jax.tree_util.Partial(_guided, restore_fn, labels, null, scale)
 
 
-def _told(
+def _conditional(
     restore_fn: Any, labels: chex.Array, x: chex.Array, t: chex.Array
 ) -> chex.Array:
-    """R(x, t, c) with one call."""
+    """Returns R(x, t, c)."""
     return restore_fn(x, t, labels=_one_per_image(labels, x))
 
 
@@ -76,11 +77,12 @@ def _guided(
     x: chex.Array,
     t: chex.Array,
 ) -> chex.Array:
-    """The formula of `guide`, both predictions with one call."""
+    """Returns the prediction of `guide`, with one call for both of its terms."""
     both = jnp.concatenate([_one_per_image(labels, x), _one_per_image(null, x)])
-    twice = restore_fn(jnp.concatenate([x, x]), jnp.concatenate([t, t]), labels=both)
-    told, untold = jnp.split(twice, 2)
-    return (untold + scale * (told - untold)).astype(twice.dtype)
+    x0_hat = restore_fn(jnp.concatenate([x, x]), jnp.concatenate([t, t]), labels=both)
+    conditional, unconditional = jnp.split(x0_hat, 2)
+    guided = unconditional + scale * (conditional - unconditional)
+    return guided.astype(x0_hat.dtype)
 
 
 def _check_scale(scale: chex.Numeric) -> None:
@@ -93,7 +95,7 @@ def _check_scale(scale: chex.Numeric) -> None:
 
 
 def _as_labels(labels: chex.Array | int) -> chex.Array:
-    """Labels as int32, or a TypeError."""
+    """Returns labels as int32; raises a TypeError unless they are integers."""
     labels = labels if isinstance(labels, jax.Array) else np.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels must be integers, got {labels.dtype}")
@@ -101,7 +103,7 @@ def _as_labels(labels: chex.Array | int) -> chex.Array:
 
 
 def _one_per_image(labels: chex.Array, x: chex.Array) -> chex.Array:
-    """Labels [] or [B] as [B], for images x [B, H, W, C]."""
+    """Broadcasts labels [] or [B] to [B], for images x [B, H, W, C]."""
     if labels.shape not in ((), x.shape[:1]):
         raise ValueError(
             f"labels must be one integer, or one per image, shape ({len(x)},), got "

@@ -4,25 +4,28 @@ Where D is linear, D(x, t) = A_t x, Algorithm 2 is Euler's method for
 
     dx = dA_t R(x_t, t)
 
-along the degradation: x_s = x_t + (A_s - A_t) x0_hat. Better quadratures of R follow as
-for any differential equation; each of them needs fewer steps for the same error where R
-is smooth. With a perfect restorer all of them are exact, as Algorithm 2 is.
+along the degradation: x_s = x_t + (A_s - A_t) x0_hat. As for any differential equation,
+a method of higher order needs fewer steps for the same error where R is smooth. With a
+perfect restorer all these methods are exact, as Algorithm 2 is.
 """
 
-from typing import Any, Unpack
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from colddiff_jax.degradations.base import Degradation, check_images
-from colddiff_jax.sampling.walk import (
-    Place,
+from colddiff_jax.checks import check_images
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.sampling.timesteps import Restart
+from colddiff_jax.sampling.trajectory import (
     RestoreFn,
     SampleResult,
-    WalkOptions,
+    StepInput,
     predict,
-    walk,
+    scan_trajectory,
 )
 
 
@@ -30,7 +33,16 @@ def sample_heun(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    **options: Unpack[WalkOptions],
+    *,
+    key: chex.PRNGKey | None = None,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
     """Restores x_T by Algorithm 2 with Heun's method.
 
@@ -38,14 +50,23 @@ def sample_heun(
         mean   = (x0_hat + R(x_s', s)) / 2
         x_s    = x_t - D(mean, t) + D(mean, s)
 
-    The last step, to s = 0, is that of Algorithm 2: R has no step 0. N steps therefore
-    cost 2 N - 1 network calls.
+    The last step, to s = 0, is a step of Algorithm 2, since R is not defined at step 0.
+    N steps therefore cost 2 N - 1 network calls.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
-        degrade: D; the method is of second order where it is linear in x.
+        degrade: D; the method is of second order if D is linear in x.
         x_T: degraded images.
-        **options: as in `sample_alg2`.
+        key: unused.
+        timesteps: which steps to visit; this and all further arguments are as in
+            `sample_alg2`.
+        start: the step of x_T.
+        endpoint: whether to estimate the endpoint of a blend.
+        last_step: how to end.
+        restart: which steps to repeat.
+        check_finite: whether to check for NaN and infinity.
+        return_trajectory: whether to return the x_t.
+        trajectory_every: which x_t to return.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -62,8 +83,8 @@ def sample_heun(
         equation of this module; not in the paper.
     """
 
-    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
-        D, x_t, x0_hat, t, s, _ = place
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, _ = inputs
 
         def towards(image: chex.Array) -> chex.Array:
             return (x_t - D(image, t) + D(image, s)).astype(x_t.dtype)
@@ -71,32 +92,63 @@ def sample_heun(
         def corrected() -> chex.Array:
             return towards((x0_hat + predict(restore_fn, towards(x0_hat), s)) / 2)
 
-        return jax.lax.cond(s > 0, corrected, lambda: towards(x0_hat)), memory
+        return jax.lax.cond(s > 0, corrected, lambda: towards(x0_hat)), state
 
-    return walk(step, restore_fn, degrade, x_T, **options)
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        timesteps=timesteps,
+        start=start,
+        endpoint=endpoint,
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )
 
 
 def sample_ab2(
     restore_fn: RestoreFn,
     degrade: Degradation,
     x_T: chex.Array,
-    **options: Unpack[WalkOptions],
+    *,
+    key: chex.PRNGKey | None = None,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
 ) -> SampleResult:
-    """Restores x_T by Algorithm 2 with the two-step method of Adams and Bashforth.
+    """Restores x_T by Algorithm 2 with the two-step Adams-Bashforth method.
 
         x0_hat = R(x_t, t)
         ahead  = x0_hat + (t - s) / (u - t) / 2 (x0_hat - R(x_u, u))
         x_s    = x_t - D(ahead, t) + D(ahead, s)
 
-    where u is the step visited before t. Predictions are continued along a line to the
-    middle of the next step, at no further network call; the first step, and the first
-    after a restart, is that of Algorithm 2.
+    where u is the step visited before t. Predictions are extrapolated linearly to the
+    middle of the next step, without another network call; the first step, and the first
+    after a restart, are steps of Algorithm 2.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
-        degrade: D; the method is of second order where it is linear in x.
+        degrade: D; the method is of second order if D is linear in x.
         x_T: degraded images.
-        **options: as in `sample_alg2`.
+        key: unused.
+        timesteps: which steps to visit; this and all further arguments are as in
+            `sample_alg2`.
+        start: the step of x_T.
+        endpoint: whether to estimate the endpoint of a blend.
+        last_step: how to end.
+        restart: which steps to repeat.
+        check_finite: whether to check for NaN and infinity.
+        return_trajectory: whether to return the x_t.
+        trajectory_every: which x_t to return.
 
     Returns:
         A `SampleResult` of float arrays like x_T.
@@ -114,13 +166,28 @@ def sample_ab2(
     """
     x_T = check_images(x_T)
 
-    def step(place: Place, memory: Any) -> tuple[chex.Array, Any]:
-        D, x_t, x0_hat, t, s, _ = place
-        before, u = memory
-        # No line through one point: at the start, u = 0, and after a restart.
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, _ = inputs
+        before, u = state
+        # One prediction cannot be extrapolated: at the start, where u = 0, and after a
+        # restart.
         ratio = jnp.where(u > t, (t - s) / jnp.maximum(u - t, 1) / 2, 0.0)
         ahead = (x0_hat + ratio * (x0_hat - before)).astype(x_t.dtype)
         return x_t - D(ahead, t) + D(ahead, s), (x0_hat, t)
 
-    memory = (jnp.zeros_like(x_T), jnp.int32(0))
-    return walk(step, restore_fn, degrade, x_T, memory, **options)
+    state = (jnp.zeros_like(x_T), jnp.int32(0))
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        state,
+        timesteps=timesteps,
+        start=start,
+        endpoint=endpoint,
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )

@@ -1,7 +1,8 @@
-"""Training: the loop, its state, its step and its devices."""
+"""Training: the loop, its state, its step and its configuration."""
 
+from colddiff_jax.training.config import get_config
 from colddiff_jax.training.loop import train_and_evaluate
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step import make_train_step
 
-__all__ = ["TrainState", "make_train_step", "train_and_evaluate"]
+__all__ = ["TrainState", "get_config", "make_train_step", "train_and_evaluate"]

@@ -7,34 +7,48 @@ steps equal 2 k steps bit for bit. Nothing in the step path waits for the device
 """
 
 import contextlib
+import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 import jax
 
-from colddiff_jax import checkpoints, disk, parallel, writers
+from colddiff_jax import devices, prng
 from colddiff_jax.data import ImageSplits
-from colddiff_jax.training.draws import stream
-from colddiff_jax.training.evaluation import Evaluator
-from colddiff_jax.training.experiment import build_experiment
-from colddiff_jax.training.feed import open_feed
-from colddiff_jax.training.interruption import stop_requests
-from colddiff_jax.training.options import check_decay, check_first_step, check_numbers
-from colddiff_jax.training.profile import trace_steps
-from colddiff_jax.training.progress import Progress
-from colddiff_jax.training.recent import RecentMetrics
-from colddiff_jax.training.report import report, scores_of
-from colddiff_jax.training.run_folder import (
-    check_description,
+from colddiff_jax.experiment.model import Model
+from colddiff_jax.experiment.run_folder import (
     describe,
-    load_scales,
+    is_run_folder,
+    load_description,
     locked,
     save_description,
+    scales_of,
 )
+from colddiff_jax.io import disk
+from colddiff_jax.io.checkpoints import Checkpoints, open_checkpoints
+from colddiff_jax.restoration.image_set import split_of
+from colddiff_jax.training import writers
+from colddiff_jax.training.batches import open_batches
+from colddiff_jax.training.evaluation_log import log_evaluation, scores_by_name
+from colddiff_jax.training.evaluator import Evaluator
+from colddiff_jax.training.interruption import stop_requests
+from colddiff_jax.training.options import check_counts, check_decay, check_first_step
+from colddiff_jax.training.parallel_step import parallel_train_step
+from colddiff_jax.training.profile import trace_steps
+from colddiff_jax.training.progress import Progress
+from colddiff_jax.training.same_run import check_same_run
 from colddiff_jax.training.state import TrainState
+from colddiff_jax.training.step_metrics import StepMetrics
+from colddiff_jax.training.task import (
+    Task,
+    abstract_state,
+    build_model_and_task,
+    start,
+    train_step,
+)
 
 
 def train_and_evaluate(
@@ -44,143 +58,104 @@ def train_and_evaluate(
     splits: ImageSplits | None = None,
     force: bool = False,
 ) -> TrainState:
-    """Trains a restorer, or goes on training it where the run folder left off.
+    """Trains a restorer, or resumes training in its run folder.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
     two and the best) and `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2).
 
     Args:
         config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.
-        workdir: the run folder; made if it does not exist.
+        workdir: the run folder; created if it does not exist.
         splits: images to use instead of those that the configuration names, such as
             `data.arrays(train_images, test_images)` in a notebook.
-        force: go on in a folder of another configuration or other data.
+        force: continue in a folder of another configuration or other data.
 
     Returns:
         The final state, on all local devices. After SIGTERM or SIGINT, that of the step
-        it stopped at, which is saved: the same call goes on from there.
+        it stopped at, which is saved: the same call resumes there.
 
     Raises:
         InputError: a configuration or data that do not fit, a run folder of another
             configuration, or a loss or gradient that is no longer finite.
 
     Example:
-        >>> from configs import digits_blur
-        >>> state = train_and_evaluate(digits_blur.get_config("smoke"), "runs/digits")
+        >>> config = get_config("digits_blur:smoke")
+        >>> state = train_and_evaluate(config, "runs/digits")
 
     Reference:
         Bansal et al. (2022), sections 3 and 4.
     """
-    # Set up.
-    resuming = bool(checkpoints.Checkpoints(workdir).steps())
-    scales = load_scales(workdir) if resuming else None
-    experiment = build_experiment(config, splits=splits, scales=scales)
-    options = experiment.training
-    check_numbers(options, experiment.evaluation, experiment.splits)
-    check_decay(config["optimizer"].get("decay_steps", 0), options.num_steps)
-    parallel.check_batch_size(
-        "training.batch_size",
-        options.batch_size,
-        parallel.num_devices(),
-        options.micro_batches,
+    model, task = _build(config, workdir, splits)
+    options = task.training
+    evaluator = Evaluator(
+        model,
+        split_of(task.data, task.preprocessing),
+        seed=task.seed,
+        batch_size=task.evaluation.batch_size,
     )
-    evaluator = Evaluator(experiment, batch_size=experiment.evaluation.batch_size)
-    train_steps = parallel.parallel_train_step(experiment.train_step())
-    degrade = parallel.replicate(experiment.degrade)
-    key = parallel.replicate(stream(experiment.seed, "train"))
-    about = describe(config, experiment.fingerprint(), experiment.scales)
-    parallel.check_agreement("configuration and images", crc32(repr(about).encode()))
-
-    # Resume or start.
-    abstract_state = experiment.abstract_state()
-    disk.check_space(os.path.join(workdir, "grids"), abstract_state)
+    channels = model.image_shape[-1]
+    about = describe(model.config, task.data.fingerprint(), model.scales, channels)
+    devices.check_agreement("configuration and images", crc32(repr(about).encode()))
+    like = abstract_state(model, task)
+    disk.check_space(os.path.join(workdir, "grids"), like)
     if not force:
-        check_description(about, workdir)
+        check_same_run(about, workdir)
     with contextlib.ExitStack() as stack:
         stack.enter_context(disk.refusals(workdir))
         stack.enter_context(locked(workdir))
-        saved = stack.enter_context(
-            checkpoints.open_checkpoints(workdir, experiment.evaluation.best_by)
-        )
-        state, first_step = saved.resume(abstract_state) or (experiment.start(), 0)
-        parallel.check_agreement(f"checkpoints in {workdir}", first_step)
+        saved = stack.enter_context(open_checkpoints(workdir, task.evaluation.best_by))
+        state, first_step = saved.resume(like) or (start(model, task), 0)
+        devices.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
-        main = parallel.is_main_process()
+        quiet = not devices.is_main_process()
         progress = Progress(
-            first_step, options.num_steps, options.batch_size, quiet=not main
+            first_step, options.num_steps, options.batch_size, quiet=quiet
         )
-        num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
-        progress.message(
-            f"{workdir}: {num_parameters:,} parameters, {parallel.num_devices()} "
-            f"{jax.default_backend()} device(s), "
-            f"{'resuming at' if first_step else 'starting at'} step {first_step}"
-        )
+        progress.message(_greeting(workdir, state, first_step))
         check_first_step(first_step, options.steps_per_call, workdir)
         if first_step >= options.num_steps:
             progress.message(
                 f"nothing to do: training.num_steps = {options.num_steps} is reached"
             )
             return state
-        feed = stack.enter_context(open_feed(experiment, first_step))
-        progress.message(feed.text)
-        logs = (
-            writers.make_writers(
-                workdir,
-                first_step,
-                about["config"],
-                tensorboard=experiment.logging.tensorboard,
-                wandb=experiment.logging.wandb,
-            )
-            if main
-            else []
+        # In a row, before this run was resumed.
+        skipped = int(getattr(state.opt_state, "notfinite_count", 0))
+        run = _Run(
+            workdir=workdir,
+            about=about,
+            task=task,
+            evaluator=evaluator,
+            saved=saved,
+            progress=progress,
+            logs=_open_logs(stack, workdir, first_step, about["config"], task),
+            metrics=StepMetrics(
+                options.skip_nonfinite, in_a_row=skipped, last_saved=saved.newest
+            ),
         )
-        for log in logs:
-            stack.callback(log.close)
-        skipped = getattr(state.opt_state, "notfinite_count", 0)  # In a row.
-        recent = RecentMetrics(
-            options.skip_nonfinite, in_a_row=int(skipped), last_saved=saved.newest
-        )
+        return _train(model, run, state, first_step)
+
+
+def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> TrainState:
+    """Takes all steps from the first one on; returns early if asked to stop."""
+    task, options, progress = run.task, run.task.training, run.progress
+    steps = parallel_train_step(train_step(model, task))
+    degrade = devices.replicate(model.degrade)
+    key = devices.replicate(prng.stream(task.seed, "train"))
+    with contextlib.ExitStack() as stack:
+        training = stack.enter_context(open_batches(task, first_step))
+        progress.message(training.text)
         trace = stack.enter_context(
-            trace_steps(workdir, first_step + 10, options.profile_steps)
+            trace_steps(run.workdir, first_step + 10, options.profile_steps)
         )
         stop_requested = stack.enter_context(stop_requests())
-
-        def evaluate_and_save(
-            step: int, *, last: bool = False, stopping: bool = False
-        ) -> None:
-            evaluating = last or step % options.evaluate_every == 0
-            saving = last or stopping or step % options.checkpoint_every == 0
-            # Waits for the steps before: what is not finite must never be saved, and
-            # their metrics must be written first, since a resumed run begins after.
-            if saving:
-                _log(recent, step, progress, logs)
-            elif evaluating:
-                recent.check(step)
-            with progress.paused():
-                scores = None
-                if evaluating:
-                    num_images = experiment.evaluation.num_images
-                    evaluation = evaluator(state.ema_params, num_images)
-                    scores = scores_of(evaluation)
-                    if main:
-                        progress.message(
-                            report(evaluation, scores, step, workdir, logs)
-                        )
-                if saving:
-                    saved.save(state, step, scores, about)
-            if last or stopping:  # Who leaves early takes the others along.
-                saved.wait()
-                parallel.any_process(False)
-
-        # Train.
         for step in range(first_step, options.num_steps, options.steps_per_call):
-            looking = step % options.log_every == 0
+            logging = step % options.log_every == 0
             # Several processes must agree to stop, for which they wait for each other.
-            stopping = (looking or parallel.num_processes() == 1) and (
-                parallel.any_process(stop_requested())
+            stopping = (logging or devices.num_processes() == 1) and (
+                devices.any_process(stop_requested())
             )
             if step > first_step or step == 0:
-                evaluate_and_save(step, stopping=stopping)
+                run.evaluate_and_save(state, step, stopping=stopping)
             if stopping:
                 progress.message(
                     f"stopped and saved at step {step}; run again to resume"
@@ -188,26 +163,121 @@ def train_and_evaluate(
                 return state
             trace(step, state)
             with progress.waiting():
-                batches = next(feed.batches)
-            state, metrics = train_steps(state, feed.resident, batches, degrade, key)
-            # Metrics of the steps before are ready by now: reading them waits for none.
-            if looking:
-                _log(recent, step, progress, logs)
-            recent.add(metrics)
-        evaluate_and_save(options.num_steps, last=True)
+                batches = next(training.batches)
+            state, metrics = steps(state, training.resident, batches, degrade, key)
+            # Metrics of earlier steps are ready by now: reading them waits for nothing.
+            if logging:
+                run.log(step)
+            run.metrics.add(metrics)
+        run.evaluate_and_save(state, options.num_steps, last=True)
     return state
 
 
-def _log(
-    recent: RecentMetrics,
-    step: int,
-    progress: Progress,
-    logs: list[writers.Writer],
-) -> None:
-    """Writes the mean of the metrics of the steps since the last call, if any."""
-    if not recent:
-        return
-    means = recent.means(step)
-    speed = progress.report(step, means.get("loss", math.nan))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Run:
+    """Everything the loop writes to, and when."""
+
+    workdir: str
+    about: dict[str, Any]
+    task: Task
+    evaluator: Evaluator
+    saved: Checkpoints
+    progress: Progress
+    logs: Sequence[writers.Writer]
+    metrics: StepMetrics
+
+    def evaluate_and_save(
+        self,
+        state: TrainState,
+        step: int,
+        *,
+        last: bool = False,
+        stopping: bool = False,
+    ) -> None:
+        """Evaluates and saves the state before a step, if either is due."""
+        options = self.task.training
+        evaluating = last or step % options.evaluate_every == 0
+        saving = last or stopping or step % options.checkpoint_every == 0
+        # Waits for the steps before: a state that is not finite must never be saved,
+        # and their metrics must be written first, since a resumed run starts after.
+        if saving:
+            self.log(step)
+        elif evaluating:
+            self.metrics.check(step)
+        with self.progress.paused():
+            by_name = None
+            if evaluating:
+                scores = self.evaluator(
+                    state.ema_params, self.task.evaluation.num_images
+                )
+                by_name = scores_by_name(scores)
+                if devices.is_main_process():
+                    line = log_evaluation(
+                        scores, by_name, step, self.workdir, self.logs
+                    )
+                    self.progress.message(line)
+            if saving:
+                self.saved.save(state, step, by_name, self.about)
+        if last or stopping:  # A process that exits early ends the others, too.
+            self.saved.wait()
+            devices.any_process(False)
+
+    def log(self, step: int) -> None:
+        """Writes the mean of the metrics of the steps since the last call, if any."""
+        if not self.metrics:
+            return
+        means = self.metrics.means(step)
+        speed = self.progress.report(step, means.get("loss", math.nan))
+        for log in self.logs:
+            log.scalars(step, {**means, **speed})
+
+
+def _build(
+    config: Mapping[str, Any], workdir: str, splits: ImageSplits | None
+) -> tuple[Model, Task]:
+    """Builds the model and the task, with the scales of a run that is resumed."""
+    scales = None
+    if Checkpoints(workdir).steps() and is_run_folder(workdir):
+        scales = scales_of(load_description(workdir))
+    model, task = build_model_and_task(config, splits=splits, scales=scales)
+    check_counts(task.training, task.evaluation, task.data.splits)
+    decay_steps = model.config["optimizer"]["decay_steps"]
+    check_decay(decay_steps, task.training.num_steps)
+    devices.check_batch_size(
+        "`training.batch_size`",
+        task.training.batch_size,
+        devices.num_devices(),
+        task.training.micro_batches,
+    )
+    return model, task
+
+
+def _greeting(workdir: str, state: TrainState, first_step: int) -> str:
+    num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    return (
+        f"{workdir}: {num_parameters:,} parameters, {devices.num_devices()} "
+        f"{jax.default_backend()} device(s), "
+        f"{'resuming at' if first_step else 'starting at'} step {first_step}"
+    )
+
+
+def _open_logs(
+    stack: contextlib.ExitStack,
+    workdir: str,
+    first_step: int,
+    config: dict[str, Any],
+    task: Task,
+) -> list[writers.Writer]:
+    """Opens the writers of the main process, which the stack closes."""
+    if not devices.is_main_process():
+        return []
+    logs = writers.make_writers(
+        workdir,
+        first_step,
+        config,
+        tensorboard=task.logging.tensorboard,
+        wandb=task.logging.wandb,
+    )
     for log in logs:
-        log.scalars(step, {**means, **speed})
+        stack.callback(log.close)
+    return logs

@@ -1,4 +1,4 @@
-"""What a restorer is trained on: the draws of one batch, and its losses."""
+"""The training objective: the random draws of a batch, and its losses."""
 
 import dataclasses
 from typing import Any
@@ -8,39 +8,39 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from colddiff_jax import images
+from colddiff_jax import prng
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.losses import Distance
-from colddiff_jax.sampling.walk import RestoreFn
-from colddiff_jax.training import draws
+from colddiff_jax.restoration.restore import degrade_batch
+from colddiff_jax.sampling import RestoreFn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """How the losses of a batch are made; the defaults are the paper's.
+    """The losses of a batch; the defaults are the paper's.
 
         t ~ U{1..T},   L_b = w_t mean over pixels of distance(R(x_t, t) - x_0)
 
     Attributes:
         distance: the penalty of a difference of pixel values.
         weights: w, T numbers, or none for ones.
-        input_noise: standard deviation of Gaussian noise that is added to x_t. In a
-            sampler x_t carries the network's errors; the noise stands in for them.
-        rollouts: share of the examples, in [0, 1], that are trained on what a sampler
-            would show them: x_t is one step of Algorithm 2 from a later t',
+        input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
+            errors of the network that x_t contains in a sampler.
+        rollouts: fraction of the examples, in [0, 1], that are trained on inputs of a
+            sampler: x_t is one step of Algorithm 2 from a later t',
 
                 t' ~ U{t+1..T},   x_t = x_t' - D(x0_hat, t') + D(x0_hat, t)
 
-            with x0_hat = R(x_t', t'), and no gradient through it. Any share above 0
+            with x0_hat = R(x_t', t'), and no gradient through it. Any fraction above 0
             costs one more forward pass of the whole batch.
-        label_dropout: share of the examples, in [0, 1], that are shown without their
-            label, so that the label can guide the sampler.
+        label_dropout: fraction of the examples, in [0, 1], whose label is dropped, so
+            that labels can guide the sampler.
 
     Reference:
-        Bansal et al. (2022), section 3.1, have neither. Noise: Rissanen et al. (2022),
+        Bansal et al. (2022), section 3.1, have none of these. Noise: Rissanen et al. (2022),
         arXiv:2206.13397, section 3. The network's own output as input: Yen et al.
-        (2022), arXiv:2211.02527; the step from any later t' is ours. Labels left out:
+        (2022), arXiv:2211.02527; the step from any later t' is ours. Dropped labels:
         Ho and Salimans (2022), arXiv:2207.12598.
     """
 
@@ -67,36 +67,34 @@ class Objective:
         batch: Batch,
         keys: chex.PRNGKey,
     ) -> chex.Array:
-        """The losses of a batch, float32 [B]; all draws come from the examples' keys.
+        """Returns the losses of a batch, float32 [B]; draws use the examples' keys.
 
         Args:
             model: the restorer R.
-            params: its parameters, which the gradient is taken of.
+            params: its parameters, to be differentiated.
             degrade: D, unbound.
-            batch: the images, of the size that the network sees.
+            batch: the images, of the size of the network.
             keys: one per example, [B].
         """
-        x_0 = images.to_float(batch.images)
         num_steps = degrade.num_steps
         t_keys, degrade_keys, noise_keys, roll_keys, choice_keys, label_keys, drop = (
-            draws.split_keys(keys, 7)
+            prng.split_keys(keys, 7)
         )
-        t = draws.draw_steps(t_keys, num_steps)
-        bound = bind(degrade, degrade_keys, x_0.shape, batch.endpoints)
+        t = prng.draw_steps(t_keys, num_steps)
+        x_0, bound, x_t = degrade_batch(degrade, degrade_keys, batch, t)
         options: dict[str, Any] = {}
         if batch.labels is not None:
-            dropped = draws.draw_choice(label_keys, self.label_dropout)
+            dropped = prng.draw_choice(label_keys, self.label_dropout)
             null = model.num_classes
             options["labels"] = jnp.where(dropped, null, batch.labels)
 
         def restore_fn(x: chex.Array, t: chex.Array, **dropout: Any) -> chex.Array:
             return model.apply({"params": params}, x, t, **options, **dropout)
 
-        x_t = bound(x_0, t)
         if self.rollouts:
-            later = draws.draw_later_steps(roll_keys, t, num_steps)
+            later = prng.draw_later_steps(roll_keys, t, num_steps)
             rolled = jax.lax.stop_gradient(roll_out(restore_fn, bound, x_0, later, t))
-            chosen = draws.draw_choice(choice_keys, self.rollouts)
+            chosen = prng.draw_choice(choice_keys, self.rollouts)
             x_t = jnp.where(per_example(chosen, x_t), rolled, x_t)
         if self.input_noise:
             normal = jax.vmap(lambda key: jax.random.normal(key, x_t.shape[1:]))
@@ -109,19 +107,6 @@ class Objective:
         return losses
 
 
-def bind(
-    degrade: Degradation,
-    keys: chex.PRNGKey,
-    shape: tuple[int, ...],
-    endpoints: chex.Array | None,
-) -> Degradation:
-    """Draws what is random in D, and gives a blend its endpoints, uint8 like x."""
-    bound = degrade.bind(keys, shape)
-    if endpoints is None:
-        return bound
-    return bound.with_endpoint(images.to_float(endpoints))  # type: ignore[attr-defined]
-
-
 def roll_out(
     restore_fn: RestoreFn,
     degrade: Degradation,
@@ -129,7 +114,7 @@ def roll_out(
     later: chex.Array,
     t: chex.Array,
 ) -> chex.Array:
-    """The x_t that one step of Algorithm 2 makes of D(x_0, later).
+    """Returns x_t from D(x_0, later) by one step of Algorithm 2.
 
     Args:
         restore_fn: R.

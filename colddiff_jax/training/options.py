@@ -1,49 +1,47 @@
-"""The options of a run that belong to no function of their own."""
+"""Options of a training run: the sections training, evaluation and logging."""
 
 import dataclasses
 
+from colddiff_jax.checks import InputError, check_choice, check_integer
 from colddiff_jax.data import ImageSplits
-from colddiff_jax.errors import InputError
-
-METHODS = ("degraded", "direct", "alg1", "alg2")
-"""What an evaluation scores."""
+from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How long to train and when to look.
+    """The length of a run, its batches, and the intervals of the loop.
 
     Attributes:
         batch_size: images per step, over all devices of all processes.
-        num_steps: optimiser steps in all.
+        micro_batches: parts of a device's shard of the batch that are processed one
+            after the other, for batches that do not fit in memory. The step is the same
+            up to rounding.
+        steps_per_call: steps that the devices take without returning to the host;
+            useful where a step takes less than a few milliseconds. The intervals below
+            and num_steps must be multiples of it.
+        num_steps: optimizer steps in total.
         log_every: steps between two lines of metrics; every checkpoint has one, too.
         evaluate_every: steps between two evaluations.
         checkpoint_every: steps between two checkpoints.
-        micro_batches: parts of a device's share of the batch that are worked on one
-            after the other, for batches that do not fit in memory. The step is the same
-            to rounding.
-        steps_per_call: steps that the devices take in one go, without the host; worth
-            it where a step is shorter than some milliseconds. The numbers of steps
-            above must be multiples of it.
-        skip_nonfinite: steps in a row whose gradient is not finite and that are skipped
-            instead of ending the run.
+        skip_nonfinite: consecutive steps with a gradient that is not finite that are
+            skipped before the run ends with an error.
         resident_mb: megabytes (10^6 bytes) of training images that may be kept on every
-            device, where a batch is then only a list of numbers; larger sets are
-            streamed. The batches are the same. 0 streams always; None is a quarter of
-            the device's memory, or 2000 where it does not tell, as CPUs do.
-        num_workers: processes that load what is streamed; 0 for two threads, enough for
+            device, where a batch is only a list of indices; larger sets are streamed.
+            The batches are the same. 0 always streams; None is a quarter of the
+            device's memory, or 2000 where its size is unknown, as on CPUs.
+        num_workers: processes that load streamed images; 0 for two threads, enough for
             small images.
         profile_steps: steps to profile, from the tenth after the start on; the trace,
             for TensorBoard or xprof, goes to `profile` in the run folder.
     """
 
-    batch_size: int
-    num_steps: int
-    log_every: int
-    evaluate_every: int
-    checkpoint_every: int
+    batch_size: int = 128
     micro_batches: int = 1
     steps_per_call: int = 1
+    num_steps: int = 200_000
+    log_every: int = 100
+    evaluate_every: int = 5_000
+    checkpoint_every: int = 5_000
     skip_nonfinite: int = 0
     resident_mb: int | None = None
     num_workers: int = 0
@@ -55,23 +53,18 @@ class TrainingOptions:
             value = getattr(self, field.name)
             if field.name == "resident_mb" and value is None:
                 continue
-            least = 0 if field.name in may_be_zero else 1
-            if not isinstance(value, int) or value < least:
-                raise InputError(
-                    f"training.{field.name} must be an integer of at least {least}, "
-                    f"got {value!r}"
-                )
+            check_integer(field.name, value, least=int(field.name not in may_be_zero))
         for name in ("num_steps", "log_every", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) % self.steps_per_call:
-                raise InputError(
-                    f"training.{name} must be a multiple of training.steps_per_call = "
+                raise ValueError(
+                    f"{name} must be a multiple of steps_per_call = "
                     f"{self.steps_per_call}, got {getattr(self, name)}"
                 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What an evaluation during training looks at.
+    """The evaluations during training.
 
     Attributes:
         num_images: test images to score; at most as many as there are.
@@ -80,66 +73,57 @@ class EvaluationOptions:
             "rmse_alg2" or "ssim_direct"; SSIM is better higher, all others lower.
     """
 
-    num_images: int
-    batch_size: int
+    num_images: int = 256
+    batch_size: int = 128
     best_by: str = "test_loss"
 
     def __post_init__(self) -> None:
-        for name in ("num_images", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(
-                    f"evaluation.{name} must be an integer of at least 1, got {value!r}"
-                )
-        names = ["test_loss"]
-        names += [f"{s}_{m}" for s in ("rmse", "ssim") for m in METHODS[1:]]
-        if self.best_by not in names:
-            raise InputError(
-                f"evaluation: best_by must be one of {', '.join(names)}, got "
-                f"{self.best_by!r}"
-            )
+        check_integer("num_images", self.num_images)
+        check_integer("batch_size", self.batch_size)
+        by_sampler = [f"{s}_{m}" for s in ("rmse", "ssim") for m in DEFAULT_SAMPLERS]
+        check_choice("best_by", self.best_by, ["test_loss", *by_sampler])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoggingOptions:
-    """Writers beside `metrics.jsonl`; see `colddiff_jax.writers.make_writers`."""
+    """Writers in addition to `metrics.jsonl`; see `training.writers.make_writers`."""
 
     tensorboard: bool = False
     wandb: str = ""
 
 
-def check_numbers(
+def check_counts(
     training: TrainingOptions, evaluation: EvaluationOptions, splits: ImageSplits
 ) -> None:
-    """Raises InputError where more images are asked for than there are."""
+    """Raises InputError for batches or evaluations larger than the data set."""
     if training.batch_size > len(splits.train):
         raise InputError(
-            f"training.batch_size must be at most {len(splits.train)}, the number of "
+            f"`training.batch_size` must be at most {len(splits.train)}, the number of "
             f"training images, got {training.batch_size}"
         )
     if evaluation.num_images > len(splits.test):
         raise InputError(
-            f"evaluation.num_images must lie in 1..{len(splits.test)}, the number of "
+            f"`evaluation.num_images` must lie in 1..{len(splits.test)}, the number of "
             f"test images, got {evaluation.num_images}"
         )
 
 
 def check_decay(decay_steps: int, num_steps: int) -> None:
-    """Raises InputError where the last steps would learn nothing."""
+    """Raises InputError if the learning rate is zero in the last steps."""
     if 0 < decay_steps < num_steps:
         raise InputError(
-            f"the learning rate is 0 from optimizer.decay_steps = {decay_steps} on, "
-            f"before training.num_steps = {num_steps}; set both to the same number "
-            "(a run that has begun needs --force for that), or decay_steps to 0 for a "
+            f"the learning rate is 0 from `optimizer.decay_steps` = {decay_steps} on, "
+            f"before `training.num_steps` = {num_steps}; set both to the same number "
+            "(a run that has begun needs `force` for that), or decay_steps to 0 for a "
             "constant rate"
         )
 
 
 def check_first_step(first_step: int, steps_per_call: int, workdir: str) -> None:
-    """Raises InputError where a run cannot go on in calls of so many steps."""
+    """Raises InputError if a run cannot be resumed in calls of this many steps."""
     if first_step % steps_per_call:
         raise InputError(
-            f"{workdir} stopped at step {first_step}, which is no multiple of "
-            f"training.steps_per_call = {steps_per_call}; resume it with 1, or with "
-            "the number it had"
+            f"{workdir} stopped at step {first_step}, which is not a multiple of "
+            f"`training.steps_per_call` = {steps_per_call}; resume it with 1, or with "
+            "the value it had"
         )

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from colddiff_jax import parallel
 from colddiff_jax.data import Batch, Preprocessing
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.training.draws import example_keys, split_keys
+from colddiff_jax.prng import indexed_keys, split_keys
 from colddiff_jax.training.objective import Objective
-from colddiff_jax.training.state import EmaDecay, TrainState
+from colddiff_jax.training.optimizers import EmaDecay
+from colddiff_jax.training.state import TrainState
+from colddiff_jax.training.unrolling import scan_or_unroll
 
 Metrics = dict[str, chex.Array]
 TrainStep = Callable[..., tuple[TrainState, Metrics]]
@@ -72,7 +73,7 @@ def make_train_step(
         device = jax.lax.axis_index(axis_name) if axis_name else 0
         examples = device * len(batch.images) + jnp.arange(len(batch.images))
         cut_keys, end_keys, keys = split_keys(
-            example_keys(jax.random.fold_in(key, state.step), examples), 3
+            indexed_keys(jax.random.fold_in(key, state.step), examples), 3
         )
         batch = batch._replace(images=preprocessing.augment(cut_keys, batch.images))
         if batch.endpoints is not None:
@@ -119,7 +120,7 @@ def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int)
     def add(total: Any, part: Any) -> tuple[Any, tuple[()]]:
         return jax.tree.map(jnp.add, total, function(part)), ()
 
-    total, _ = parallel.scan(add, zeros, parts)
+    total, _ = scan_or_unroll(add, zeros, parts)
     return jax.tree.map(lambda x: x / num_parts, total)
 
 

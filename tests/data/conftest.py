@@ -1,4 +1,4 @@
-"""A small TFDS set, as TFDS itself prepared it."""
+"""A small data set prepared by TFDS itself."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Image files of every mode and format become the right bytes, or are refused."""
+"""Decoding image files of every mode and format, and detecting broken ones."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def decoded(tmp_path, image, name, channels=3, **options):
     return found
 
 
-def test_rgb_and_grey_come_back_exactly(tmp_path):
+def test_rgb_and_grey_are_decoded_exactly(tmp_path):
     x = pixels(5, 7)
     np.testing.assert_array_equal(decoded(tmp_path, Image.fromarray(x), "a.PNG"), x)
     grey = decoded(tmp_path, Image.fromarray(x[..., 0]), "a.bmp", channels=1)
@@ -31,7 +31,7 @@ def test_rgb_and_grey_come_back_exactly(tmp_path):
     np.testing.assert_array_equal(triple, np.repeat(x[..., :1], 3, -1))
 
 
-def test_transparency_shows_white(tmp_path):
+def test_transparent_pixels_become_white(tmp_path):
     x = pixels(4, 4)
     clear = np.zeros((4, 4), np.uint8)
     clear[:2] = 255
@@ -46,7 +46,7 @@ def test_transparency_shows_white(tmp_path):
     np.testing.assert_array_equal(found[0, 0], [204, 224, 244])
 
 
-def test_transparent_entries_of_a_palette_show_white(tmp_path):
+def test_transparent_palette_entries_become_white(tmp_path):
     palette = Image.fromarray(np.array([[0, 1, 2]], np.uint8), mode="P")
     palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     expected = [[[255, 255, 255], [40, 50, 60], [70, 80, 90]]]
@@ -59,13 +59,13 @@ def test_transparent_entries_of_a_palette_show_white(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
-def test_16_bits_of_grey_become_8(tmp_path, name):
+def test_16_bit_grey_is_scaled_to_8_bits(tmp_path, name):
     grey = np.array([[0, 128, 129, 257, 65535], [25700, 65534, 32896, 1, 2]], np.uint16)
     found = decoded(tmp_path, Image.fromarray(grey), name, channels=1)
     np.testing.assert_array_equal(found[..., 0], np.round(grey / 257))
 
 
-def test_floats_are_taken_as_0_to_1_or_0_to_255(tmp_path):
+def test_floats_may_range_from_0_to_1_or_from_0_to_255(tmp_path):
     unit = np.array([[0, 0.5, 1]], np.float32)
     for grey in (unit, unit * 255):
         found = decoded(tmp_path, Image.fromarray(grey), "a.tif", channels=1)
@@ -78,7 +78,7 @@ def test_floats_are_taken_as_0_to_1_or_0_to_255(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 def test_images_are_turned_upright(tmp_path, orientation, name):
-    corners = np.zeros((16, 32, 3), np.uint8)  # Whole blocks of JPEG.
+    corners = np.zeros((16, 32, 3), np.uint8)  # Multiples of JPEG blocks.
     corners[:8, :16], corners[:8, 16:], corners[8:, :16] = 60, 120, 180
     image = Image.fromarray(corners)
     exif = Image.Exif()
@@ -97,7 +97,7 @@ def test_images_are_turned_upright(tmp_path, orientation, name):
     np.testing.assert_allclose(found.astype(int), expected[..., :1], atol=2)
 
 
-def test_animations_give_their_first_frame(tmp_path):
+def test_the_first_frame_of_an_animation_is_decoded(tmp_path):
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     for name in ("a.gif", "a.webp", "a.png"):
         options = {} if name == "a.gif" else {"lossless": True}
@@ -108,7 +108,7 @@ def test_animations_give_their_first_frame(tmp_path):
         np.testing.assert_array_equal(found[0, 0], [255, 0, 0])
 
 
-def test_ink_becomes_light(tmp_path):
+def test_cmyk_is_converted_to_rgb(tmp_path):
     ink = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     for name in ("a.jpg", "a.tif"):
         red, green, blue = decoded(tmp_path, ink, name)[4, 4]
@@ -124,16 +124,16 @@ def gradient():
 @pytest.mark.parametrize(
     "name", ["a.png", "a.jpg", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm"]
 )
-def test_a_file_that_ends_early_is_broken(tmp_path, gradient, name):
+def test_a_truncated_file_is_broken(tmp_path, gradient, name):
     whole = tmp_path / name
     Image.fromarray(gradient).save(whole)
-    content, path = whole.read_bytes(), tmp_path / "cut.png"
+    content, path = whole.read_bytes(), tmp_path / "truncated.png"
     for length in range(0, len(content) - 8, max(1, len(content) // 40)):
         path.write_bytes(content[:length])
         assert why_broken(str(path), 3)
 
 
-def test_a_damaged_png_is_broken_or_unharmed(tmp_path, gradient):
+def test_a_damaged_png_is_broken_or_decodes_to_the_same_pixels(tmp_path, gradient):
     path = tmp_path / "a.png"
     Image.fromarray(gradient).save(path)
     content = path.read_bytes()
@@ -147,7 +147,7 @@ def test_a_damaged_png_is_broken_or_unharmed(tmp_path, gradient):
     assert num_broken > len(content) * 0.9
 
 
-def test_reasons_are_short_and_do_not_repeat_the_path(tmp_path):
+def test_reasons_are_short_and_omit_the_path(tmp_path):
     path = tmp_path / "a.png"
     assert why_broken(str(path), 3) == "not a file"
     path.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Where images come from."""
+"""The data sources, and arrays in memory."""
 
 import json
 import pathlib
@@ -33,25 +33,25 @@ def test_importing_data_loads_neither_tfds_nor_grain():
     assert printed.stdout == "[]\n"
 
 
-def test_digits_are_bundled_split_and_complete():
+def test_digits_are_bundled_and_split():
     splits = data.digits()
     assert splits.train.shape == (1500, 8, 8, 1) and splits.test.shape == (297, 8, 8, 1)
     assert splits.train.dtype == np.uint8
     assert splits.train.min() == 0 and splits.train.max() == 255
 
 
-def test_digits_have_their_values_as_labels():
+def test_digits_are_labelled_with_their_values():
     assert data.digits().num_classes == 0
     splits = data.digits(labels=True)
     assert splits.num_classes == 10 and splits.train_labels.dtype == np.int32
     assert len(splits.train_labels) == 1500 and len(splits.test_labels) == 297
-    # A zero is empty in the middle, a one is not.
+    # The centre of a zero is empty, that of a one is not.
     middle = splits.train[:, 3:5, 3:5].mean((1, 2, 3))
     assert middle[splits.train_labels == 0].mean() < 10
     assert middle[splits.train_labels == 1].mean() > 100
 
 
-def test_an_npz_gives_its_images_with_a_channel_axis(tmp_path, images):
+def test_npz_images_get_a_channel_axis(tmp_path, images):
     path = write(tmp_path / "a.npz", train_images=images, test_images=images[:2])
     splits = data.npz(path=path)
     np.testing.assert_array_equal(splits.train, images)
@@ -61,7 +61,7 @@ def test_an_npz_gives_its_images_with_a_channel_axis(tmp_path, images):
     np.testing.assert_array_equal(data.npz(path=path).train, grey[..., None])
 
 
-def test_bad_npz_files_are_named(tmp_path, images):
+def test_invalid_npz_files_raise(tmp_path, images):
     def complaint(**arrays):
         path = write(tmp_path / "bad.npz", **arrays)
         with pytest.raises(InputError) as caught:
@@ -89,9 +89,7 @@ def test_bad_npz_files_are_named(tmp_path, images):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "uint64"])
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
-def test_an_npz_gives_its_labels_only_where_they_are_wanted(
-    tmp_path, images, dtype, shape
-):
+def test_npz_labels_are_loaded_only_on_request(tmp_path, images, dtype, shape):
     labels = np.array([3, 0, 1, 1, 5], dtype)
     path = write(
         tmp_path / "a.npz",
@@ -108,7 +106,7 @@ def test_an_npz_gives_its_labels_only_where_they_are_wanted(
     assert data.npz(path=path).train_labels is None
 
 
-def test_bad_labels_are_named(images):
+def test_invalid_labels_raise(images):
     def complaint(train_labels, test_labels=(0, 1, 2, 3, 4)):
         with pytest.raises(InputError) as caught:
             data.arrays(
@@ -128,7 +126,7 @@ def test_bad_labels_are_named(images):
     assert "got 4294967296" in complaint(np.array([2**32, 0, 0, 0, 0]))
 
 
-def test_labels_that_an_npz_lacks_are_named(tmp_path, images):
+def test_missing_npz_labels_raise(tmp_path, images):
     path = write(
         tmp_path / "a.npz", train_images=images, test_images=images, train_labels=[0]
     )
@@ -136,14 +134,14 @@ def test_labels_that_an_npz_lacks_are_named(tmp_path, images):
         data.npz(path=path, labels=True)
 
 
-def test_arrays_are_checked_as_those_of_a_file_are(images):
+def test_arrays_in_memory_are_checked_like_those_of_a_file(images):
     splits = data.arrays(images[..., 0], images[:2, :, :, 1])
     np.testing.assert_array_equal(splits.train, images[..., :1])
     np.testing.assert_array_equal(splits.test, images[:2, ..., 1:2])
     labels = np.arange(5)
     splits = data.arrays(images, images, train_labels=labels, test_labels=labels)
     assert splits.num_classes == 5
-    for bad, said in [
+    for bad, message in [
         (images / 255, "arrays: test_images must be uint8 in 0..255, got float64"),
         (images[:0], "arrays: test_images is empty"),
         (images[0, 0], "arrays: test_images must have shape"),
@@ -151,34 +149,34 @@ def test_arrays_are_checked_as_those_of_a_file_are(images):
     ]:
         with pytest.raises(InputError) as caught:
             data.arrays(images, bad)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
     assert "arrays" not in data.SOURCES
 
 
-def test_a_missing_or_damaged_npz_is_named(tmp_path, images):
+def test_a_missing_or_damaged_npz_raises(tmp_path, images):
     with pytest.raises(InputError, match=r"no file 'nowhere\.npz'"):
         data.npz(path="nowhere.npz")
-    with pytest.raises(InputError, match=r"data\.path is empty; name the file with"):
+    with pytest.raises(InputError, match=r"`data.path` is empty; it must name an .npz"):
         data.npz(path="")
     whole = write(tmp_path / "whole.npz", train_images=images, test_images=images)
-    torn = tmp_path / "torn.npz"
-    torn.write_bytes(pathlib.Path(whole).read_bytes()[:900])
+    truncated = tmp_path / "truncated.npz"
+    truncated.write_bytes(pathlib.Path(whole).read_bytes()[:900])
     with pytest.raises(InputError, match=r"not a readable .npz file"):
-        data.npz(path=str(torn))
+        data.npz(path=str(truncated))
 
 
-def test_a_tfds_set_that_is_not_prepared_names_the_command(tmp_path):
+def test_an_unprepared_tfds_set_raises_with_the_command_that_prepares_it(tmp_path):
     with pytest.raises(InputError) as caught:
         data.tfds(name="cifar10", data_dir=str(tmp_path))
     for words in (
         "'cifar10' is not prepared in",
         "pip install 'colddiff-jax[tfds-prepare]'",
-        f"python -m colddiff_jax.data.prepare cifar10 --data_dir={tmp_path}",
+        f"python -m colddiff_jax.cli.prepare cifar10 --data_dir={tmp_path}",
         "--manual_dir=FOLDER",
-        "--config.data.source=npz --config.data.path=FILE.npz",
+        "`data.source` to 'npz' and `data.path` to the file",
     ):
         assert words in str(caught.value)
-    with pytest.raises(InputError, match="has no set 'no_such_set'"):
+    with pytest.raises(InputError, match="has no data set 'no_such_set'"):
         data.tfds(name="no_such_set", data_dir=str(tmp_path))
 
 
@@ -191,7 +189,7 @@ def test_a_prepared_tfds_set_is_read(prepared_digits):
     assert splits.test[0].shape == (8, 8, 1) and splits.test[0].dtype == np.uint8
 
 
-def test_a_prepared_tfds_set_has_the_labels_of_its_images(prepared_digits):
+def test_labels_of_a_prepared_tfds_set_match_its_images(prepared_digits):
     splits = data.tfds(name="tiny_digits", data_dir=prepared_digits, labels=True)
     bundled = data.digits(labels=True)
     value = {
@@ -205,10 +203,10 @@ def test_a_prepared_tfds_set_has_the_labels_of_its_images(prepared_digits):
 
 
 @pytest.fixture
-def prepared_otherwise(tmp_path, prepared_digits):
-    """Copies the prepared set after a change to what it says of itself."""
+def edited_digits(tmp_path, prepared_digits):
+    """Returns a function that edits the metadata in a copy of the prepared set."""
 
-    def change(file, edit):
+    def copy_and_edit(file, edit):
         root = tmp_path / "tfds"
         shutil.copytree(prepared_digits, root, dirs_exist_ok=True)
         path = root / "tiny_digits" / "1.0.0" / file
@@ -217,11 +215,11 @@ def prepared_otherwise(tmp_path, prepared_digits):
         path.write_text(json.dumps(content))
         return str(root)
 
-    return change
+    return copy_and_edit
 
 
-def test_a_prepared_set_without_labels_is_named(prepared_otherwise):
-    root = prepared_otherwise(
+def test_a_prepared_set_without_labels_raises(edited_digits):
+    root = edited_digits(
         "features.json", lambda x: x["featuresDict"]["features"].pop("label")
     )
     assert len(data.tfds(name="tiny_digits", data_dir=root).train) == 32
@@ -229,31 +227,31 @@ def test_a_prepared_set_without_labels_is_named(prepared_otherwise):
         data.tfds(name="tiny_digits", data_dir=root, labels=True)
 
 
-def test_a_prepared_set_of_16_bits_is_refused(prepared_otherwise):
-    def deepen(content):
+def test_a_prepared_set_of_16_bit_images_raises(edited_digits):
+    def set_uint16(content):
         image = content["featuresDict"]["features"]["image"]["image"]
         image["dtype"] = "uint16"
 
-    root = prepared_otherwise("features.json", deepen)
+    root = edited_digits("features.json", set_uint16)
     with pytest.raises(InputError, match=r"must have uint8 images .* got uint16"):
         data.tfds(name="tiny_digits", data_dir=root)
 
 
-def test_a_prepared_set_with_an_empty_split_is_refused(prepared_otherwise):
-    def empty(content):
+def test_an_empty_split_raises(edited_digits):
+    def empty_test_split(content):
         content["splits"][1]["shardLengths"] = ["0"]
 
-    root = prepared_otherwise("dataset_info.json", empty)
+    root = edited_digits("dataset_info.json", empty_test_split)
     with pytest.raises(InputError, match="no images in its split 'test'"):
         data.tfds(name="tiny_digits", data_dir=root)
 
 
-def test_a_prepared_set_without_the_split_or_images_is_named(prepared_digits):
+def test_an_unknown_split_raises(prepared_digits):
     with pytest.raises(InputError, match=r"no split 'dev'; it has \['test', 'train'\]"):
         data.tfds(name="tiny_digits", data_dir=prepared_digits, test_split="dev")
 
 
-def test_real_mnist_prepared_by_tfds_holds_the_official_images(data_folder):
+def test_mnist_prepared_by_tfds_holds_the_official_images(data_folder):
     prepared = data_folder / "tfds"
     if not (prepared / "mnist").is_dir():
         pytest.skip("COLDDIFF_DATA/tfds holds no prepared MNIST")

@@ -1,4 +1,4 @@
-"""animorph, gaussian_noise and fade_to_color, and the endpoint of a blend."""
+"""animorph, gaussian_noise and fade_to_color, and the endpoints of blends."""
 
 import hypothesis
 import hypothesis.extra.numpy as hnp
@@ -16,14 +16,14 @@ def others(golden):
     return golden["others32"].astype(np.float32) / 255 * 2 - 1
 
 
-def test_every_recorded_step_of_animorphosis_is_matched(golden, photos, others):
+def test_animorph_matches_the_recorded_steps(golden, photos, others):
     name = "animorph/T200_r32"
     degrade = animorph(schedules.cosine(200)).with_endpoint(others)
     for t, recorded in zip(golden[f"{name}/t"], golden[f"{name}/x_t"], strict=True):
         np.testing.assert_allclose(degrade(photos, int(t)), recorded, atol=2e-5, rtol=0)
 
 
-def test_recorded_weights_of_fading_to_a_colour_are_matched(golden):
+def test_fade_to_color_matches_the_recorded_weights(golden):
     name = "genmask/reverse/T100_std0.05_init1_r64"
     stds = schedules.linear(100, start=0.05, increment=0.05)
     black = fade_to_color(64, stds).with_endpoint(jnp.zeros((1, 1, 1, 1)))
@@ -41,9 +41,7 @@ def test_recorded_weights_of_fading_to_a_colour_are_matched(golden):
     st.lists(st.floats(0.2, 9.0), min_size=1, max_size=5),
     st.booleans(),
 )
-def test_fading_to_a_colour_follows_the_definition(
-    height, width, channels, stds, reverse
-):
+def test_fade_to_color_matches_its_definition(height, width, channels, stds, reverse):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (2, height, width, channels))
     colour = rng.uniform(-1, 1, (2, 1, 1, channels))
@@ -69,8 +67,8 @@ def test_fading_to_a_colour_follows_the_definition(
     st.integers(1, 6),
     st.integers(1, 4),
 )
-def test_noise_follows_the_definition_step_by_step(betas, side, channels):
-    # x_i = sqrt(1 - beta_i) x_{i - 1} + ...: the image keeps a product of factors.
+def test_gaussian_noise_matches_step_by_step_application(betas, side, channels):
+    # x_i = sqrt(1 - beta_i) x_{i - 1} + ...: the weight of the image is a product.
     degrade = gaussian_noise(np.cumprod(1 - betas))
     shape = (2, side, side + 1, channels)
     degrade = degrade.bind(jax.random.key(0), shape)
@@ -85,16 +83,16 @@ def test_noise_follows_the_definition_step_by_step(betas, side, channels):
         )
 
 
-def test_reverse_ends_in_exactly_the_colour(photos):
+def test_reverse_fading_ends_in_exactly_the_colour(photos):
     degrade = fade_to_color(32, schedules.linear(40, start=0.05, increment=0.05))
     bound = degrade.bind(jax.random.key(0), photos.shape)
     x_T = np.asarray(bound(photos, 40))
     np.testing.assert_array_equal(x_T, np.broadcast_to(bound.endpoint, x_T.shape))
-    half = np.abs(np.asarray(bound(photos, 39)) - photos).max(-1)
-    assert (half[:, 15, 15] < 1e-6).all()  # The middle goes last.
+    change = np.abs(np.asarray(bound(photos, 39)) - photos).max(-1)
+    assert (change[:, 15, 15] < 1e-6).all()  # The middle changes last.
 
 
-def test_drawn_colours_fill_their_range():
+def test_drawn_colours_are_uniform_over_their_range():
     degrade = fade_to_color(4, [1.0], color_range=(-0.2, 0.6))
     colours = np.asarray(degrade.bind(jax.random.key(0), (4000, 4, 4, 3)).endpoint)
     assert colours.shape == (4000, 1, 1, 3)
@@ -118,7 +116,7 @@ BLENDS = {
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_the_endpoint_is_found_again_from_a_degraded_image(name, photos, others):
+def test_estimate_endpoint_recovers_the_endpoint(name, photos, others):
     degrade = BLENDS[name]().bind(jax.random.key(0), photos.shape)
     if name == "animorph":
         degrade = degrade.with_endpoint(others)
@@ -128,7 +126,7 @@ def test_the_endpoint_is_found_again_from_a_degraded_image(name, photos, others)
     np.testing.assert_allclose(estimate, degrade.endpoint, atol=2e-5)
 
 
-def test_estimating_solves_for_any_image(photos, others):
+def test_estimated_endpoint_reproduces_any_image(photos, others):
     degrade = animorph(schedules.cosine(20))
     x_t, t = jnp.asarray(others), jnp.array([1, 7, 12, 20])
     z = degrade.estimate_endpoint(x_t, photos, t)
@@ -136,13 +134,13 @@ def test_estimating_solves_for_any_image(photos, others):
     np.testing.assert_allclose(again, x_t, atol=2e-6)
 
 
-def test_a_clean_image_says_nothing_of_the_endpoint(photos):
+def test_estimated_endpoint_of_a_clean_image_is_zero(photos):
     for make in BLENDS.values():
         estimate = make().estimate_endpoint(photos, photos, 0)
         np.testing.assert_array_equal(estimate, 0)
 
 
-def test_the_colour_that_is_found_is_the_least_squares_one(photos, others):
+def test_estimated_colour_is_the_least_squares_solution(photos, others):
     degrade = fade_to_color(32, 20 * [2.0], reverse=False)
     white = degrade.with_endpoint(jnp.ones((1, 1, 1, 1)))
     weight = np.asarray(white(jnp.zeros((1, 32, 32, 1)), 9), np.float64)[0, ..., 0]
@@ -155,14 +153,14 @@ def test_the_colour_that_is_found_is_the_least_squares_one(photos, others):
         np.testing.assert_allclose(estimate[0], expected, atol=2e-5)
 
 
-def test_a_blend_without_endpoint_says_how_to_give_one(photos):
+def test_blend_without_an_endpoint_raises(photos):
     with pytest.raises(ValueError, match=r"no endpoint yet; call .*with_endpoint\(z\)"):
         animorph([0.5])(photos, 1)
     assert animorph([0.5]).bind(jax.random.key(0), photos.shape).endpoint is None
 
 
 @pytest.mark.parametrize("shape", [(4, 16, 16, 3), (4, 32, 32, 1, 1), (2, 32, 32, 3)])
-def test_an_endpoint_of_another_shape_is_named(photos, shape):
+def test_endpoint_of_the_wrong_shape_raises(photos, shape):
     with pytest.raises(ValueError, match=r"shape|bound to 2 examples, got 4"):
         animorph([0.5]).with_endpoint(jnp.zeros(shape))(photos, 1)
     message = r"shape of the images, \(4, 32, 32, 3\), .* got \(4, 16, 16, 3\)"
@@ -171,25 +169,25 @@ def test_an_endpoint_of_another_shape_is_named(photos, shape):
             animorph([0.5]).with_endpoint(jnp.zeros(shape))(photos, 1)
 
 
-def test_a_blend_with_a_colour_takes_no_image_for_an_endpoint(photos):
+def test_image_endpoint_for_a_colour_blend_raises(photos):
     with pytest.raises(
         ValueError, match=r"one colour per image, of shape \[B, 1, 1, C"
     ):
         fade_to_color(32, [1.0]).with_endpoint(photos)
 
 
-def test_an_estimate_needs_images_of_one_shape(photos):
+def test_estimate_from_images_of_different_shapes_raises(photos):
     with pytest.raises(ValueError, match="x0_hat must have the shape of x_t"):
         animorph([0.5]).estimate_endpoint(photos, photos[:1], 1)
 
 
-def test_bad_arguments_are_named():
+def test_invalid_arguments_raise():
     for factory in (animorph, gaussian_noise):
         with pytest.raises(
             ValueError, match=r"alphas_cumprod must be in \[0, 1\] .* = 1.1"
         ):
             factory([1.1])
-        with pytest.raises(ValueError, match="alphas_cumprod must never grow"):
+        with pytest.raises(ValueError, match="alphas_cumprod must not increase"):
             factory([0.4, 0.5])
     with pytest.raises(ValueError, match=r"stds must be positive .* stds\[0\] = -1"):
         fade_to_color(8, [-1.0])

@@ -1,4 +1,4 @@
-"""gaussian_blur and heat_blur against the official code, SciPy and single steps."""
+"""gaussian_blur and heat_blur against the official code and SciPy."""
 
 import hypothesis
 import hypothesis.strategies as st
@@ -13,7 +13,7 @@ from tests.recorded import BLURS
 
 
 @pytest.mark.parametrize("name", BLURS)
-def test_every_recorded_step_of_the_official_code_is_matched(golden, name):
+def test_gaussian_blur_matches_the_recorded_steps(golden, name):
     images = golden["images64" if name.endswith("r64") else "images32"]
     x = images.astype(np.float32) / 255 * 2 - 1
     for t, recorded in zip(
@@ -21,8 +21,8 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, name):
     ):
         x_t = np.asarray(BLURS[name](x, int(t)))
         if name.startswith("Exponential/") and t == 150:
-            # A circular blur keeps the mean of every channel. Here the recording's
-            # float32 recursion has lost 1.9e-5 of it; corrected, it agrees as the rest.
+            # A circular blur preserves the mean of every channel, but the recording's
+            # float32 recursion loses 1.9e-5 of it here, which is corrected first.
             drift = (recorded - x).mean((1, 2), keepdims=True, dtype=np.float64)
             assert 1.8e-5 < np.abs(drift).max() < 2e-5
             recorded = recorded - drift
@@ -30,7 +30,7 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, name):
 
 
 def _blur_step(x: np.ndarray, std: float, size: int, padding: str) -> np.ndarray:
-    """One kernel applied by SciPy in float64 to images [H, W, C]."""
+    """Applies one kernel to an image [H, W, C] by SciPy in float64."""
     offsets = np.arange(size) - size // 2
     taps = np.exp(-(offsets**2) / (2 * std**2))
     mode = {"circular": "wrap", "reflect": "mirror"}[padding]
@@ -52,7 +52,7 @@ def _blur_step(x: np.ndarray, std: float, size: int, padding: str) -> np.ndarray
     st.sampled_from(["circular", "reflect"]),
     st.booleans(),
 )
-def test_closed_form_equals_step_by_step_application(
+def test_closed_form_matches_step_by_step_application(
     height, width, channels, kernels, padding, repeated
 ):
     x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
@@ -67,7 +67,7 @@ def test_closed_form_equals_step_by_step_application(
         np.testing.assert_allclose(x_t, expected, atol=2e-6, rtol=0)
 
 
-def test_kernels_may_reach_around_the_whole_image():
+def test_kernels_may_wrap_around_the_whole_image():
     x = np.random.default_rng(0).uniform(-1, 1, (1, 5, 5, 1))
     for padding, size in (("circular", 11), ("reflect", 9)):
         degrade = gaussian_blur(5, [3.0], kernel_size=size, padding=padding)
@@ -77,7 +77,7 @@ def test_kernels_may_reach_around_the_whole_image():
         )
 
 
-def test_circular_blur_keeps_the_mean_and_commutes_with_shifts(photos):
+def test_circular_blur_preserves_the_mean_and_commutes_with_shifts(photos):
     degrade = BLURS["Constant/T20_std7.0_k11_r32"]
     x_t = degrade(photos, 13)
     means = [np.asarray(x, np.float64).mean((1, 2)) for x in (x_t, photos)]
@@ -86,7 +86,7 @@ def test_circular_blur_keeps_the_mean_and_commutes_with_shifts(photos):
     np.testing.assert_allclose(shifted, jnp.roll(x_t, (3, 5), (1, 2)), atol=1e-6)
 
 
-def test_to_mean_ends_in_one_flat_colour(photos):
+def test_to_mean_ends_in_a_flat_colour(photos):
     degrade = gaussian_blur(32, [1.0, 1.0], kernel_size=3, to_mean=True)
     x_T = degrade(photos, 2)
     mean = photos.mean((1, 2), keepdims=True, dtype=np.float64)
@@ -100,7 +100,7 @@ def test_to_mean_ends_in_one_flat_colour(photos):
     st.integers(1, 4),
     st.lists(st.floats(0.1, 20.0), min_size=1, max_size=4).map(sorted),
 )
-def test_heat_blur_damps_the_cosine_transform(height, width, channels, sigmas):
+def test_heat_blur_attenuates_the_cosine_transform(height, width, channels, sigmas):
     x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
     degrade = heat_blur((height, width), sigmas)
     rows = np.pi * np.arange(height)[:, None, None] / height
@@ -121,7 +121,7 @@ def test_heat_blur_is_a_gaussian_blur_away_from_the_edges():
     np.testing.assert_allclose(x_t, expected, atol=1e-6)
 
 
-def test_square_images_share_one_table_of_t_s_s_floats():
+def test_axes_of_square_images_share_one_table():
     degrade = gaussian_blur(32, 20 * [7.0], kernel_size=11)
     assert [a.shape for a in degrade.operators] == [(20, 32, 32)]
 
@@ -129,7 +129,10 @@ def test_square_images_share_one_table_of_t_s_s_floats():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernel_size": [3, 3]}, "kernel_size must be one number or one per step, 1;"),
+        (
+            {"kernel_size": [3, 3]},
+            r"kernel_size must be one integer, or one per step \(1\), got 2 of them",
+        ),
         ({"kernel_size": [4]}, "kernel_size must be a positive odd integer, got 4"),
         ({"kernel_size": 3.0}, "kernel_size must be a positive odd integer, got 3.0"),
         ({"kernel_size": 4}, "kernel_size must be a positive odd integer, got 4"),
@@ -151,14 +154,14 @@ def test_square_images_share_one_table_of_t_s_s_floats():
         ({"stds": [np.nan]}, r"stds must be positive and finite, got stds\[0\] = nan"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     arguments = {"image_size": 8, "stds": [1.0], "kernel_size": 3} | arguments
     with pytest.raises(ValueError, match=message):
         gaussian_blur(**arguments)
 
 
-def test_bad_widths_of_the_heat_blur_are_named():
+def test_invalid_heat_blur_widths_raise():
     with pytest.raises(ValueError, match=r"blur_sigmas must be positive .* = 0.0"):
         heat_blur(8, [0.0])
-    with pytest.raises(ValueError, match="blur_sigmas must never shrink"):
+    with pytest.raises(ValueError, match="blur_sigmas must not decrease"):
         heat_blur(8, schedules.geometric(3, start=4.0, stop=1.0))

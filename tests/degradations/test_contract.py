@@ -1,4 +1,4 @@
-"""What every degradation promises, for all public factories."""
+"""The contract of every degradation, tested for all public factories."""
 
 import inspect
 
@@ -19,12 +19,12 @@ def darken(x, t):
 
 
 def partners(seed=1):
-    """Other images to morph into, by photographs' worth of smooth noise."""
+    """Returns images to morph into: noise within [-1, 1]."""
     noise = np.random.default_rng(seed).normal(size=(4, 32, 32, 3))
     return jnp.asarray(np.tanh(noise), jnp.float32)
 
 
-# The name of the factory, a colon and what is special.
+# Keys are the name of the factory, optionally with a colon and a variant.
 CASES = {
     "animorph": lambda: cd.animorph(schedules.cosine(T)).with_endpoint(partners()),
     "compose": lambda: cd.compose(
@@ -86,7 +86,7 @@ RANDOM = {
     "snow",
     "snow:heavy, brightened",
 }
-# Those whose gradient is not that of a linear map: it is tried along a direction.
+# Compared with finite differences of a small step; for linear maps any step is exact.
 NONLINEAR = {"jpeg_like", "quantize", "snow", "snow:heavy, brightened"}
 ANY_SIZE = ("desaturate", "fade", "from_function", "gaussian_noise", "jpeg_like",
             "quantize")  # fmt: skip
@@ -112,14 +112,14 @@ def apply(degrade, x, t):
     return degrade(x, t)
 
 
-def test_every_public_factory_is_covered_here():
+def test_cases_cover_every_public_factory():
     public = {name: getattr(degradations, name) for name in degradations.__all__}
     functions = {name for name, value in public.items() if inspect.isfunction(value)}
     assert functions - {"spiral_ranks"} == {name.split(":")[0] for name in CASES}
     assert all(getattr(cd, name) is public[name] for name in functions)
 
 
-def test_it_follows_the_protocol(degrade):
+def test_degradation_follows_the_protocol(degrade):
     assert isinstance(degrade, cd.Degradation)
     assert degrade.num_steps == T
 
@@ -133,18 +133,18 @@ def test_step_zero_returns_the_image_bit_for_bit(degrade, photos):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_shape_and_dtype_are_kept(degrade, photos, dtype):
+def test_shape_and_dtype_are_preserved(degrade, photos, dtype):
     x = jnp.asarray(photos, dtype)
     for t in (0, 3, jnp.array([0, 1, 3, 6])):
         x_t = apply(degrade, x, t)
         chex.assert_trees_all_equal_shapes_and_dtypes(x_t, x)
         exact = apply(degrade, x.astype(jnp.float32), t)
-        close = 0 if dtype == jnp.float32 else 0.02  # Two bytes hold 8 bits.
-        np.testing.assert_allclose(x_t.astype(jnp.float32), exact, atol=close)
+        atol = 0 if dtype == jnp.float32 else 0.02  # bfloat16 has 8 significant bits.
+        np.testing.assert_allclose(x_t.astype(jnp.float32), exact, atol=atol)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
-def test_any_number_of_channels_is_taken(name, make, channels):
+def test_any_number_of_channels_is_accepted(name, make, channels):
     x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, channels))
     x = x.astype(np.float32)
     degrade = make().bind(jax.random.key(0), x.shape)
@@ -155,14 +155,14 @@ def test_any_number_of_channels_is_taken(name, make, channels):
     assert np.array_equal(x_t, x) == (name == "desaturate" and channels == 1)
 
 
-def test_a_vector_of_steps_equals_a_loop_of_scalar_steps(degrade, photos):
+def test_vector_of_steps_matches_a_loop_over_scalar_steps(degrade, photos):
     t = jnp.array([6, 0, 1, 3])
-    together = degrade(photos, t)
-    alone = jnp.stack([degrade(photos, int(t[b]))[b] for b in range(4)])
-    np.testing.assert_allclose(together, alone, atol=2e-6, rtol=0)
+    x_t = degrade(photos, t)
+    expected = jnp.stack([degrade(photos, int(t[b]))[b] for b in range(4)])
+    np.testing.assert_allclose(x_t, expected, atol=2e-6, rtol=0)
 
 
-def test_jit_vmap_and_pmap_agree_with_the_plain_call(degrade, photos):
+def test_jit_vmap_and_pmap_match_the_plain_call(degrade, photos):
     t = jnp.array([1, 2, 4, 6])
     np.testing.assert_allclose(apply(degrade, photos, 4), degrade(photos, 4), atol=2e-6)
     stacked = np.stack([photos, photos[::-1]])
@@ -173,10 +173,10 @@ def test_jit_vmap_and_pmap_agree_with_the_plain_call(degrade, photos):
     np.testing.assert_allclose(on_devices, mapped, atol=2e-6)
 
 
-def test_the_gradient_is_the_slope(name, degrade, photos):
+def test_gradient_matches_finite_differences(name, degrade, photos):
     t = jnp.array([0, 2, 4, 6])
     direction = np.random.default_rng(0).normal(size=photos.shape).astype(np.float32)
-    x = photos * 0.8  # Away from where snow clips.
+    x = photos * 0.8  # Away from the clipping of snow.
 
     def value(x):
         return (degrade(x, t) * direction[::-1]).sum()
@@ -185,12 +185,10 @@ def test_the_gradient_is_the_slope(name, degrade, photos):
     np.testing.assert_allclose(
         (jax.jit(jax.grad(value))(x) * direction).sum(), slope, rtol=1e-3, atol=1e-2
     )
-    if name == "quantize":  # Passed on as if nothing had been rounded.
-        expected = cd.fade(schedules.linear_decay(T))
-        slope_of_the_inner = jax.grad(
-            lambda x: (expected(x, t) * direction[::-1]).sum()
-        )(x)
-        np.testing.assert_allclose(slope, (slope_of_the_inner * direction).sum(), 1e-5)
+    if name == "quantize":  # The straight-through gradient ignores the rounding.
+        inner = cd.fade(schedules.linear_decay(T))
+        gradient = jax.grad(lambda x: (inner(x, t) * direction[::-1]).sum())(x)
+        np.testing.assert_allclose(slope, (gradient * direction).sum(), 1e-5)
         return
     small = 1e-4 if name in NONLINEAR else 1.0
     ahead, behind = (value(x + h * direction) for h in (small, -small))
@@ -199,11 +197,11 @@ def test_the_gradient_is_the_slope(name, degrade, photos):
     )
 
 
-def test_a_fresh_object_new_keys_and_new_steps_compile_nothing(make, photos):
-    counted = jax.jit(chex.assert_max_traces(lambda d, x, t: d(x, t), n=1))
+def test_new_objects_keys_and_steps_do_not_recompile(make, photos):
+    traced_once = jax.jit(chex.assert_max_traces(lambda d, x, t: d(x, t), n=1))
     for seed in range(3):
         degrade = make().bind(jax.random.key(seed), photos.shape)
-        counted(degrade, photos + seed, jnp.int32(seed + 1))
+        traced_once(degrade, photos + seed, jnp.int32(seed + 1))
 
 
 NEW_VALUES = {
@@ -229,11 +227,11 @@ NEW_VALUES = {
 
 
 @pytest.mark.parametrize("name", NEW_VALUES)
-def test_new_values_compile_nothing(name, photos):
-    counted = jax.jit(chex.assert_max_traces(lambda d, x, t: d(x, t), n=1))
+def test_new_parameter_values_do_not_recompile(name, photos):
+    traced_once = jax.jit(chex.assert_max_traces(lambda d, x, t: d(x, t), n=1))
     for seed, value in enumerate((0.5, 1.0)):
         degrade = NEW_VALUES[name](value).bind(jax.random.key(seed), photos.shape)
-        counted(degrade, photos, 3)
+        traced_once(degrade, photos, 3)
 
 
 LONG = {
@@ -248,13 +246,13 @@ LONG = {
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_many_steps_need_no_copies_of_the_batch(name):
+def test_many_steps_use_bounded_memory(name):
     x = jnp.zeros((16, 32, 32, 3))
     degrade = LONG[name]().bind(jax.random.key(0), x.shape)
     t = jnp.arange(16) * 12
     compiled = jax.jit(lambda d, x, t: d(x, t)).lower(degrade, x, t).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 12 * x.nbytes
-    # The tables: none has more than T images of twice the side.
+    # No table is larger than T + 1 images of twice the side.
     largest = max(leaf.nbytes for leaf in jax.tree.leaves(degrade))
     assert largest <= 201 * 64 * 64 * 4
 
@@ -271,7 +269,7 @@ def test_binding_works_inside_jit_with_one_key_per_example(make, photos):
     np.testing.assert_allclose(inside, outside, atol=2e-6)
 
 
-def test_it_crosses_a_scan(degrade, photos):
+def test_degradation_works_inside_scan(degrade, photos):
     def body(x, t):
         return x, degrade(x, t)
 
@@ -280,40 +278,38 @@ def test_it_crosses_a_scan(degrade, photos):
         np.testing.assert_allclose(scanned[t], degrade(photos, t), atol=2e-6)
 
 
-def test_rising_steps_bring_no_information_back(degrade, photos):
+def test_distance_from_the_clean_image_increases_with_t(degrade, photos):
     distances = [np.linalg.norm(degrade(photos, t) - photos) for t in range(7)]
     assert distances[0] == 0
     assert (np.diff(distances) > 0).all()
     assert np.isfinite(degrade(photos, 6)).all()
 
 
-def test_binding_draws_once_per_example_and_only_where_something_is_random(
-    name, make, photos
-):
-    one, same, two = (
+def test_binding_draws_per_example_and_only_if_random(name, make, photos):
+    first, same, other = (
         make().bind(jax.random.key(seed), photos.shape) for seed in (0, 0, 1)
     )
     for t in range(1, T + 1):
-        assert np.array_equal(one(photos, t), same(photos, t))
-    assert np.array_equal(one(photos, 4), two(photos, 4)) == (name not in RANDOM)
+        assert np.array_equal(first(photos, t), same(photos, t))
+    assert np.array_equal(first(photos, 4), other(photos, 4)) == (name not in RANDOM)
     if name in RANDOM:
-        alike = np.repeat(photos[:1], 4, axis=0)
-        assert len({np.asarray(image).tobytes() for image in one(alike, 4)}) == 4
+        copies = np.repeat(photos[:1], 4, axis=0)
+        assert len({np.asarray(image).tobytes() for image in first(copies, 4)}) == 4
 
 
-def test_binding_again_draws_anew_also_for_another_batch(name, make, photos):
+def test_rebinding_draws_anew_for_any_batch_size(name, make, photos):
     if name not in RANDOM:
         return
-    once = make().bind(jax.random.key(0), photos.shape)
-    again = once.bind(jax.random.key(1), photos.shape)
-    fresh = make().bind(jax.random.key(1), photos.shape)
-    np.testing.assert_array_equal(again(photos, 4), fresh(photos, 4))
-    assert not np.array_equal(again(photos, 4), once(photos, 4))
-    assert once.bind(jax.random.key(1), (2, 32, 32, 3))(photos[:2], 4).shape[0] == 2
+    bound = make().bind(jax.random.key(0), photos.shape)
+    rebound = bound.bind(jax.random.key(1), photos.shape)
+    expected = make().bind(jax.random.key(1), photos.shape)
+    np.testing.assert_array_equal(rebound(photos, 4), expected(photos, 4))
+    assert not np.array_equal(rebound(photos, 4), bound(photos, 4))
+    assert bound.bind(jax.random.key(1), (2, 32, 32, 3))(photos[:2], 4).shape[0] == 2
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.int64])
-def test_steps_of_any_integer_dtype_are_taken(degrade, photos, dtype):
+def test_steps_of_any_integer_dtype_are_accepted(degrade, photos, dtype):
     for t in (dtype(5), np.array([1, 2, 3, 6], dtype)):
         expected = degrade(photos, np.asarray(t, np.int32))
         np.testing.assert_array_equal(degrade(photos, t), expected)
@@ -327,8 +323,8 @@ def test_bound_objects_can_be_stacked_and_mapped(make, photos):
         np.testing.assert_allclose(x_t, degrade(photos, 4), atol=2e-6)
 
 
-def test_a_bound_degradation_draws_nothing_again_when_it_is_called(degrade, photos):
-    # Whatever was drawn is a leaf: no other input can differ between the steps.
+def test_calling_a_bound_degradation_draws_nothing(degrade, photos):
+    # All draws are leaves, so nothing else can differ between steps.
     program = str(jax.make_jaxpr(lambda x, t: degrade(x, t))(photos, 3))
     assert "random" not in program and "threefry" not in program
 
@@ -346,7 +342,7 @@ def test_one_key_per_example_draws_the_same_in_any_batch(make, photos):
         np.testing.assert_allclose(part, whole[i : i + 2], atol=2e-6)
 
 
-def test_bad_calls_are_named(degrade, photos):
+def test_invalid_calls_raise(degrade, photos):
     with pytest.raises(ValueError, match=r"t must lie in 0\.\.6, got 7"):
         degrade(photos, 7)
     with pytest.raises(ValueError, match=r"t must lie in 0\.\.6"):
@@ -364,10 +360,10 @@ def test_bad_calls_are_named(degrade, photos):
         degrade(photos[0], 1)
 
 
-def test_a_random_degradation_says_that_it_must_be_bound(name, make, photos):
+def test_unbound_random_degradation_raises(name, make, photos):
     if name not in RANDOM:
         return
-    fix = r"not drawn yet; call degrade = degrade\.bind\(key, x\.shape\)"
+    fix = r"not been drawn yet; call degrade = degrade\.bind\(key, x\.shape\)"
     with pytest.raises(ValueError, match=fix):
         make()(photos, 1)
     bound = make().bind(jax.random.key(0), (3, 32, 32, 3))
@@ -375,7 +371,7 @@ def test_a_random_degradation_says_that_it_must_be_bound(name, make, photos):
         bound(photos, 1)
 
 
-def test_another_image_size_is_named(name, make):
+def test_wrong_image_size_raises(name, make):
     degrade = make().bind(jax.random.key(0), (4, 16, 16, 3))
     if name.split(":")[0] in ANY_SIZE:
         assert degrade(jnp.zeros((4, 16, 16, 3)), 1).shape == (4, 16, 16, 3)
@@ -389,7 +385,7 @@ def test_another_image_size_is_named(name, make):
         degrade(jnp.zeros((4, 16, 16, 3)), 1)
 
 
-def test_a_wrong_key_is_named(name, make, photos):
+def test_invalid_key_raises(name, make, photos):
     if name not in RANDOM:
         return
     for key in (0, None, np.zeros(2, np.uint32)):

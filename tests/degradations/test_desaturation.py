@@ -9,7 +9,7 @@ import pytest
 from colddiff_jax import desaturate, fade, schedules
 
 
-def test_every_recorded_step_of_the_official_code_is_matched(golden, photos):
+def test_desaturate_matches_the_recorded_steps(golden, photos):
     name = "desaturate/Linear/T20_total1"
     degrade = desaturate(schedules.linear_decay(20))
     for t, recorded in zip(golden[f"{name}/t"], golden[f"{name}/x_t"], strict=True):
@@ -22,8 +22,8 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, photos):
     st.integers(1, 5),
     st.integers(1, 9),
 )
-def test_closed_forms_equal_step_by_step_application(factors, channels, side):
-    # The official code mixes with the factor e_i at step i; what is kept is a product.
+def test_closed_forms_match_step_by_step_application(factors, channels, side):
+    # The official code mixes with a factor at each step; `keep` is their product.
     x = np.random.default_rng(0).uniform(-1, 1, (1, side, side + 1, channels))
     keep = np.cumprod(factors)
     colour, image = x, x
@@ -35,16 +35,16 @@ def test_closed_forms_equal_step_by_step_application(factors, channels, side):
         np.testing.assert_allclose(fade(keep)(as_float, t), image, atol=1e-6)
 
 
-def test_the_linear_schedule_loses_an_equal_share_of_the_colour_at_every_step(photos):
+def test_linear_schedule_removes_equal_fractions_of_the_colour():
     # Its step factors are e_i = 1 - (1 / T) / r_i with r_{i + 1} = r_i e_i.
-    kept, shares = 1.0, []
+    fraction, fractions = 1.0, []
     for _ in range(20):
-        kept *= 1 - (1 / 20) / kept
-        shares.append(kept)
-    np.testing.assert_allclose(schedules.linear_decay(20), shares, atol=1e-12)
+        fraction *= 1 - (1 / 20) / fraction
+        fractions.append(fraction)
+    np.testing.assert_allclose(schedules.linear_decay(20), fractions, atol=1e-12)
 
 
-def test_total_removal_is_grey_and_grey_images_stay(photos):
+def test_full_desaturation_is_grey_and_keeps_grey_images(photos):
     constant = schedules.exponential_decay(5, factor=0.9, to_zero=True)
     np.testing.assert_allclose(constant[:4], 0.9 ** np.arange(1, 5))
     grey = np.asarray(desaturate(constant)(photos, 5))
@@ -54,13 +54,13 @@ def test_total_removal_is_grey_and_grey_images_stay(photos):
 
 
 @pytest.mark.parametrize("factory", [desaturate, fade])
-def test_bad_arguments_are_named(factory):
+def test_invalid_arguments_raise(factory):
     with pytest.raises(
         ValueError, match=r"keep must be in \[0, 1\] and finite, got keep\[1\] = 1.5"
     ):
         factory([1.0, 1.5])
     with pytest.raises(
-        ValueError, match=r"keep must never grow .* keep\[2\] = 0.6 after 0.5"
+        ValueError, match=r"keep must not increase .* keep\[2\] = 0.6 after 0.5"
     ):
         factory([0.9, 0.5, 0.6])
     with pytest.raises(ValueError, match="keep must list one number per step"):

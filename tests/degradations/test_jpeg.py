@@ -17,7 +17,7 @@ from colddiff_jax.degradations.jpeg import soft_round
 
 @pytest.mark.parametrize("quality", [90, 60, 30, 10])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_close_to_pillows_jpeg_of_the_same_quality(golden, quality, channels):
+def test_jpeg_like_approximates_pillow_at_the_same_quality(golden, quality, channels):
     image = golden["images64"][0][..., :channels]
     buffer = io.BytesIO()
     pixels = image if channels == 3 else image[..., 0]
@@ -25,13 +25,14 @@ def test_it_is_close_to_pillows_jpeg_of_the_same_quality(golden, quality, channe
     jpeg = np.asarray(Image.open(buffer), np.float64).reshape(image.shape)
     x = (image.astype(np.float32) / 255 * 2 - 1)[None]
     ours = (np.asarray(jpeg_like([quality])(x, 1))[0] + 1) * 127.5
-    lost = np.sqrt(((jpeg - image) ** 2).mean())
-    apart = np.sqrt(((jpeg - ours) ** 2).mean())
-    assert apart < 0.45 * lost  # Coefficients near the edge of a bin.
-    np.testing.assert_allclose(np.sqrt(((ours - image) ** 2).mean()), lost, rtol=0.2)
+    jpeg_rmse = np.sqrt(((jpeg - image) ** 2).mean())
+    our_rmse = np.sqrt(((ours - image) ** 2).mean())
+    difference = np.sqrt(((jpeg - ours) ** 2).mean())
+    assert difference < 0.45 * jpeg_rmse  # From coefficients near the edge of a bin.
+    np.testing.assert_allclose(our_rmse, jpeg_rmse, rtol=0.2)
 
 
-def test_its_tables_are_those_that_pillow_writes():
+def test_quantization_tables_match_pillow():
     for quality in (5, 37, 50, 75, 98):
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
@@ -51,12 +52,14 @@ def test_its_tables_are_those_that_pillow_writes():
     st.sampled_from([1, 2, 4]),
     st.floats(1, 100),
 )
-def test_it_follows_the_definition_on_every_block(height, width, channels, quality):
+def test_jpeg_like_matches_its_definition_on_every_block(
+    height, width, channels, quality
+):
     x = np.random.default_rng(0).uniform(-1, 1, (1, height, width, channels))
     degrade = jpeg_like([quality])
     bins = np.asarray(degrade.quantizers[1, 0], np.float64)
-    beyond = ((0, -height % 8), (0, -width % 8), (0, 0))
-    expected = np.pad(127.5 * x[0], beyond, mode="edge")
+    padding = ((0, -height % 8), (0, -width % 8), (0, 0))
+    expected = np.pad(127.5 * x[0], padding, mode="edge")
     for i in range(0, height, 8):
         for j in range(0, width, 8):
             for c in range(channels):
@@ -70,20 +73,20 @@ def test_it_follows_the_definition_on_every_block(height, width, channels, quali
     np.testing.assert_allclose(x_t, expected, atol=1e-4)
 
 
-def test_the_soft_rounding_is_smooth_and_agrees_with_rounding():
-    wholes = jnp.arange(-3.0, 4.0)
-    np.testing.assert_allclose(soft_round(wholes), wholes, atol=1e-5)
-    np.testing.assert_allclose(soft_round(wholes + 0.5), wholes + 0.5, atol=1e-5)
+def test_soft_round_is_smooth_and_approximates_rounding():
+    integers = jnp.arange(-3.0, 4.0)
+    np.testing.assert_allclose(soft_round(integers), integers, atol=1e-5)
+    np.testing.assert_allclose(soft_round(integers + 0.5), integers + 0.5, atol=1e-5)
     u = jnp.linspace(-3, 3, 2001)
     far = np.abs(np.asarray(u) % 1 - 0.5) > 0.25
-    apart = np.abs(np.asarray(soft_round(u) - jnp.round(u)))
-    assert apart[far].max() < 0.01
+    error = np.abs(np.asarray(soft_round(u) - jnp.round(u)))
+    assert error[far].max() < 0.01
     slopes = jax.vmap(jax.grad(soft_round))(u)
     assert (slopes >= -1e-5).all() and (slopes <= 8 + 1e-3).all()
 
 
-def test_bad_arguments_are_named():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"qualities must be in 1\.\.100 .* = 0"):
         jpeg_like([50, 0])
-    with pytest.raises(ValueError, match=r"qualities must never grow .* = 60.0 after"):
+    with pytest.raises(ValueError, match=r"qualities must not increase .* = 60.0"):
         jpeg_like([50, 60])

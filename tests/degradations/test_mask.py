@@ -1,4 +1,4 @@
-"""gaussian_mask against the official code and the definition."""
+"""gaussian_mask against the official code and its definition."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ import pytest
 from colddiff_jax import gaussian_mask, schedules
 
 
-def test_middle_masks_of_the_official_code_are_matched(golden):
+def test_centred_masks_match_the_official_code(golden):
     name = "mask/Incremental/T100_std0.2_init1_r64"
     degrade = gaussian_mask(64, schedules.linear(100, start=0.2, increment=0.2))
     ones = np.ones((1, 64, 64, 3), np.float32)
@@ -23,7 +23,7 @@ def test_middle_masks_of_the_official_code_are_matched(golden):
         np.testing.assert_allclose(degrade(ones, int(t)), expected, atol=1e-6, rtol=0)
 
 
-def test_random_masks_of_the_official_code_are_matched(golden):
+def test_random_masks_match_the_official_code(golden):
     name = "mask/Random_Incremental/T50_std0.1_init1_r32"
     stds = schedules.linear(50, start=0.1, increment=0.1)
     windows = jnp.asarray(golden[f"{name}/offsets_row_col"], jnp.int32)
@@ -48,7 +48,9 @@ def test_random_masks_of_the_official_code_are_matched(golden):
     st.floats(0, 1),
     st.floats(0, 1),
 )
-def test_masks_multiply_step_by_step(height, width, channels, stds, down, right):
+def test_masks_match_step_by_step_multiplication(
+    height, width, channels, stds, down, right
+):
     center = int(down * (height - 1)), int(right * (width - 1))
     degrade = gaussian_mask((height, width), stds, center=center)
     rows, columns = np.mgrid[:height, :width]
@@ -62,12 +64,12 @@ def test_masks_multiply_step_by_step(height, width, channels, stds, down, right)
         np.testing.assert_array_equal(x_t[0, *center], 0)
 
 
-def test_a_tiny_std_takes_the_centre_alone():
+def test_tiny_std_masks_only_the_centre():
     x_t = gaussian_mask(5, [1e-200], center=(2, 3))(np.ones((1, 5, 5, 1), "f"), 1)
     assert np.asarray(x_t).sum() == 24 and x_t[0, 2, 3, 0] == 0
 
 
-def test_a_random_mask_equals_the_given_centre_it_drew():
+def test_random_mask_equals_a_mask_at_the_drawn_centre():
     stds = [1.0, 2.0]
     x = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
     degrade = gaussian_mask(8, stds, center="random").bind(jax.random.key(0), x.shape)
@@ -77,7 +79,7 @@ def test_a_random_mask_equals_the_given_centre_it_drew():
         np.testing.assert_allclose(degrade(x, 2)[i : i + 1], expected, atol=1e-7)
 
 
-def test_random_centres_cover_minus_one_to_side_minus_one():
+def test_random_centres_range_from_minus_one_to_side_minus_one():
     degrade = gaussian_mask((4, 6), [1.0], center="random")
     windows = degrade.bind(jax.random.key(1), (2000, 4, 6, 1)).windows
     assert np.unique(3 - windows[:, 0]).tolist() == [-1, 0, 1, 2, 3]
@@ -95,7 +97,7 @@ def test_one_key_per_example_draws_the_same_mask_in_any_batch():
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_an_unbound_or_wrongly_bound_mask_says_so():
+def test_unbound_or_wrongly_bound_mask_raises():
     degrade = gaussian_mask(8, [1.0], center="random")
     x = jnp.zeros((2, 8, 8, 1))
     with pytest.raises(
@@ -113,6 +115,6 @@ def test_an_unbound_or_wrongly_bound_mask_says_so():
 @pytest.mark.parametrize(
     "center", ["left", (1, 2, 3), 5, None, (np.nan, 2), (8, 2), (-2, 0), ("a", "b")]
 )
-def test_an_unknown_centre_is_named(center):
+def test_invalid_centre_raises(center):
     with pytest.raises(ValueError, match=r'center must be "middle", "random" or'):
         gaussian_mask(8, [1.0], center=center)

@@ -1,4 +1,4 @@
-"""pixelate against the official code, PyTorch's resizing and step-by-step loops."""
+"""pixelate against the official code, PyTorch and step-by-step application."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ METHODS = ["bicubic", "bilinear", "area"]
 
 
 @pytest.mark.parametrize(("size", "num_steps"), [(32, 3), (64, 4)])
-def test_every_recorded_step_of_the_official_code_is_matched(golden, size, num_steps):
+def test_pixelate_matches_the_recorded_steps(golden, size, num_steps):
     name = f"resolution/Incremental_factor_2/T{num_steps}_r{size}"
     x = golden[f"images{size}"].astype(np.float32) / 255 * 2 - 1
     degrade = pixelate(size, schedules.halving(size, num_steps=num_steps))
@@ -24,19 +24,19 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, size, num_s
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("blur_std", [None, 0.5])
-def test_one_pixel_at_a_time_is_pytorchs_resizing_repeated(method, blur_std):
+def test_one_pixel_per_step_matches_repeated_resizing_in_pytorch(method, blur_std):
     recorded = np.load(RECORDED)
     x = recorded["image"].astype(np.float32) / 255 * 2 - 1
     sizes = [(21 - i, 27 - i) for i in range(8)]
     degrade = pixelate((21, 27), sizes, method=method, blur_std=blur_std)
     expected = recorded[f"{method}/one_pixel_a_step/blur{int(blur_std is not None)}"]
     np.testing.assert_allclose(degrade(x[None], 8)[0], expected, atol=2e-5, rtol=0)
-    if blur_std is None:  # The first step is to the size that the image has.
+    if blur_std is None:  # The first step resizes the image to its own size.
         np.testing.assert_allclose(degrade(x[None], 1)[0], x, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_halving_odd_sides_is_pytorchs_resizing_repeated(method):
+def test_halving_odd_sides_matches_repeated_resizing_in_pytorch(method):
     recorded = np.load(RECORDED)
     x = recorded["image"].astype(np.float32) / 255 * 2 - 1
     degrade = pixelate((21, 27), [(10, 13), (5, 6), (2, 3)], method=method)
@@ -54,7 +54,7 @@ def cubic(d: float) -> float:
 
 
 def shrink(signal: np.ndarray, small: int, method: str) -> np.ndarray:
-    """Resizes the first axis by the definition, one output at a time in float64."""
+    """Resizes the first axis by definition, one output at a time in float64."""
     side = len(signal)
     outputs = []
     for d in range(small):
@@ -78,7 +78,7 @@ def shrink_and_repeat(signal: np.ndarray, small: int, method: str) -> np.ndarray
 
 
 def blur(signal: np.ndarray) -> np.ndarray:
-    """Three taps of std 0.5 with the edges mirrored, along the first axis."""
+    """Applies three taps of std 0.5 to the first axis, with mirrored edges."""
     outer = np.exp(-2.0)
     padded = np.concatenate([signal[1:2], signal, signal[-2:-1]])
     return (signal + outer * (padded[:-2] + padded[2:])) / (1 + 2 * outer)
@@ -100,7 +100,7 @@ def chains(draw):
 
 @hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
 @hypothesis.given(chains(), st.sampled_from(METHODS), st.booleans(), st.integers(1, 4))
-def test_closed_form_equals_step_by_step_application(chain, method, blurred, channels):
+def test_closed_form_matches_step_by_step_application(chain, method, blurred, channels):
     sides, sizes = chain
     x = np.random.default_rng(0).uniform(-1, 1, (*sides, channels))
     degrade = pixelate(sides, sizes, method=method, blur_std=0.5 if blurred else None)
@@ -116,7 +116,7 @@ def test_closed_form_equals_step_by_step_application(chain, method, blurred, cha
         np.testing.assert_allclose(x_t, expected, atol=5e-6, rtol=0)
 
 
-def test_halved_area_is_the_mean_of_blocks_and_a_projection(photos):
+def test_halving_by_area_is_a_block_mean_and_a_projection(photos):
     degrade = pixelate(32, schedules.halving(32, num_steps=4), method="area")
     blocks = photos.reshape(4, 4, 8, 4, 8, 3).mean((2, 4), dtype=np.float64)
     expected = blocks.repeat(8, 1).repeat(8, 2)
@@ -126,13 +126,13 @@ def test_halved_area_is_the_mean_of_blocks_and_a_projection(photos):
     np.testing.assert_allclose(bilinear(photos, 3), expected, atol=1e-6)
 
 
-def test_sizes_may_be_of_any_integer_dtype(photos):
+def test_sizes_may_have_any_integer_dtype(photos):
     expected = pixelate(32, [8, 4, 2])(photos, 3)
     small = pixelate(32, np.array([8, 4, 2], np.uint8))
     np.testing.assert_array_equal(small(photos, 3), expected)
 
 
-def test_an_image_of_one_colour_stays_as_it_is():
+def test_flat_image_is_unchanged():
     x = np.full((1, 15, 15, 3), 0.3, np.float32)
     for method in METHODS:
         degrade = pixelate(15, [11, 7, 1], method=method, blur_std=0.5)
@@ -144,9 +144,9 @@ def test_an_image_of_one_colour_stays_as_it_is():
     [
         (
             {"sizes": [4, 5]},
-            r"sizes must never grow .* got sizes\[1\] = \[5 5\] after \[4 4\]",
+            r"sizes must not increase .* got sizes\[1\] = \[5 5\] after \[4 4\]",
         ),
-        ({"sizes": [(4, 4), (3, 5)]}, "sizes must never grow"),
+        ({"sizes": [(4, 4), (3, 5)]}, "sizes must not increase"),
         ({"sizes": [9]}, r"sizes must lie in 1\.\.8 .* got sizes\[0\] = 9"),
         ({"sizes": [4, 0]}, r"sizes must lie in 1\.\.8 .* got sizes\[1\] = 0"),
         ({"sizes": [4.5]}, "sizes must list one integer or"),
@@ -156,7 +156,7 @@ def test_an_image_of_one_colour_stays_as_it_is():
         ({"blur_std": "a"}, "blur_std must be positive or None, got 'a'"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     arguments = {"image_size": 8, "sizes": [4]} | arguments
     with pytest.raises(ValueError, match=message):
         pixelate(**arguments)

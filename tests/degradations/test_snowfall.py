@@ -14,7 +14,7 @@ RECORDED = {
     "snow/level3/T200_fixb1_r32": {"level": 3, "brighten": False},
     "snow/level4/T200_fixb0_r32": {"level": 4, "brighten": True},
 }
-# mean, std, zoom, threshold, kernel size, motion std, brightness: first and last.
+# mean, std, zoom, threshold, kernel size, motion std, brightness; (first, last).
 LEVELS = {
     1: (0.1, 0.3, 3, (0.7, 0.3), 5, (0.5, 5.0), (0.95, 0.7)),
     2: (0.55, 0.3, 2.5, (1.15, 0.7), 11, (0.05, 12), (0.95, 0.55)),
@@ -24,7 +24,7 @@ LEVELS = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_step_of_the_official_code_is_matched(golden, photos, name):
+def test_snow_matches_the_recorded_steps(golden, photos, name):
     field = golden[f"{name}/noise_normal"]
     degrade = snow(32, 200, **RECORDED[name])
     degrade = degrade.with_field(field, bool(golden[f"{name}/vertical"][0]))
@@ -32,8 +32,8 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, photos, nam
         degrade.flakes[0], golden[f"{name}/zoomed_base"], atol=2e-6
     )
     black = np.full((1, 32, 32, 1), -1, np.float32)
-    bare = snow(32, 200, level=RECORDED[name]["level"])
-    bare = bare.with_field(field, bool(golden[f"{name}/vertical"][0]))
+    unbrightened = snow(32, 200, level=RECORDED[name]["level"])
+    unbrightened = unbrightened.with_field(field, bool(golden[f"{name}/vertical"][0]))
     for t, recorded, layer in zip(
         golden[f"{name}/t"],
         golden[f"{name}/x_t"],
@@ -41,9 +41,9 @@ def test_every_recorded_step_of_the_official_code_is_matched(golden, photos, nam
         strict=True,
     ):
         np.testing.assert_allclose(degrade(photos, int(t)), recorded, atol=2e-5, rtol=0)
-        seen = np.clip(layer + np.rot90(layer, 2), 0, 1)
-        alone = (np.asarray(bare(black, int(t)))[0, ..., 0] + 1) / 2
-        np.testing.assert_allclose(alone, seen, atol=2e-5, rtol=0)
+        expected = np.clip(layer + np.rot90(layer, 2), 0, 1)
+        on_black = (np.asarray(unbrightened(black, int(t)))[0, ..., 0] + 1) / 2
+        np.testing.assert_allclose(on_black, expected, atol=2e-5, rtol=0)
 
 
 @jax.jit
@@ -52,7 +52,7 @@ def apply(degrade, x, t):
 
 
 def definition(x, field, vertical, t, num_steps, level, brighten):
-    """One image [H, W, C] in float64."""
+    """Returns D(x, t) of one image [H, W, C] in float64."""
     _, _, zoom, threshold, size, motion, brightness = LEVELS[level]
     for axis, side in enumerate(field.shape):
         crop = int(np.ceil(side / zoom))
@@ -62,9 +62,11 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
     for axis, side in enumerate(x.shape[:2]):
         trim = (flakes.shape[axis] - side) // 2
         flakes = np.take(flakes, np.arange(trim, trim + side), axis)
-    at = np.linspace(0, 1, num_steps)[t - 1]
-    cut, std, left = (a + (b - a) * at for a, b in (threshold, motion, brightness))
-    flakes = np.clip(np.where(flakes < cut, 0, flakes), 0, 1)
+    weight = np.linspace(0, 1, num_steps)[t - 1]
+    threshold_t, std, brightness_t = (
+        a + (b - a) * weight for a, b in (threshold, motion, brightness)
+    )
+    flakes = np.clip(np.where(flakes < threshold_t, 0, flakes), 0, 1)
     taps = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * std**2))
     layer = scipy.ndimage.correlate1d(
         flakes, taps / taps.sum(), axis=0 if vertical else 1, mode="constant"
@@ -74,7 +76,8 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
         channels = x.shape[-1]
         weights = [0.299, 0.587, 0.114] if channels == 3 else channels * [1 / channels]
         luma = (image @ weights)[..., None]
-        image = left * image + (1 - left) * np.maximum(image, 1.5 * luma + 0.5)
+        brightened = np.maximum(image, 1.5 * luma + 0.5)
+        image = brightness_t * image + (1 - brightness_t) * brightened
     image = image + (layer + np.rot90(layer, 2))[..., None]
     return 2 * np.clip(image, 0, 1) - 1
 
@@ -86,12 +89,12 @@ def definition(x, field, vertical, t, num_steps, level, brighten):
     st.tuples(st.integers(3, 40), st.integers(3, 40)),
     st.integers(1, 4),
 )
-def test_all_levels_and_sizes_follow_the_definition(
+def test_all_levels_and_sizes_match_the_definition(
     level, brighten, image_size, channels
 ):
     rng = np.random.default_rng(level)
     x = rng.uniform(-1, 1, (2, *image_size, channels)).astype(np.float32)
-    # As float32, so that both sides cut the flakes at the same place.
+    # In float32, so that both threshold exactly the same values.
     fields = rng.normal(*LEVELS[level][:2], (2, *image_size)).astype(np.float32)
     degrade = snow(image_size, 9, level=level, brighten=brighten)
     degrade = degrade.with_field(fields, jnp.array([False, True]))
@@ -103,10 +106,10 @@ def test_all_levels_and_sizes_follow_the_definition(
         np.testing.assert_allclose(apply(degrade, x, t), expected, atol=2e-5)
 
 
-def test_fields_and_directions_are_drawn_as_published():
+def test_fields_and_directions_have_the_published_distribution():
     degrade = snow(24, 5, level=1).bind(jax.random.key(0), (3000, 24, 24, 3))
     assert 0.46 < np.asarray(degrade.vertical).mean() < 0.54
-    # Enlarging three times keeps only some of the samples as they were drawn.
+    # Enlargement by a factor of three leaves only some samples, like these, as drawn.
     corners = np.asarray(degrade.flakes)[:, ::23, ::23]
     np.testing.assert_allclose(corners.mean(), 0.1, atol=0.01)
     np.testing.assert_allclose(corners.std(), 0.3, atol=0.01)
@@ -115,44 +118,46 @@ def test_fields_and_directions_are_drawn_as_published():
     )
 
 
-def test_snow_only_grows(photos):
+def test_snow_never_disappears(photos):
     degrade = snow(32, 20, level=4).bind(jax.random.key(0), photos.shape)
-    dark = jnp.full((4, 32, 32, 1), -1.0)
-    covered = [np.asarray(degrade(dark, t) > -1).mean() for t in range(21)]
-    assert covered[0] == 0 and covered[-1] > 0.5
-    seen = np.zeros((4, 32, 32, 1), bool)
+    black = jnp.full((4, 32, 32, 1), -1.0)
+    coverage = [np.asarray(degrade(black, t) > -1).mean() for t in range(21)]
+    assert coverage[0] == 0 and coverage[-1] > 0.5
+    previous = np.zeros((4, 32, 32, 1), bool)
     for t in range(1, 21):
-        now = np.asarray(degrade(dark, t) > -1)
-        assert now[seen].mean() > 0.999 if seen.any() else True
-        seen = now
+        covered = np.asarray(degrade(black, t) > -1)
+        assert covered[previous].mean() > 0.999 if previous.any() else True
+        previous = covered
 
 
-def test_a_field_given_by_hand_serves_all_examples_or_one_each(photos):
+def test_given_field_is_shared_or_per_example(photos):
     fields = np.random.default_rng(0).normal(0.55, 0.3, (4, 32, 32))
     fields = fields.astype(np.float32)
-    one = snow(32, 5).with_field(fields[0], False)
-    assert one(photos, 3).shape == photos.shape
-    each = snow(32, 5).with_field(fields, jnp.array([False, True, True, False]))
-    np.testing.assert_allclose(one(photos, 3)[0], each(photos, 3)[0], atol=1e-6)
+    shared = snow(32, 5).with_field(fields[0], False)
+    assert shared(photos, 3).shape == photos.shape
+    separate = snow(32, 5).with_field(fields, jnp.array([False, True, True, False]))
+    np.testing.assert_allclose(shared(photos, 3)[0], separate(photos, 3)[0], atol=1e-6)
     with pytest.raises(ValueError, match=r"\(32, 32\), got \(16, 32\)"):
         snow(32, 5).with_field(fields[0, :16], False)
     with pytest.raises(ValueError, match="bound to 4 examples, got 2"):
-        each(photos[:2], 3)
+        separate(photos[:2], 3)
 
 
-def test_one_step_is_the_lightest_snow(photos):
+def test_single_step_is_the_lightest_snow(photos):
     degrade = snow(32, 1).bind(jax.random.key(0), photos.shape)
     longer = snow(32, 7).bind(jax.random.key(0), photos.shape)
     np.testing.assert_allclose(degrade(photos, 1), longer(photos, 1), atol=1e-6)
 
 
-def test_bad_arguments_are_named():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"level must be one of \[1, 2, 3, 4\], got 5"):
         snow(32, 5, level=5)
     for level in (True, 3.0, "3", [3]):
         with pytest.raises(ValueError, match="level must be one of"):
             snow(32, 5, level=level)
-    with pytest.raises(TypeError, match="vertical must be True, False or one of them"):
+    with pytest.raises(
+        TypeError, match="vertical must be one bool, or one per example"
+    ):
         snow(32, 5).with_field(np.zeros((32, 32)), 2.5)
     with pytest.raises(ValueError, match="num_steps must be a positive integer, got 0"):
         snow(32, 0)

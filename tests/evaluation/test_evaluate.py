@@ -5,18 +5,17 @@ import json
 
 import numpy as np
 import pytest
-
-from colddiff_jax import InputError, parallel
-from colddiff_jax.data import arrays
-from colddiff_jax.evaluation import report
-from colddiff_jax.evaluation.checks import check_settings
-from colddiff_jax.evaluation.evaluate import evaluate
 from colddiff_jax.evaluation.image_set import folder_of, load_batch, split_of
+
+from colddiff_jax import InputError, devices
+from colddiff_jax.data import arrays
+from colddiff_jax.evaluation.evaluate import evaluate
 from colddiff_jax.evaluation.protocol import Protocol
-from colddiff_jax.figures import save_png
+from colddiff_jax.evaluation.settings import check_settings
+from colddiff_jax.io.figures import save_png
 from colddiff_jax.metrics import FeatureNet, Features
-from colddiff_jax.runs import Run
-from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.restoration.load import Run
+from colddiff_jax.training.task import build_experiment
 from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
 
@@ -34,7 +33,7 @@ def run(golden):
     experiment = build_experiment(config, splits=arrays(images[:6], images))
     experiment = dataclasses.replace(experiment, model=tiny_unet())
     params = random_parameters(experiment.model, (16, 16, 3))
-    return Run(config, experiment, 7, parallel.replicate(params), trained_on="")
+    return Run(config, experiment, 7, devices.replicate(params), trained_on="")
 
 
 def score(run, workdir, **options):

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from colddiff_jax.evaluation.image_set import split_of
+from colddiff_jax.evaluation.samplers import parse_methods
 
 import colddiff_jax as cd
 from colddiff_jax.data import arrays
-from colddiff_jax.evaluation.image_set import split_of
-from colddiff_jax.evaluation.methods import parse_methods
 from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.metrics import FeatureNet, Features
-from colddiff_jax.training.experiment import build_experiment
+from colddiff_jax.training.task import build_experiment
 from configs import mnist_blur
 from tests.networks import random_parameters, tiny_unet
 

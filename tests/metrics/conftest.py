@@ -1,4 +1,4 @@
-"""What tests of distances share."""
+"""Fixtures shared by the tests of metrics."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def recorded(pytestconfig: pytest.Config) -> Iterator[np.lib.npyio.NpzFile]:
-    """What others compute from the same features; see tests/golden/README.md."""
+    """Outputs of other programs for the same features; see tests/golden/README.md."""
     path = pytestconfig.rootpath / "tests" / "golden" / "distances.npz"
     with np.load(path) as arrays:
         yield arrays

@@ -1,11 +1,11 @@
-"""Frechet and kernel distances: what must hold, and what others compute."""
+"""Frechet and kernel distances: their properties, and other programs' results."""
 
 import numpy as np
 import pytest
 import scipy.linalg
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 from colddiff_jax.metrics.distances import (
     Moments,
     MomentsAccumulator,
@@ -23,14 +23,14 @@ def moments(features, batch_size=None):
 
 
 def correlated(seed, count, size):
-    """Features like those of a network: not negative, correlated, far from 0."""
+    """Features as a network computes: non-negative, correlated, away from 0."""
     generator = np.random.default_rng(seed)
     mixing = np.random.default_rng(99).normal(size=(size, size)) / np.sqrt(size)
     return np.maximum(generator.normal(size=(count, size)) @ mixing + 0.5, 0)
 
 
 def frechet_by_sqrtm(x, y):
-    """The formula as pytorch-fid has it."""
+    """The formula as implemented in pytorch-fid."""
     root = scipy.linalg.sqrtm(x.covariance @ y.covariance)
     difference = x.mean - y.mean
     return (
@@ -68,16 +68,14 @@ def test_an_empty_batch_changes_nothing():
     accumulator = MomentsAccumulator()
     for batch in (x[:0], x[:11], x[:0], x[11:]):
         accumulator.add(batch)
-    np.testing.assert_allclose(
-        accumulator.finish().covariance, np.cov(x, rowvar=False), atol=1e-13
-    )
+    covariance = accumulator.finish().covariance
+    np.testing.assert_allclose(covariance, np.cov(x, rowvar=False), atol=1e-13)
 
 
 def test_features_far_from_zero_keep_their_covariance():
     x = correlated(0, 200, 4)
-    np.testing.assert_allclose(
-        moments(x + 1e7, 13).covariance, np.cov(x, rowvar=False), atol=1e-7
-    )
+    covariance = moments(x + 1e7, 13).covariance
+    np.testing.assert_allclose(covariance, np.cov(x, rowvar=False), atol=1e-7)
 
 
 def test_moments_of_float32_features_are_summed_in_float64():
@@ -87,7 +85,7 @@ def test_moments_of_float32_features_are_summed_in_float64():
     np.testing.assert_allclose(found.mean, x.astype(np.float64).mean(0), rtol=1e-13)
 
 
-def test_what_is_finished_does_not_change_when_more_is_added():
+def test_finished_moments_do_not_change_when_more_is_added():
     x = correlated(0, 20, 4)
     accumulator = MomentsAccumulator()
     accumulator.add(x[:10])
@@ -97,7 +95,7 @@ def test_what_is_finished_does_not_change_when_more_is_added():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_the_image_whose_features_are_not_finite_is_named(bad):
+def test_raises_for_features_that_are_not_finite_with_the_image_index(bad):
     x = correlated(0, 20, 4)
     accumulator = MomentsAccumulator()
     accumulator.add(x[:15])
@@ -107,14 +105,14 @@ def test_the_image_whose_features_are_not_finite_is_named(bad):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_few_images_for_a_covariance_are_refused(count):
+def test_raises_for_too_few_images_for_a_covariance(count):
     accumulator = MomentsAccumulator()
     accumulator.add(correlated(0, 5, 4)[:count])
     with pytest.raises(InputError, match=f"at least 2 images, got {count}"):
         accumulator.finish()
 
 
-def test_features_of_two_networks_are_not_mixed():
+def test_raises_for_features_of_another_shape():
     accumulator = MomentsAccumulator()
     accumulator.add(correlated(0, 5, 4))
     with pytest.raises(InputError, match=r"must have 4 columns .* got 5"):
@@ -146,7 +144,7 @@ def test_a_shift_by_d_adds_its_squared_length(count):
     assert distance == pytest.approx(d @ d, rel=1e-9)
 
 
-def test_gaussians_of_commuting_covariances_have_the_distance_of_their_deviations():
+def test_commuting_covariances_have_the_distance_of_their_deviations():
     generator = np.random.default_rng(0)
     rotation = np.linalg.qr(generator.normal(size=(16, 16)))[0]
     a, b = generator.uniform(0, 3, (2, 16))
@@ -158,7 +156,7 @@ def test_gaussians_of_commuting_covariances_have_the_distance_of_their_deviation
     assert frechet_distance(x, y) == pytest.approx(np.sum((a - b) ** 2), rel=1e-9)
 
 
-def test_sets_of_no_variation_differ_by_their_means_alone():
+def test_sets_without_variation_differ_only_by_their_means():
     x = Moments(2, np.array([1.0, 2.0]), np.zeros((2, 2)))
     y = Moments(2, np.array([4.0, 6.0]), np.zeros((2, 2)))
     assert frechet_distance(x, y) == 25
@@ -187,18 +185,18 @@ def test_the_frechet_distance_agrees_with_the_root_of_the_product():
     assert frechet_distance(x, y) == pytest.approx(frechet_by_sqrtm(x, y), rel=1e-9)
 
 
-def test_fewer_images_than_features_agree_with_slightly_blurred_covariances():
-    # sqrtm itself is not defined there; pytorch-fid adds to the diagonal as well.
+def test_fewer_images_than_features_agree_with_regularised_covariances():
+    # sqrtm itself is undefined here; pytorch-fid also adds to the diagonal.
     x, y = moments(correlated(0, 20, 64)), moments(1.2 * correlated(1, 30, 64))
-    blurred = [
+    regularised = [
         Moments(z.count, z.mean, z.covariance + 1e-11 * np.eye(64)) for z in (x, y)
     ]
-    expected = frechet_by_sqrtm(*blurred)
+    expected = frechet_by_sqrtm(*regularised)
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-5)
 
 
-def test_few_images_of_many_features_have_an_exact_frechet_distance():
-    # 50 images span 49 directions of 512, where the covariances are small and exact.
+def test_few_images_with_many_features_have_an_exact_frechet_distance():
+    # 50 images span 49 of 512 directions; projected covariances are small and exact.
     x, y = correlated(0, 50, 512), 1.1 * correlated(1, 50, 512)
     basis = np.linalg.qr(np.concatenate([x, y]).T)[0]
     distance = frechet_distance(moments(x), moments(y))
@@ -206,7 +204,7 @@ def test_few_images_of_many_features_have_an_exact_frechet_distance():
     assert distance == pytest.approx(projected, rel=1e-9)
 
 
-def test_features_of_different_lengths_have_no_distance():
+def test_raises_for_features_of_different_lengths():
     x, y = correlated(0, 10, 4), correlated(1, 10, 5)
     with pytest.raises(InputError, match="same length, got 4 and 5"):
         frechet_distance(moments(x), moments(y))
@@ -224,19 +222,17 @@ def test_the_kernel_distance_of_whole_sets_agrees_with_scikit_learn():
         for a, b in ((x, x), (y, y), (x, y))
     ]
     others = ~np.eye(60, dtype=bool)
-    expected = (
-        kernels[0][others].mean() + kernels[1][others].mean() - 2 * kernels[2].mean()
-    )
+    within_x, within_y = (kernel[others].mean() for kernel in kernels[:2])
+    expected = within_x + within_y - 2 * kernels[2].mean()
     mean, std = kernel_distance(x, y, num_subsets=3, subset_size=60)
     assert mean == pytest.approx(expected, rel=1e-9)
     assert std == 0
 
 
-def test_a_subset_larger_than_a_set_is_as_large_as_the_smaller_set():
+def test_subsets_are_at_most_as_large_as_the_smaller_set():
     x, y = correlated(0, 60, 16), 1.2 * correlated(1, 40, 16)
-    assert kernel_distance(x, y, subset_size=1000) == kernel_distance(
-        x, y, subset_size=40
-    )
+    expected = kernel_distance(x, y, subset_size=40)
+    assert kernel_distance(x, y, subset_size=1000) == expected
 
 
 def test_the_kernel_distance_of_equal_distributions_is_zero_within_its_error():
@@ -252,7 +248,7 @@ def test_the_kernel_distance_is_symmetric():
     assert kernel_distance(x, y)[0] == pytest.approx(kernel_distance(y, x)[0], rel=1e-9)
 
 
-def test_the_seed_alone_decides_the_subsets():
+def test_only_the_seed_determines_the_subsets():
     x, y = correlated(0, 60, 16), 1.2 * correlated(1, 40, 16)
     options = {"num_subsets": 5, "subset_size": 20}
     first = kernel_distance(x, y, seed=1, **options)
@@ -267,31 +263,31 @@ def test_the_seed_alone_decides_the_subsets():
         ({"subset_size": 1}, "at least 2 images, got subset_size = 1"),
     ],
 )
-def test_options_of_the_kernel_distance_out_of_range_are_refused(options, message):
+def test_raises_for_kernel_distance_options_out_of_range(options, message):
     x = correlated(0, 10, 4)
     with pytest.raises(InputError, match=message):
         kernel_distance(x, x, **options)
 
 
-def test_the_kernel_distance_names_the_image_and_the_set_that_is_not_finite():
+def test_kernel_distance_raises_for_features_that_are_not_finite():
     x, y = correlated(0, 10, 4), correlated(1, 10, 4)
     y[3, 0] = np.nan
     with pytest.raises(InputError, match="y of image 3 "):
         kernel_distance(x, y)
 
 
-# What others compute
+# Results of other programs
 
 
 @pytest.mark.parametrize("program", ["pytorch_fid", "torch_fidelity"])
 @pytest.mark.parametrize(("i", "count"), [(0, None), (1, 12)])
-def test_frechet_distances_agree_with_recorded_ones(recorded, program, i, count):
+def test_frechet_distances_match_recorded_ones(recorded, program, i, count):
     x, y = moments(recorded["x"][:count]), moments(recorded["y"][:count])
     expected = recorded[f"frechet_{program}"][i]
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-4)
 
 
-def test_kernel_distances_agree_with_those_of_torch_fidelity_on_its_subsets(recorded):
+def test_kernel_distances_match_torch_fidelity_on_its_subsets(recorded):
     x, y = recorded["x"], recorded["y"]
     generator = np.random.RandomState(2020)
     distances = []

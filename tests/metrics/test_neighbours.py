@@ -1,16 +1,16 @@
-"""Precision and recall against nearest neighbours found by others."""
+"""Precision and recall against scikit-learn's nearest neighbours."""
 
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
 from colddiff_jax.metrics import neighbours
 from colddiff_jax.metrics.neighbours import precision_recall
 
 
 def two_sets(size=16, counts=(300, 200)):
-    """Sets that overlap in part."""
+    """Sets that partly overlap."""
     generator = np.random.default_rng(0)
     reference = generator.normal(size=(counts[0], size))
     features = generator.normal(size=(counts[1], size)) * 0.8
@@ -19,11 +19,11 @@ def two_sets(size=16, counts=(300, 200)):
 
 
 def counts_by_scikit_learn(x, y, num_neighbours):
-    """How many of y lie within x, and of x within y."""
+    """Number of y within x, and of x within y."""
 
     def radii(z):
         tree = NearestNeighbors(algorithm="kd_tree").fit(z)
-        # The nearest is the row itself.
+        # The nearest neighbour is the row itself.
         return tree.kneighbors(z, num_neighbours + 1)[0][:, -1]
 
     def count(inner, outer, outer_radii):
@@ -35,7 +35,7 @@ def counts_by_scikit_learn(x, y, num_neighbours):
 
 
 @pytest.mark.parametrize("num_neighbours", [1, 3, 10])
-def test_the_counts_are_those_of_scikit_learn(num_neighbours):
+def test_counts_match_scikit_learn(num_neighbours):
     x, y = two_sets()
     found = precision_recall(x, y, num_neighbours=num_neighbours)
     within_x, within_y = counts_by_scikit_learn(x, y, num_neighbours)
@@ -44,7 +44,7 @@ def test_the_counts_are_those_of_scikit_learn(num_neighbours):
     assert round(found.recall * len(x), 9) == within_y
 
 
-def test_precision_and_recall_agree_with_recorded_ones(recorded):
+def test_precision_and_recall_match_recorded_ones(recorded):
     found = precision_recall(recorded["x"], recorded["y"])
     expected = recorded["precision_recall"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -56,24 +56,24 @@ def test_equal_sets_lie_within_each_other():
     assert precision_recall(x, x[::-1]) == (1, 1)
 
 
-def test_sets_far_apart_share_nothing():
+def test_distant_sets_have_zero_precision_and_recall():
     x, y = two_sets()
     assert precision_recall(x, y + 100) == (0, 0)
 
 
-def test_a_part_of_the_variety_is_precise_and_recalls_little():
+def test_a_subset_has_full_precision_and_low_recall():
     x, _ = two_sets(size=2)
     found = precision_recall(x, x[x[:, 0] > 1])
     assert found.precision == 1
     assert 0 < found.recall < 0.5
 
 
-def test_exchanging_the_sets_exchanges_precision_and_recall():
+def test_swapping_the_sets_swaps_precision_and_recall():
     x, y = two_sets()
     assert precision_recall(y, x) == precision_recall(x, y)[::-1]
 
 
-def test_chunks_of_rows_change_nothing(monkeypatch):
+def test_the_chunk_size_does_not_change_the_result(monkeypatch):
     x, y = two_sets()
     whole = precision_recall(x, y)
     for rows in (1, 7, 299):
@@ -81,7 +81,7 @@ def test_chunks_of_rows_change_nothing(monkeypatch):
         assert precision_recall(x, y) == whole
 
 
-def test_a_shift_of_both_sets_changes_nothing():
+def test_shifting_both_sets_does_not_change_the_result():
     x, y = two_sets()
     assert precision_recall(x + 1000, y + 1000) == precision_recall(x, y)
 
@@ -92,22 +92,21 @@ def test_features_of_float32_are_compared_in_float64():
     assert precision_recall(x, y) == expected
 
 
-def test_a_set_of_copies_lies_within_only_if_it_copies_a_reference_image():
+def test_a_set_of_duplicates_is_precise_only_on_a_reference_image():
     x, _ = two_sets()
     copies = np.repeat(x[5:6], 10, axis=0)
     assert precision_recall(x, copies) == (1, 1 / len(x))
-    far = precision_recall(x, copies + 100)
-    assert far == (0, 0)
+    assert precision_recall(x, copies + 100) == (0, 0)
 
 
-def test_a_copied_reference_image_covers_its_copies_alone():
+def test_a_duplicated_reference_image_covers_only_its_duplicates():
     x, _ = two_sets()
-    x[:5] = x[5] + 10  # Five copies, with four others each: r_3 = 0.
+    x[:5] = x[5] + 10  # Five equal images, each with four duplicates: r_3 = 0.
     y = np.concatenate([x[:1], x[:1] + 1e-3, x[:1] + 20 + np.eye(16)])
     assert precision_recall(x, y).precision == 1 / len(y)
 
 
-def test_copies_up_to_the_rounding_of_a_network_are_copies():
+def test_features_equal_up_to_float32_rounding_are_duplicates():
     x, _ = two_sets(size=512)
     copies = np.repeat(x[5:6] + 10, 10, axis=0)
     noise = np.random.default_rng(0).normal(size=copies.shape)
@@ -115,11 +114,11 @@ def test_copies_up_to_the_rounding_of_a_network_are_copies():
     assert precision_recall(copies, copies * (1 + 1e-5 * noise)) == (0, 1)
 
 
-def test_bad_input_is_named():
+def test_raises_for_bad_input():
     x, y = two_sets()
     with pytest.raises(InputError, match="more than num_neighbours = 3 images, got 3"):
         precision_recall(x[:3], y)
-    with pytest.raises(InputError, match="features must be of more"):
+    with pytest.raises(InputError, match="features must hold more"):
         precision_recall(x, y[:3])
     with pytest.raises(InputError, match="num_neighbours must be at least 1, got 0"):
         precision_recall(x, y, num_neighbours=0)

@@ -1,4 +1,4 @@
-"""The pixel metrics against independent implementations."""
+"""Pixel metrics against independent implementations."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def noisy(photos):
     return (photos + noise).astype(np.float32)
 
 
-def test_the_squared_error_is_on_the_unit_scale(photos, noisy):
+def test_mean_squared_error_is_on_the_unit_scale(photos, noisy):
     expected = [
         skimage.metrics.mean_squared_error((a + 1) / 2, (b + 1) / 2)
         for a, b in zip(photos, noisy, strict=True)
@@ -26,7 +26,7 @@ def test_the_squared_error_is_on_the_unit_scale(photos, noisy):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_ssim_agrees_with_scikit_image(photos, noisy, channels):
+def test_ssim_matches_scikit_image(photos, noisy, channels):
     photos, noisy = photos[..., :channels], noisy[..., :channels]
     expected = []
     for a, b in zip(photos, noisy, strict=True):
@@ -45,16 +45,16 @@ def test_ssim_agrees_with_scikit_image(photos, noisy, channels):
     np.testing.assert_allclose(metrics.ssim(photos, noisy), expected, atol=1e-5)
 
 
-def test_an_image_is_most_similar_to_itself(photos):
+def test_ssim_of_equal_images_is_one(photos):
     np.testing.assert_allclose(metrics.ssim(photos, photos), 1, atol=1e-6)
 
 
-def test_images_smaller_than_the_window_are_named(photos):
+def test_ssim_raises_for_images_smaller_than_the_window(photos):
     with pytest.raises(ValueError, match="at least 11 x 11 pixels, got 10 x 32"):
         metrics.ssim(photos[:, :10], photos[:, :10])
 
 
-def test_psnr_agrees_with_scikit_image(photos, noisy):
+def test_psnr_matches_scikit_image(photos, noisy):
     expected = [
         skimage.metrics.peak_signal_noise_ratio((a + 1) / 2, (b + 1) / 2, data_range=1)
         for a, b in zip(photos, noisy, strict=True)
@@ -64,7 +64,7 @@ def test_psnr_agrees_with_scikit_image(photos, noisy):
 
 
 def ms_ssim_by_definition(x, y):
-    """Of one channel in [0, 1], in float64, from the definition."""
+    """MS-SSIM of one channel in [0, 1], float64, by the definition."""
     product = 1.0
     weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
     for scale, weight in enumerate(weights):
@@ -88,7 +88,7 @@ def ms_ssim_by_definition(x, y):
 
 
 @pytest.mark.parametrize("shape", [(176, 192), (161, 183)])
-def test_ms_ssim_agrees_with_its_definition(shape):
+def test_ms_ssim_matches_its_definition(shape):
     height, width = shape
     x = skimage.data.astronaut()[:height, 100 : 100 + width] / 255
     y = np.clip(x + np.random.default_rng(0).normal(0, 0.1, x.shape), 0, 1)
@@ -101,7 +101,7 @@ def test_ms_ssim_agrees_with_its_definition(shape):
         assert metrics.ms_ssim(*images)[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_images_too_small_for_the_fifth_scale_are_named():
+def test_ms_ssim_raises_for_images_too_small_for_five_scales():
     x = np.zeros((1, 160, 200, 1), np.float32)
     with pytest.raises(ValueError, match="at least 161 x 161 pixels, got 160 x 200"):
         metrics.ms_ssim(x, x)

@@ -1,4 +1,4 @@
-"""Saved reference statistics: what is written is read, and misuse is refused."""
+"""Saved reference statistics: they load as saved, and misuse raises errors."""
 
 import dataclasses
 import os
@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from colddiff_jax.errors import InputError
+from colddiff_jax.checks import InputError
+from colddiff_jax.feature_nets.features import FeatureNet, Features
 from colddiff_jax.metrics.distances import MomentsAccumulator, frechet_distance
-from colddiff_jax.metrics.features import FeatureNet, Features
 from colddiff_jax.metrics.reference import (
     Reference,
     check_reference,
@@ -66,14 +66,14 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_is_saved_is_loaded_bit_for_bit(path, reference):
+def test_a_saved_reference_loads_bit_for_bit(path, reference):
     found = load_reference(str(path))
     assert_equal(found, reference)
     assert frechet_distance(found.moments, reference.moments) < 1e-12
     assert os.listdir(path.parent) == ["noise.npz"]
 
 
-def test_of_many_features_the_first_ten_thousand_are_saved(tmp_path, reference):
+def test_only_the_first_ten_thousand_features_are_saved(tmp_path, reference):
     features = np.random.default_rng(0).normal(size=(10_001, 3)).astype(np.float32)
     many = dataclasses.replace(reference, features=features)
     save_reference(str(tmp_path / "many.npz"), many)
@@ -81,7 +81,7 @@ def test_of_many_features_the_first_ten_thousand_are_saved(tmp_path, reference):
     np.testing.assert_array_equal(found.features, features[:10_000])
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, reference):
+def test_a_failed_write_leaves_only_the_old_file(path, reference):
     old = path.read_bytes()
     with pytest.raises(TypeError):
         save_reference(
@@ -91,16 +91,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, reference):
     assert os.listdir(path.parent) == ["noise.npz"]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, reference):
+def test_raises_for_a_missing_folder(tmp_path, reference):
     with pytest.raises(InputError, match=r"cannot write .*missing/a\.npz: No such"):
         save_reference(str(tmp_path / "missing" / "a.npz"), reference)
     with pytest.raises(InputError, match=r"cannot read .*a\.npz': No such file"):
         load_reference(str(tmp_path / "a.npz"))
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(path, reference):
+def test_every_flipped_byte_is_detected_or_harmless(path, reference):
     content = path.read_bytes()
-    refused = 0
+    num_detected = 0
     for position in range(len(content)):
         damaged = bytearray(content)
         damaged[position] ^= 0x55
@@ -109,21 +109,21 @@ def test_every_flipped_byte_is_noticed_or_harmless(path, reference):
             found = load_reference(str(path))
         except InputError as error:
             assert "damaged" in str(error) and "\n" not in str(error)
-            refused += 1
-        else:  # A date, for instance.
+            num_detected += 1
+        else:  # For instance a date in the zip header.
             assert_equal(found, reference)
-    assert refused > 0.7 * len(content)
+    assert num_detected > 0.7 * len(content)
 
 
-@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
-def test_a_file_that_was_cut_off_is_refused(path, share):
+@pytest.mark.parametrize("fraction", [0, 0.3, 0.9, 0.999])
+def test_raises_for_a_truncated_file(path, fraction):
     content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match="is damaged, or no reference"):
+    path.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(InputError, match="is damaged or not a reference"):
         load_reference(str(path))
 
 
-def test_other_files_are_refused(tmp_path):
+def test_raises_for_other_files(tmp_path):
     for name, write in (
         ("a.npz", lambda path: np.savez(path, x=np.zeros(3))),
         ("b.npz", lambda path: np.savez(path, description=np.array("{}"))),
@@ -131,31 +131,31 @@ def test_other_files_are_refused(tmp_path):
         ("d.npz", lambda path: path.write_text("not an archive")),
     ):
         write(tmp_path / name)
-        with pytest.raises(InputError, match="is damaged, or no reference"):
+        with pytest.raises(InputError, match="is damaged or not a reference"):
             load_reference(str(tmp_path / name))
 
 
-def test_a_file_with_pickled_objects_is_not_run(tmp_path):
+def test_pickled_objects_are_not_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", description=np.array([{}], dtype=object))
     with pytest.raises(InputError, match="allow_pickle=False"):
         load_reference(str(tmp_path / "a.npz"))
 
 
-def test_arrays_that_do_not_fit_together_are_refused(reference):
+def test_raises_for_arrays_with_inconsistent_shapes(reference):
     with pytest.raises(InputError, match=r"\[F\], \[F, F\] and \[n, F\], got .*\(40,"):
         dataclasses.replace(reference, features=reference.features[:, :2])
 
 
-def test_the_same_network_and_preparation_are_accepted_without_a_note(path):
+def test_the_same_network_and_preprocessing_give_no_notes(path):
     assert check_reference(load_reference(str(path)), NET, DATA) == []
 
 
-def test_a_tuple_is_the_list_that_the_file_has(path):
+def test_a_tuple_equals_the_list_in_the_file(path):
     data = {**DATA, "image_shape": (16, 16, 3)}
     assert check_reference(load_reference(str(path)), NET, data) == []
 
 
-def test_other_images_are_only_noted(reference):
+def test_different_images_give_notes(reference):
     data = {**DATA, "split": "test", "count": 10}
     assert check_reference(reference, NET, data) == [
         'count is 40 in reference "noise", 10 here',
@@ -163,7 +163,7 @@ def test_other_images_are_only_noted(reference):
     ]
 
 
-def test_fewer_images_than_features_are_only_noted(reference):
+def test_fewer_images_than_features_give_a_note(reference):
     few = dataclasses.replace(
         reference, moments=dataclasses.replace(reference.moments, count=3)
     )
@@ -171,15 +171,15 @@ def test_fewer_images_than_features_are_only_noted(reference):
     assert "3 images for 3 features" in note
 
 
-def test_another_network_is_refused(reference):
+def test_raises_for_another_network(reference):
     other = FeatureNet("shape", NET.apply, NET.params)
     with pytest.raises(InputError, match="features of 'colour', not of 'shape'"):
         check_reference(reference, other, DATA)
 
 
-def test_other_weights_are_refused(reference):
+def test_raises_for_different_weights(reference):
     other = FeatureNet(NET.name, NET.apply, 2 * np.eye(3))
-    message = f"other weights .*{NET.fingerprint}, here {other.fingerprint}"
+    message = f"different weights .*{NET.fingerprint}, here {other.fingerprint}"
     with pytest.raises(InputError, match=message):
         check_reference(reference, other, DATA)
 
@@ -189,7 +189,7 @@ def test_other_weights_are_refused(reference):
     [
         (
             {"preprocessing": {**DATA["preprocessing"], "resize_to": 18}},
-            r'preprocessing.resize_to is 0 in reference "noise", 18 here; prepare',
+            r'preprocessing.resize_to is 0 in reference "noise", 18 here; preprocess',
         ),
         ({"image_shape": [16, 16, 1]}, r"image_shape is \[16, 16, 3\] .*, \[16, 16, 1"),
         ({"protocol": "floats"}, 'protocol is "bytes" .*, "floats" here'),
@@ -200,6 +200,6 @@ def test_other_weights_are_refused(reference):
         ),
     ],
 )
-def test_images_prepared_otherwise_are_refused(reference, changes, message):
+def test_raises_for_different_preprocessing(reference, changes, message):
     with pytest.raises(InputError, match=message):
         check_reference(reference, NET, {**DATA, **changes})

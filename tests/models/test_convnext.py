@@ -12,13 +12,13 @@ SMALL = {"base_channels": 8, "channel_multipliers": (1, 2)}
 
 
 @pytest.mark.parametrize(("channels", "count"), [(1, 56_612_916), (3, 56_615_708)])
-def test_the_published_sizes_have_their_parameters(channels, count):
+def test_published_configurations_have_the_published_parameter_counts(channels, count):
     x, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
     shapes = jax.eval_shape(ConvNeXtUNet().init, jax.random.key(0), x, t)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
-def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
+def test_bfloat16_keeps_float32_parameters_and_is_accurate():
     x = jax.random.uniform(jax.random.key(0), (2, 16, 24, 1), minval=-1)
     t = jnp.array([1, 9])
     half = ConvNeXtUNet(**SMALL, dtype=jnp.bfloat16)
@@ -30,7 +30,7 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
     assert np.linalg.norm(out - expected) < 0.03 * np.linalg.norm(expected)
 
 
-def test_a_side_the_network_cannot_halve_is_named():
+def test_raises_for_image_sides_it_cannot_halve():
     with pytest.raises(ValueError, match=r"divisible by 8 .* got 12 x 16"):
         ConvNeXtUNet().init(
             jax.random.key(0), jnp.zeros((1, 12, 16, 1)), jnp.ones(1, jnp.int32)

@@ -1,4 +1,4 @@
-"""The depthwise convolution and its gradients, in every way it is computed."""
+"""Every implementation of the depthwise convolution and its gradients."""
 
 import chex
 import jax
@@ -9,7 +9,7 @@ import pytest
 from colddiff_jax.models import depthwise
 
 SHAPES = [(2, 9, 12, 5, 7), (1, 4, 3, 2, 7), (3, 1, 8, 1, 3), (2, 5, 5, 3, 1)]
-WAYS = {
+IMPLEMENTATIONS = {
     "shift_and_add": (depthwise.shift_and_add, depthwise.shift_and_add_gradients),
     "grouped_conv": (depthwise.grouped_conv, depthwise.grouped_conv_gradients),
 }
@@ -21,8 +21,8 @@ def draw(batch, height, width, channels, size):
     return x, rng.normal(size=(size, size, channels)), rng.normal(size=x.shape)
 
 
-def defined(x, kernel):
-    """The sum of the definition, float64, tap by tap."""
+def by_definition(x, kernel):
+    """The sum in the definition, float64, tap by tap."""
     size, (height, width) = len(kernel), x.shape[1:3]
     y = np.zeros_like(x)
     for i, j in np.ndindex(size, size):
@@ -45,25 +45,27 @@ def finite_differences(function, at, weights):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_is_the_definition(way, shape):
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_every_implementation_matches_the_definition(name, shape):
     x, kernel, _ = draw(*shape)
-    found = WAYS[way][0](jnp.float32(x), jnp.float32(kernel))
-    np.testing.assert_allclose(found, defined(x, kernel), atol=2e-5)
+    found = IMPLEMENTATIONS[name][0](jnp.float32(x), jnp.float32(kernel))
+    np.testing.assert_allclose(found, by_definition(x, kernel), atol=2e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES[1:])
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_has_the_gradients_of_finite_differences(way, shape):
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_gradients_match_finite_differences(name, shape):
     x, kernel, g = draw(*shape)
-    found = WAYS[way][1](*map(jnp.float32, (x, kernel, g)))
-    of_x = finite_differences(lambda x: defined(x, kernel), x, g)
-    of_kernel = finite_differences(lambda kernel: defined(x, kernel), kernel, g)
-    np.testing.assert_allclose(found[0], of_x, atol=3e-5)
-    np.testing.assert_allclose(found[1], of_kernel, atol=3e-5)
+    found = IMPLEMENTATIONS[name][1](*map(jnp.float32, (x, kernel, g)))
+    x_gradient = finite_differences(lambda x: by_definition(x, kernel), x, g)
+    kernel_gradient = finite_differences(
+        lambda kernel: by_definition(x, kernel), kernel, g
+    )
+    np.testing.assert_allclose(found[0], x_gradient, atol=3e-5)
+    np.testing.assert_allclose(found[1], kernel_gradient, atol=3e-5)
 
 
-def test_the_gradients_are_those_that_jax_derives():
+def test_gradients_match_automatic_differentiation():
     x, kernel, g = map(jnp.float32, draw(*SHAPES[0]))
     expected = jax.vjp(depthwise.shift_and_add, x, kernel)[1](g)
     for gradients in (
@@ -74,7 +76,7 @@ def test_the_gradients_are_those_that_jax_derives():
         chex.assert_trees_all_close(gradients, expected, atol=1e-4)
 
 
-def test_it_works_under_vmap_and_rematerialisation_and_twice_in_reverse():
+def test_supports_vmap_rematerialisation_and_second_derivatives():
     x, kernel, _ = map(jnp.float32, draw(*SHAPES[0]))
 
     def loss(function):
@@ -91,12 +93,12 @@ def test_it_works_under_vmap_and_rematerialisation_and_twice_in_reverse():
     chex.assert_trees_all_close(curvature(ours), curvature(derived), rtol=1e-3)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_bfloat16_stays_bfloat16_and_close(way):
-    # One rounding of 2^-9 per product at most: the sums are made in float32.
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_bfloat16_stays_bfloat16_and_is_accurate(name):
+    # At most one rounding of 2^-9 per product: sums are computed in float32.
     x, kernel, g = draw(4, 16, 16, 3, 7)
     half = [jnp.bfloat16(array) for array in (x, kernel, g)]
-    forward, gradients = WAYS[way]
+    forward, gradients = IMPLEMENTATIONS[name]
     found = (forward(*half[:2]), *gradients(*half))
     exact = [array.astype(jnp.float32) for array in half]
     expected = (forward(*exact[:2]), *gradients(*exact))

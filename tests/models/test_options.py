@@ -1,4 +1,4 @@
-"""What both networks can be told."""
+"""Options that both networks share."""
 
 import functools
 
@@ -42,7 +42,7 @@ def x():
 T = jnp.array([1, 7, 20])
 
 
-def test_labels_matter_and_none_is_the_null_class(make, x):
+def test_labels_change_the_output_and_none_is_the_null_class(make, x):
     model = make(num_classes=4)
     params = random_parameters(model, SHAPE)
     apply = jax.jit(model.apply)
@@ -58,7 +58,7 @@ def test_labels_matter_and_none_is_the_null_class(make, x):
 
 
 @pytest.mark.parametrize("sides", [(18, 22), (2, 10)])
-def test_sides_that_halve_to_odd_ones_with_one_channel_and_labels(make, sides):
+def test_sides_that_halve_to_odd_sides_with_one_channel_and_labels(make, sides):
     model = make(num_classes=3)
     x = jnp.zeros((2, *sides, 1))
     params = random_parameters(model, x.shape[1:])
@@ -67,7 +67,7 @@ def test_sides_that_halve_to_odd_ones_with_one_channel_and_labels(make, sides):
     assert out.shape == x.shape and np.isfinite(out).all()
 
 
-def test_a_network_of_one_level_takes_odd_sides(make):
+def test_a_network_with_one_level_accepts_odd_sides(make):
     model = make(num_classes=3).copy(channel_multipliers=(1,))
     x = jnp.zeros((2, 7, 9, 1))
     params = random_parameters(model, x.shape[1:])
@@ -76,7 +76,7 @@ def test_a_network_of_one_level_takes_odd_sides(make):
     assert out.shape == x.shape and np.isfinite(out).all()
 
 
-def test_bfloat16_gradients_are_those_of_float32_within_one_percent(make, x):
+def test_bfloat16_gradients_match_float32_within_one_percent(make, x):
     make = functools.partial(make().copy, channel_multipliers=(1,))
     params = random_parameters(make(), SHAPE)
 
@@ -101,8 +101,8 @@ def test_bfloat16_gradients_are_those_of_float32_within_one_percent(make, x):
     ("choice", "message"),
     [("flash", "Unsupported implementation option: flash"), ("cudnn", "cuDNN|fp16")],
 )
-def test_the_choice_of_attention_reaches_jax(choice, message):
-    # Its complaints show it: of a name, and of cuDNN or else of float32.
+def test_attention_implementation_is_passed_to_jax(choice, message):
+    # JAX's errors show it: unknown name; no cuDNN, or float32 unsupported.
     x, t = jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)
     params = random_parameters(unet(), SHAPE)
     model = unet(attention_implementation=choice)
@@ -110,16 +110,16 @@ def test_the_choice_of_attention_reaches_jax(choice, message):
         model.apply({"params": params}, x, t)
 
 
-def test_a_network_without_classes_has_the_same_parameters_as_ever(make):
+def test_an_unconditional_network_has_no_label_parameters(make):
     shapes = jax.eval_shape(
         make().init, jax.random.key(0), jnp.zeros((1, *SHAPE)), jnp.ones(1, jnp.int32)
     )
     assert "label" not in shapes["params"]
 
 
-def test_wrong_labels_are_named(make, x):
+def test_raises_for_labels_without_classes_or_of_the_wrong_shape(make, x):
     params = random_parameters(make(), SHAPE)
-    with pytest.raises(ValueError, match="this network was made without classes"):
+    with pytest.raises(ValueError, match="this network is unconditional"):
         make().apply({"params": params}, x, T, labels=T)
     params = random_parameters(make(num_classes=4), SHAPE)
     with pytest.raises(ValueError, match=r"shape \(3,\), got shape \(2,\)"):
@@ -127,14 +127,14 @@ def test_wrong_labels_are_named(make, x):
 
 
 @pytest.mark.parametrize("label", [-1, 5])
-def test_labels_out_of_range_are_named(make, x, label):
+def test_raises_for_labels_out_of_range(make, x, label):
     params = random_parameters(make(num_classes=4), SHAPE)
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.4"):
         labels = jnp.array([0, label, 1])
         make(num_classes=4).apply({"params": params}, x, T, labels=labels)
 
 
-def test_the_last_layer_may_start_at_zero(make, x):
+def test_zero_output_initialises_the_last_layer_to_zero(make, x):
     model = make(zero_output=True).copy(channel_multipliers=(1,))
     fast = {"xla_backend_optimization_level": 0}
     variables = jax.jit(model.init, compiler_options=fast)(jax.random.key(0), x, T)
@@ -143,8 +143,8 @@ def test_the_last_layer_may_start_at_zero(make, x):
     np.testing.assert_array_equal(jax.jit(model.apply)(variables, x, T), 0)
 
 
-def test_rematerialisation_keeps_less_for_the_backward_pass(make, x):
-    def kept(remat):
+def test_rematerialisation_stores_less_for_the_backward_pass(make, x):
+    def stored(remat):
         model = make(remat=remat)
         variables = jax.eval_shape(model.init, jax.random.key(0), x, T)
         backward = jax.eval_shape(
@@ -152,10 +152,10 @@ def test_rematerialisation_keeps_less_for_the_backward_pass(make, x):
         )
         return sum(leaf.size for leaf in jax.tree.leaves(backward))
 
-    assert kept(True) < 0.6 * kept(False)
+    assert stored(True) < 0.6 * stored(False)
 
 
-def test_rematerialisation_leaves_the_gradients(x):
+def test_rematerialisation_does_not_change_the_gradients(x):
     params = random_parameters(unet(), SHAPE)
 
     def gradients(remat):
@@ -171,16 +171,16 @@ def test_rematerialisation_leaves_the_gradients(x):
     )
 
 
-def test_the_published_options_of_the_convnext_network(x):
-    # Without the step: the parameter counts of the official network.
+def test_published_options_of_the_convnext_network(x):
+    # Parameter counts of the official network without time embedding.
     for channels, count in ((1, 56_276_083), (3, 56_278_745)):
         images, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
         model = ConvNeXtUNet(time_embedding=False)
         shapes = jax.eval_shape(model.init, jax.random.key(0), images, t)
         assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
-    blind = convnext(time_embedding=False)
-    params = random_parameters(blind, SHAPE)
-    apply = jax.jit(blind.apply)
+    unconditioned = convnext(time_embedding=False)
+    params = random_parameters(unconditioned, SHAPE)
+    apply = jax.jit(unconditioned.apply)
     np.testing.assert_array_equal(
         apply({"params": params}, x, T), apply({"params": params}, x, T + 5)
     )

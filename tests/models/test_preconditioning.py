@@ -1,4 +1,4 @@
-"""Scales measured on data, and the network between them."""
+"""Scales measured on data, and the preconditioned network."""
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,13 @@ def x_0(photos):
     return photos[:, :SIZE, :SIZE]
 
 
-def test_scales_are_the_moments_of_the_data(degrade, x_0):
+def test_scales_match_the_moments_of_the_data(degrade, x_0):
     scales = measure_scales(degrade, x_0, noise=0.1)
     rng = np.random.default_rng(0)
     for t in (1, 6):
         clean = np.asarray(x_0, np.float64)
         x_t = np.asarray(degrade(x_0, t), np.float64)
-        # Noise in every way a draw could fall, in the place of its expectation.
+        # Many noise draws stand in for the expectation.
         noise = 0.1 * rng.standard_normal((4000, *x_t.shape[1:]))
         noisy = x_t[np.arange(4000) % 4] + noise
         clean = clean[np.arange(4000) % 4]
@@ -41,7 +41,7 @@ def test_scales_are_the_moments_of_the_data(degrade, x_0):
         np.testing.assert_allclose(found, expected, rtol=5e-3)
 
 
-def test_the_skip_is_the_best_multiple(degrade, x_0):
+def test_the_skip_scale_minimises_the_error(degrade, x_0):
     scales = measure_scales(degrade, x_0)
     x_t = degrade(x_0, 4)
 
@@ -53,7 +53,7 @@ def test_the_skip_is_the_best_multiple(degrade, x_0):
     assert best < min(error(scales.skip[3] + d) for d in (-0.01, 0.01))
 
 
-def test_scales_never_fall_below_one_level_of_an_8_bit_image():
+def test_scales_are_at_least_one_level_of_an_8_bit_image():
     flat = jnp.ones((2, SIZE, SIZE, 1))
     stds = cd.schedules.constant(num_steps=3, value=1.0)
     degrade = cd.gaussian_blur(SIZE, stds, kernel_size=3, to_mean=True)
@@ -62,13 +62,13 @@ def test_scales_never_fall_below_one_level_of_an_8_bit_image():
     np.testing.assert_allclose(scales.skip, 1.0, rtol=1e-6)
 
 
-def test_an_end_in_mid_grey_has_finite_scales(x_0):
+def test_a_mid_grey_endpoint_has_finite_scales(x_0):
     scales = measure_scales(cd.fade(cd.schedules.linear_decay(4)), x_0)
     assert np.isfinite(scales).all() and scales.skip[-1] == 0
     assert scales.output[-1] == pytest.approx(np.sqrt((x_0**2).mean()), rel=1e-5)
 
 
-def test_the_network_sees_unit_deviations_around_the_mean_of_each_image(degrade, x_0):
+def test_network_inputs_have_unit_deviation_around_each_images_mean(degrade, x_0):
     scales = measure_scales(degrade, x_0)
     model = Preconditioned(tiny_unet(), scales)
     network = tiny_unet()
@@ -77,15 +77,15 @@ def test_the_network_sees_unit_deviations_around_the_mean_of_each_image(degrade,
         t = jnp.full(len(x_0), steps)
         x_t = degrade(x_0, t)
         mean = x_t.mean(axis=(1, 2), keepdims=True)
-        seen = (x_t - mean) / scales.input[steps - 1] + mean
-        assert abs(float((seen - mean).std()) - 1) < 1e-3
-        answer = network.apply({"params": params}, seen, t)
+        scaled = (x_t - mean) / scales.input[steps - 1] + mean
+        assert abs(float((scaled - mean).std()) - 1) < 1e-3
+        answer = network.apply({"params": params}, scaled, t)
         expected = scales.skip[steps - 1] * x_t + scales.output[steps - 1] * answer
         found = model.apply({"params": {"network": params}}, x_t, t)
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_a_preconditioned_network_takes_labels_and_dropout_keys(x_0):
+def test_a_preconditioned_network_accepts_labels_and_dropout_keys(x_0):
     model = Preconditioned(tiny_unet(num_classes=3), Scales((1.0,), (0.0,), (1.0,)))
     assert model.num_classes == 3
     params = random_parameters(model, x_0.shape[1:])

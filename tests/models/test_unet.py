@@ -17,13 +17,13 @@ SMALL = {
 }
 
 
-def test_the_published_size_has_35_746_307_parameters():
+def test_the_published_configuration_has_35_746_307_parameters():
     x, t = jnp.zeros((1, 32, 32, 3)), jnp.ones(1, jnp.int32)
     shapes = jax.eval_shape(UNet().init, jax.random.key(0), x, t)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 35_746_307
 
 
-def test_weights_start_at_the_published_scale():
+def test_weights_are_initialised_at_the_published_scale():
     init = layers.fan_in_uniform(27)
     weights = init(jax.random.key(0), (3, 3, 3, 64))
     bound = 1 / np.sqrt(27)
@@ -33,7 +33,7 @@ def test_weights_start_at_the_published_scale():
 
 
 @pytest.mark.parametrize(("patch_size", "channels"), [(1, 3), (2, 1)])
-def test_bfloat16_keeps_float32_parameters_and_nearly_the_output(patch_size, channels):
+def test_bfloat16_keeps_float32_parameters_and_is_accurate(patch_size, channels):
     x = jax.random.uniform(jax.random.key(0), (2, 16, 24, channels), minval=-1)
     t = jnp.array([1, 9])
     full = UNet(**SMALL, attention_resolutions=(8,), patch_size=patch_size)
@@ -46,7 +46,7 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_output(patch_size, cha
     assert np.linalg.norm(out - expected) < 0.03 * np.linalg.norm(expected)
 
 
-def test_the_step_changes_the_output_and_examples_do_not_mix():
+def test_the_step_affects_only_the_output_of_its_own_example():
     model = UNet(**SMALL, attention_resolutions=(8,))
     x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 1))
     variables = {"params": random_parameters(model, x.shape[1:])}
@@ -56,7 +56,7 @@ def test_the_step_changes_the_output_and_examples_do_not_mix():
     assert np.abs(one[1] - other[1]).max() > 1e-3
 
 
-def test_dropout_acts_only_with_keys_and_per_example():
+def test_dropout_needs_keys_and_is_independent_per_example():
     model = UNet(**SMALL, attention_resolutions=(), dropout=0.5)
     x = jax.random.uniform(jax.random.key(0), (4, 16, 16, 1))
     t = jnp.ones(4, jnp.int32)
@@ -74,7 +74,7 @@ def test_dropout_acts_only_with_keys_and_per_example():
     np.testing.assert_allclose(dropped(0, 4), halves, atol=1e-5)
 
 
-def test_layers_drop_at_the_stated_rate_and_keep_the_mean():
+def test_dropout_has_the_given_rate_and_preserves_the_mean():
     keys = jax.random.split(jax.random.key(0), 64)
     out = layers.Dropout(0.3).apply({}, jnp.ones((64, 32, 32, 1)), keys)
     np.testing.assert_allclose((out == 0).mean(), 0.3, atol=0.01)
@@ -82,7 +82,7 @@ def test_layers_drop_at_the_stated_rate_and_keep_the_mean():
 
 
 @pytest.mark.parametrize(("patch_size", "factor"), [(1, 2), (4, 8)])
-def test_a_side_the_network_cannot_halve_is_named(patch_size, factor):
+def test_raises_for_image_sides_it_cannot_halve(patch_size, factor):
     model = UNet(**SMALL, patch_size=patch_size)
     with pytest.raises(ValueError, match=f"divisible by {factor} .* got 12 x 17"):
         model.init(jax.random.key(0), jnp.zeros((1, 12, 17, 1)), jnp.ones(1, jnp.int32))

@@ -1,4 +1,4 @@
-"""The interleaved convolutions against those they stand for."""
+"""The interleaved convolutions against the plain layers they replace."""
 
 import chex
 import flax.linen as nn
@@ -28,7 +28,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("height", [1, 5])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_values_and_gradients_are_those_of_the_plain_layer(layer, height):
+def test_values_and_gradients_match_the_plain_layer(layer, height):
     ours, plain, size = LAYERS[layer]
     rng = np.random.default_rng(0)
     x = jnp.float32(rng.normal(size=(2, height, 6, 3)))
@@ -47,7 +47,7 @@ def test_values_and_gradients_are_those_of_the_plain_layer(layer, height):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_parameters_start_as_in_pytorch_and_stay_float32(layer):
+def test_parameters_are_initialised_as_in_pytorch_and_stay_float32(layer):
     _, _, size = LAYERS[layer]
     ours = LAYERS[layer][0].copy(dtype=jnp.bfloat16)
     x = jnp.ones((1, 4, 4, 3))

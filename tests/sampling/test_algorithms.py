@@ -1,4 +1,4 @@
-"""Both algorithms: identities, official trajectories, one compiled program."""
+"""Both algorithms: identities, recorded trajectories, one compiled program."""
 
 import itertools
 
@@ -12,7 +12,7 @@ import colddiff_jax as cd
 from tests.networks import random_parameters, tiny_unet
 from tests.recorded import BLURS
 
-SAMPLERS = {"alg1": cd.sample_alg1, "alg2": cd.sample_alg2}
+ALGORITHMS = {"alg1": cd.sample_alg1, "alg2": cd.sample_alg2}
 
 
 def toy_restorer(num_steps):
@@ -33,14 +33,14 @@ def degrade(request, photos):
     return mask.bind(jax.random.key(0), photos.shape)
 
 
-@pytest.fixture(params=SAMPLERS)
+@pytest.fixture(params=ALGORITHMS)
 def sampler(request):
-    return SAMPLERS[request.param]
+    return ALGORITHMS[request.param]
 
 
-@pytest.mark.parametrize("algorithm", SAMPLERS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", BLURS)
-def test_recorded_blur_trajectories_are_matched(golden, name, algorithm):
+def test_blur_trajectories_match_the_recorded_ones(golden, name, algorithm):
     prefix = f"blur/{name}/{algorithm}"
     degrade = BLURS[name]
     start = int(golden[f"{prefix}_start_t"][0])
@@ -49,7 +49,7 @@ def test_recorded_blur_trajectories_are_matched(golden, name, algorithm):
     @jax.jit
     def run(degrade, x):
         steps = np.arange(start, -1, -1)
-        return SAMPLERS[algorithm](restore_fn, degrade, x, timesteps=steps)
+        return ALGORITHMS[algorithm](restore_fn, degrade, x, timesteps=steps)
 
     result = run(degrade, golden[f"{prefix}_xT"])
     np.testing.assert_allclose(result.x_0, golden[f"{prefix}_x0"], atol=2e-5, rtol=0)
@@ -58,29 +58,29 @@ def test_recorded_blur_trajectories_are_matched(golden, name, algorithm):
     )
 
 
-def test_the_recorded_mask_trajectory_is_matched(golden):
+def test_the_mask_trajectory_matches_the_recorded_one(golden):
     prefix = "mask/Incremental/T100_std0.2_init1_r64/alg2"
     degrade = cd.gaussian_mask(64, cd.schedules.linear(100, start=0.2, increment=0.2))
     result = cd.sample_alg2(toy_restorer(100), degrade, golden[f"{prefix}_xT"])
     np.testing.assert_allclose(result.x_0, golden[f"{prefix}_x0"], atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("algorithm", SAMPLERS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("size", "num_steps"), [(32, 3), (64, 4)])
-def test_recorded_pixelation_trajectories_are_matched(
+def test_pixelation_trajectories_match_the_recorded_ones(
     golden, algorithm, size, num_steps
 ):
     prefix = f"resolution/Incremental_factor_2/T{num_steps}_r{size}"
     sizes = cd.schedules.halving(size, num_steps=num_steps)
     degrade = cd.pixelate(size, sizes)
     x_T = golden[f"{prefix}/x_t"][-1]
-    result = SAMPLERS[algorithm](toy_restorer(num_steps), degrade, x_T)
+    result = ALGORITHMS[algorithm](toy_restorer(num_steps), degrade, x_T)
     np.testing.assert_allclose(
         result.x_0, golden[f"{prefix}/{algorithm}_x0"], atol=2e-5, rtol=0
     )
 
 
-def test_recorded_animorphosis_trajectories_are_matched(golden):
+def test_animorphosis_trajectories_match_the_recorded_ones(golden):
     others = golden["others32"].astype(np.float32) / 255 * 2 - 1
     degrade = cd.animorph(cd.schedules.cosine(200)).with_endpoint(others)
     fixed = cd.sample_alg2(toy_restorer(200), degrade, others)
@@ -89,7 +89,7 @@ def test_recorded_animorphosis_trajectories_are_matched(golden):
     )
     x_T = golden["animorph/T200_r32/x_t"][-1]
     assert int(golden["animorph/T200_r32/t"][-1]) == 200
-    for sampler in SAMPLERS.values():
+    for sampler in ALGORITHMS.values():
         unknown = cd.animorph(cd.schedules.cosine(200))
         result = sampler(toy_restorer(200), unknown, x_T, endpoint="estimated")
         np.testing.assert_allclose(
@@ -97,9 +97,11 @@ def test_recorded_animorphosis_trajectories_are_matched(golden):
         )
 
 
-def test_an_estimated_endpoint_needs_a_blend(sampler, photos):
+def test_an_estimated_endpoint_needs_a_degradation_with_an_endpoint(sampler, photos):
     mask = cd.gaussian_mask(32, [3.0])
-    with pytest.raises(TypeError, match=r"needs a blend .* got Mask"):
+    with pytest.raises(
+        TypeError, match=r"needs a degradation with an endpoint .* got Mask"
+    ):
         sampler(lambda x_t, t: x_t, mask, photos, endpoint="estimated")
     with pytest.raises(ValueError, match=r"endpoint must be one of .* got 'free'"):
         sampler(lambda x_t, t: x_t, mask, photos, endpoint="free")
@@ -121,13 +123,13 @@ def test_algorithm_2_telescopes_for_a_constant_restorer(degrade, photos):
     np.testing.assert_allclose(result.x_0, x_T - degrade(guess, 8) + guess, atol=3e-6)
 
 
-def test_algorithm_2_is_exact_for_any_restorer_where_d_is_linear_in_t(photos):
+def test_algorithm_2_is_exact_for_any_restorer_if_d_is_linear_in_t(photos):
     error = jnp.asarray(photos[::-1])
     line = cd.from_function(lambda x, t: x + t * 0.1, num_steps=5)
-    wrong = cd.sample_alg2(lambda x_t, t: 0.3 * error, line, line(photos, 5))
-    np.testing.assert_allclose(wrong.x_0, photos, atol=2e-6)
-    naive = cd.sample_alg1(lambda x_t, t: 0.3 * error, line, line(photos, 5))
-    assert np.abs(naive.x_0 - photos).max() > 0.1
+    alg2 = cd.sample_alg2(lambda x_t, t: 0.3 * error, line, line(photos, 5))
+    np.testing.assert_allclose(alg2.x_0, photos, atol=2e-6)
+    alg1 = cd.sample_alg1(lambda x_t, t: 0.3 * error, line, line(photos, 5))
+    assert np.abs(alg1.x_0 - photos).max() > 0.1
 
 
 @pytest.mark.parametrize("timesteps", [None, [8, 7, 3, 0], [5, 2, 0]])
@@ -141,8 +143,8 @@ def test_the_scan_equals_a_python_loop(sampler, degrade, photos, timesteps):
     visited = [x_t]
     for t, s in itertools.pairwise(steps):
         x0_hat = restore_fn(x_t, jnp.full(4, t))
-        again = degrade(x0_hat, s)
-        x_t = again if sampler is cd.sample_alg1 else x_t - degrade(x0_hat, t) + again
+        x_s = degrade(x0_hat, s)
+        x_t = x_s if sampler is cd.sample_alg1 else x_t - degrade(x0_hat, t) + x_s
         visited.append(x_t)
     np.testing.assert_allclose(result.x_0, x_t, atol=2e-6)
     np.testing.assert_allclose(result.trajectory, jnp.stack(visited), atol=2e-6)
@@ -155,13 +157,13 @@ def test_restore_direct_is_the_first_prediction_of_both_algorithms(degrade, phot
     x_T = degrade(photos, 8)
     direct = cd.restore_direct(toy_restorer(8), degrade, x_T)
     assert direct.trajectory is None
-    for sample in SAMPLERS.values():
+    for sample in ALGORITHMS.values():
         result = sample(toy_restorer(8), degrade, x_T)
         assert result.trajectory is None
         np.testing.assert_allclose(result.direct, direct.x_0, atol=1e-6)
 
 
-def test_new_parameters_images_keys_and_objects_compile_nothing(sampler, photos):
+def test_new_parameters_images_keys_and_degradations_do_not_recompile(sampler, photos):
     model = tiny_unet()
     x = jnp.asarray(photos)
     run = jax.jit(chex.assert_max_traces(sampler, n=1))
@@ -172,7 +174,7 @@ def test_new_parameters_images_keys_and_objects_compile_nothing(sampler, photos)
         run(restore_fn, mask.bind(jax.random.key(seed), x.shape), x * 0.1 * seed)
 
 
-def test_the_whole_trajectory_is_one_scan_that_calls_the_network_once(sampler, photos):
+def test_a_trajectory_is_one_scan_that_traces_the_network_once(sampler, photos):
     degrade = cd.gaussian_blur(32, 8 * [1.0], kernel_size=5)
     calls = []
 
@@ -207,6 +209,6 @@ def test_samplers_work_under_pmap_vmap_and_grad(sampler, photos):
 @pytest.mark.parametrize(
     "timesteps", [[0, 8], [8, 8, 0], [8, 4], [9, 0], [0], [8.0, 0.0], [[8, 0]]]
 )
-def test_bad_timesteps_are_named(sampler, degrade, photos, timesteps):
+def test_bad_timesteps_raise(sampler, degrade, photos, timesteps):
     with pytest.raises(ValueError, match="timesteps must be strictly decreasing"):
         sampler(lambda x_t, t: x_t, degrade, photos, timesteps=timesteps)

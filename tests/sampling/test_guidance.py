@@ -1,4 +1,4 @@
-"""Classifier-free guidance: its formula, what it costs, and that it compiles once."""
+"""Classifier-free guidance: its formula, its cost, and that it compiles once."""
 
 import chex
 import jax
@@ -31,17 +31,17 @@ def guided(restore_fn, scale, labels=LABELS):
 
 
 @pytest.mark.parametrize("scale", [0, 1.0, 0.5, 3.0, jnp.float32(1.0), np.float64(0)])
-def test_the_result_is_the_formula_with_two_calls(photos, steps, scale):
-    told = network()(photos, steps, labels=LABELS)
-    untold = network()(photos, steps)
-    assert np.abs(told - untold).max() > 1e-3
-    expected = untold + scale * (told - untold)
-    found = guided(network(), scale)(photos, steps)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+def test_the_result_equals_the_formula_with_two_calls(photos, steps, scale):
+    conditional = network()(photos, steps, labels=LABELS)
+    unconditional = network()(photos, steps)
+    assert np.abs(conditional - unconditional).max() > 1e-3
+    expected = unconditional + scale * (conditional - unconditional)
+    x0_hat = guided(network(), scale)(photos, steps)
+    np.testing.assert_allclose(x0_hat, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("scale", "told"),
+    ("scale", "labels_of_calls"),
     [
         (0, [[4, 4, 4, 4]]),
         (1, [[0, 3, 1, 2]]),
@@ -49,7 +49,9 @@ def test_the_result_is_the_formula_with_two_calls(photos, steps, scale):
         (jnp.float32(1), [[0, 3, 1, 2, 4, 4, 4, 4]]),
     ],
 )
-def test_the_restorer_is_called_once_and_told_the_classes(photos, steps, scale, told):
+def test_the_restorer_is_called_once_with_the_labels(
+    photos, steps, scale, labels_of_calls
+):
     calls = []
 
     def restore_fn(x, t, *, labels):
@@ -58,17 +60,17 @@ def test_the_restorer_is_called_once_and_told_the_classes(photos, steps, scale, 
         return x
 
     guided(restore_fn, scale)(photos, steps)
-    assert calls == told
+    assert calls == labels_of_calls
 
 
-def test_one_label_serves_all_images(photos, steps):
-    found = guided(network(), 2.0, labels=3)(photos, steps)
+def test_a_single_label_applies_to_all_images(photos, steps):
+    x0_hat = guided(network(), 2.0, labels=3)(photos, steps)
     expected = guided(network(), 2.0, labels=np.full(4, 3))(photos, steps)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(x0_hat, expected)
 
 
 @pytest.mark.parametrize("scales", [(2.0, 3.5), (1, 1.0), (0, 0.0)])
-def test_other_weights_labels_and_scales_compile_nothing(photos, scales):
+def test_new_parameters_labels_and_scales_do_not_recompile(photos, scales):
     degrade = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
     sample = jax.jit(chex.assert_max_traces(cd.sample_alg2, n=1))
     results = [
@@ -80,17 +82,17 @@ def test_other_weights_labels_and_scales_compile_nothing(photos, scales):
     assert np.abs(results[0] - results[1]).max() > 1e-3
 
 
-def test_labels_and_a_traced_scale_may_be_arguments_of_a_program(photos, steps):
+def test_labels_and_the_scale_may_be_traced(photos, steps):
     @jax.jit
     def restore(labels, scale):
         return guided(network(), scale, labels)(photos, steps)
 
     expected = guided(network(), 2.0)(photos, steps)
-    found = restore(jnp.asarray(LABELS), jnp.float32(2))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    x0_hat = restore(jnp.asarray(LABELS), jnp.float32(2))
+    np.testing.assert_allclose(x0_hat, expected, atol=1e-5)
 
 
-def test_labels_are_part_of_the_batch_of_a_batch_sampler(photos):
+def test_labels_may_be_part_of_the_batch_of_a_batch_sampler(photos):
     degrade = cd.gaussian_blur(32, T * [1.0], kernel_size=5)
     x_T = degrade(photos, T)
 
@@ -100,11 +102,11 @@ def test_labels_are_part_of_the_batch_of_a_batch_sampler(photos):
         return cd.sample_alg2(guided(restore_fn, 2.0, labels), degrade, x_T).x_0
 
     # Seven images on four devices.
-    numbers = np.array([0, 1, 2, 3, 0, 1, 2])
-    images, labels = np.asarray(x_T)[numbers], LABELS[numbers]
-    found = BatchSampler(sample, batch_size=4)((network(), degrade), (images, labels))
+    indices = np.array([0, 1, 2, 3, 0, 1, 2])
+    images, labels = np.asarray(x_T)[indices], LABELS[indices]
+    x_0 = BatchSampler(sample, batch_size=4)((network(), degrade), (images, labels))
     expected = cd.sample_alg2(guided(network(), 2.0), degrade, x_T).x_0
-    np.testing.assert_allclose(found, expected[numbers], atol=1e-4)
+    np.testing.assert_allclose(x_0, expected[indices], atol=1e-4)
 
 
 def test_the_dtype_of_the_restorer_is_kept(photos, steps):
@@ -124,6 +126,6 @@ def test_the_dtype_of_the_restorer_is_kept(photos, steps):
         (LABELS, float("nan"), ValueError, "scale must be a finite number, .* got nan"),
     ],
 )
-def test_bad_labels_and_scales_are_named(photos, steps, labels, scale, error, message):
+def test_bad_labels_and_scales_raise(photos, steps, labels, scale, error, message):
     with pytest.raises(error, match=message):
         guided(network(), scale, labels)(photos, steps)

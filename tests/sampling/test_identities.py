@@ -1,4 +1,4 @@
-"""What holds for random linear degradations and random networks."""
+"""Identities that hold for random linear degradations and random networks."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ STRIDES = [None, (6, 5, 2, 0)]
 EULER = {
     "alg2": cd.sample_alg2,
     "momentum": lambda *arguments, **options: cd.sample_momentum(
-        jax.random.key(9), *arguments, noise_stds=T * [0.0], **options
+        *arguments, key=jax.random.key(9), noise_stds=T * [0.0], **options
     ),
 }
 SECOND_ORDER = {"heun": cd.sample_heun, "ab2": cd.sample_ab2}
@@ -30,7 +30,7 @@ def images(seed):
 
 
 def random_linear(seed):
-    """A_t x B_t^T with matrices that have nothing in common, of norm about one."""
+    """A_t x B_t^T with independent random matrices of norm about one."""
     rng = np.random.default_rng(seed)
     tables = rng.normal(size=(2, T, SIZE, SIZE)) / np.sqrt(2 * SIZE)
     return Separable(
@@ -53,7 +53,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def run():
-    """run(sampler, restore_fn, degrade, x_T, timesteps), one program per stride."""
+    """run(sampler, restore_fn, degrade, x_T, timesteps), compiled once per stride."""
     return jax.jit(
         lambda sampler, restore_fn, degrade, x_T, timesteps: ALL[sampler](
             restore_fn, degrade, x_T, timesteps=timesteps, return_trajectory=True
@@ -71,8 +71,8 @@ def constant(image):
 def test_a_perfect_restorer_is_exact_at_every_stride(run, sampler, timesteps):
     for seed in range(3):
         degrade, x = random_linear(seed), images(seed)
-        found = run(sampler, constant(x), degrade, degrade(x, T), timesteps)
-        np.testing.assert_allclose(found.x_0, x, atol=5e-6)
+        result = run(sampler, constant(x), degrade, degrade(x, T), timesteps)
+        np.testing.assert_allclose(result.x_0, x, atol=5e-6)
 
 
 @pytest.mark.parametrize("timesteps", STRIDES)
@@ -81,10 +81,9 @@ def test_a_constant_restorer_telescopes(run, sampler, timesteps):
     for seed in range(3):
         degrade, x, guess = random_linear(seed), images(seed), images(seed + 50)
         x_T = degrade(x, T)
-        found = run(sampler, constant(guess), degrade, x_T, timesteps)
-        np.testing.assert_allclose(
-            found.x_0, x_T - degrade(guess, T) + guess, atol=5e-6
-        )
+        result = run(sampler, constant(guess), degrade, x_T, timesteps)
+        expected = x_T - degrade(guess, T) + guess
+        np.testing.assert_allclose(result.x_0, expected, atol=5e-6)
 
 
 @pytest.mark.parametrize("timesteps", STRIDES)
@@ -94,17 +93,17 @@ def test_algorithm_2_is_its_telescoped_sum(run, networks, sampler, timesteps):
     for seed, network in enumerate(networks):
         degrade = random_linear(seed)
         x_T = degrade(images(seed), T)
-        found = run(sampler, network, degrade, x_T, timesteps)
+        result = run(sampler, network, degrade, x_T, timesteps)
         total = np.asarray(x_T, np.float64)
-        for t, s, x_t in zip(steps[:-1], steps[1:], found.trajectory, strict=False):
+        for t, s, x_t in zip(steps[:-1], steps[1:], result.trajectory, strict=False):
             R_t = jax.jit(network)(x_t, jnp.full(3, t))
             total += np.asarray(degrade(R_t, s) - degrade(R_t, t), np.float64)
-        np.testing.assert_allclose(found.x_0, total, atol=2e-5)
+        np.testing.assert_allclose(result.x_0, total, atol=2e-5)
 
 
 @pytest.mark.parametrize("timesteps", STRIDES)
 @pytest.mark.parametrize("sampler", [*EULER, *SECOND_ORDER])
-def test_where_d_is_linear_in_t_any_network_is_exact(run, networks, sampler, timesteps):
+def test_any_network_is_exact_if_d_is_linear_in_t(run, networks, sampler, timesteps):
     for seed, network in enumerate(networks):
         x, direction = images(seed), images(seed + 50)[0]
 
@@ -112,14 +111,12 @@ def test_where_d_is_linear_in_t_any_network_is_exact(run, networks, sampler, tim
             return x + 0.2 * t * direction
 
         degrade = cd.from_function(along_a_line, num_steps=T)
-        found = run(sampler, network, degrade, degrade(x, T), timesteps)
-        np.testing.assert_allclose(found.x_0, x, atol=5e-6)
+        result = run(sampler, network, degrade, degrade(x, T), timesteps)
+        np.testing.assert_allclose(result.x_0, x, atol=5e-6)
 
 
 @pytest.mark.parametrize("timesteps", STRIDES)
-def test_with_an_estimated_endpoint_both_algorithms_and_ddim_are_one(
-    networks, timesteps
-):
+def test_both_algorithms_and_ddim_agree_with_an_estimated_endpoint(networks, timesteps):
     rng = np.random.default_rng(0)
     for network in networks:
         alphas = np.sort(rng.uniform(0.05, 0.99, T))[::-1]
@@ -133,7 +130,7 @@ def test_with_an_estimated_endpoint_both_algorithms_and_ddim_are_one(
                 for sampler in (cd.sample_alg1, cd.sample_alg2)
             )
             ddim = cd.sample_ddim(
-                jax.random.key(0), network, noise, x_T, timesteps=timesteps
+                network, noise, x_T, key=jax.random.key(0), timesteps=timesteps
             )
             return alg1.x_0, alg2.x_0, ddim.x_0
 
@@ -142,20 +139,20 @@ def test_with_an_estimated_endpoint_both_algorithms_and_ddim_are_one(
         np.testing.assert_allclose(alg1, ddim, atol=2e-5)
 
 
-KEEPERS = {
+CONSISTENT = {
     "nested binary masks": cd.rank_mask(cd.spiral_ranks(SIZE), [5, 9, 14, 20, 30, 50]),
-    "pixelation by area": cd.pixelate(
+    "area pixelation": cd.pixelate(
         SIZE, [(8, 4), (4, 4), (4, 2), (2, 2), (2, 1), (1, 1)], method="area"
     ),
-    "loss of all colour": cd.desaturate(schedules.linear_decay(T)),
+    "full desaturation": cd.desaturate(schedules.linear_decay(T)),
 }
 
 
 @pytest.mark.parametrize("timesteps", STRIDES)
 @pytest.mark.parametrize("sampler", [*EULER, *SECOND_ORDER])
-@pytest.mark.parametrize("name", KEEPERS)
-def test_what_was_observed_is_never_altered(run, networks, name, sampler, timesteps):
-    degrade = KEEPERS[name]
+@pytest.mark.parametrize("name", CONSISTENT)
+def test_the_observation_is_never_altered(run, networks, name, sampler, timesteps):
+    degrade = CONSISTENT[name]
     for seed, network in enumerate(networks):
         x = images(seed)
         x_T = degrade(x, T)
@@ -164,9 +161,9 @@ def test_what_was_observed_is_never_altered(run, networks, name, sampler, timest
         np.testing.assert_allclose(degrade(x_0, T), x_T, atol=5e-6)
 
 
-@pytest.mark.parametrize("name", KEEPERS)
-def test_what_keeps_the_observation_is_degraded_once_and_for_all(name):
-    # D(D(x, s), T) = D(x, T) is what the guarantee asks.
-    degrade, x = KEEPERS[name], images(0)
+@pytest.mark.parametrize("name", CONSISTENT)
+def test_these_degradations_absorb_weaker_ones(name):
+    # D(D(x, s), T) = D(x, T), the condition of the guarantee.
+    degrade, x = CONSISTENT[name], images(0)
     for s in range(T + 1):
         np.testing.assert_allclose(degrade(degrade(x, s), T), degrade(x, T), atol=2e-6)

@@ -1,4 +1,4 @@
-"""Heun's and the Adams-Bashforth method along the degradation."""
+"""Heun's method and the Adams-Bashforth method along the degradation."""
 
 import itertools
 
@@ -26,33 +26,33 @@ def test_heun_averages_the_predictions_at_both_ends(degrade, photos, timesteps):
     x_t = degrade(photos, 8)
     result = sample_heun(restorer, degrade, x_t, timesteps=timesteps)
     for t, s in itertools.pairwise(timesteps):
-        guess = restorer(x_t, jnp.full(4, t))
+        x0_hat = restorer(x_t, jnp.full(4, t))
         if s > 0:
-            ahead = x_t - degrade(guess, t) + degrade(guess, s)
-            guess = (guess + restorer(ahead, jnp.full(4, s))) / 2
-        x_t = x_t - degrade(guess, t) + degrade(guess, s)
+            x_s = x_t - degrade(x0_hat, t) + degrade(x0_hat, s)
+            x0_hat = (x0_hat + restorer(x_s, jnp.full(4, s))) / 2
+        x_t = x_t - degrade(x0_hat, t) + degrade(x0_hat, s)
     np.testing.assert_allclose(result.x_0, x_t, atol=3e-6)
 
 
 @pytest.mark.parametrize("timesteps", [[8, 7, 6, 5, 4, 3, 2, 1, 0], [8, 5, 1, 0]])
-def test_ab2_continues_the_predictions_along_a_line(degrade, photos, timesteps):
-    x_t, before = degrade(photos, 8), None
+def test_ab2_extrapolates_the_predictions_linearly(degrade, photos, timesteps):
+    x_t, previous = degrade(photos, 8), None
     result = sample_ab2(restorer, degrade, x_t, timesteps=timesteps)
     for i, (t, s) in enumerate(itertools.pairwise(timesteps)):
-        guess = restorer(x_t, jnp.full(4, t))
-        ahead = guess
+        x0_hat = restorer(x_t, jnp.full(4, t))
+        ahead = x0_hat
         if i > 0:
             middle = (t + s) / 2
-            slope = (guess - before) / (t - timesteps[i - 1])
-            ahead = guess + slope * (middle - t)
-        x_t, before = x_t - degrade(ahead, t) + degrade(ahead, s), guess
+            slope = (x0_hat - previous) / (t - timesteps[i - 1])
+            ahead = x0_hat + slope * (middle - t)
+        x_t, previous = x_t - degrade(ahead, t) + degrade(ahead, s), x0_hat
     np.testing.assert_allclose(result.x_0, x_t, atol=3e-6)
 
 
 @pytest.mark.parametrize(
     ("sampler", "order"), [(sample_alg2, 1), (sample_heun, 2), (sample_ab2, 2)]
 )
-def test_the_order_of_accuracy_is_as_named(sampler, order):
+def test_the_order_of_accuracy(sampler, order):
     # dx = da c x with a = k_t: x_0 = x_T exp(c (a_0 - a_T)).
     T, c = 960, 1.5
     angle = np.arange(1, T + 1) / T
@@ -62,14 +62,14 @@ def test_the_order_of_accuracy_is_as_named(sampler, order):
     run = jax.jit(lambda x, steps: sampler(lambda x, t: c * x, degrade, x,
                                            timesteps=steps).x_0)  # fmt: skip
     errors = []
-    for number in (8, 16, 32):
-        steps = jnp.arange(T, -1, -(T // number), dtype=jnp.int32)
+    for num_calls in (8, 16, 32):
+        steps = jnp.arange(T, -1, -(T // num_calls), dtype=jnp.int32)
         errors.append(abs(float(run(x_T, steps)[0, 0, 0, 0]) - exact))
     orders = np.log2(np.asarray(errors[:-1]) / errors[1:])
     np.testing.assert_allclose(orders, order, atol=0.35)
 
 
-def test_heun_calls_the_network_twice_a_step_and_once_in_the_last():
+def test_heun_calls_the_network_twice_per_step_except_the_last():
     calls = []
 
     def counting(x_t, t):

@@ -1,4 +1,4 @@
-"""Schedules of steps."""
+"""Choosing the steps that a sampler visits."""
 
 import hypothesis
 import hypothesis.strategies as st
@@ -18,7 +18,7 @@ from colddiff_jax.sampling import (
 
 @hypothesis.settings(deadline=None, max_examples=100, derandomize=True)
 @hypothesis.given(st.integers(1, 60), st.data())
-def test_all_schedules_fall_strictly_from_the_last_step_to_zero(num_steps, data):
+def test_steps_decrease_strictly_from_the_last_one_to_zero(num_steps, data):
     num_calls = data.draw(st.integers(1, num_steps))
     severities = np.sort(
         data.draw(st.lists(st.floats(0.01, 50), min_size=num_steps, max_size=num_steps))
@@ -32,7 +32,7 @@ def test_all_schedules_fall_strictly_from_the_last_step_to_zero(num_steps, data)
         assert (np.diff(steps) < 0).all()
 
 
-def test_all_calls_are_every_step():
+def test_as_many_calls_as_steps_visit_every_step():
     every = np.arange(9, -1, -1)
     np.testing.assert_array_equal(equal_stride(9, num_calls=9), every)
     np.testing.assert_array_equal(
@@ -55,37 +55,37 @@ def test_severities_have_equal_ratios():
 
 
 def test_changes_are_equal(photos):
-    # The image fades by a known share: the change is the loss of share.
+    # A fading image changes in proportion to the fraction that it loses.
     keep = np.cos(np.linspace(0, np.pi / 2, 101))[1:]
     steps = equal_change(cd.fade(keep), photos, num_calls=5)
-    share = np.concatenate([[1.0], keep])[steps]
-    np.testing.assert_allclose(np.diff(share), 0.2, atol=0.02)
+    fraction = np.concatenate([[1.0], keep])[steps]
+    np.testing.assert_allclose(np.diff(fraction), 0.2, atol=0.02)
     few = equal_change(cd.gaussian_blur(32, 40 * [1.0], kernel_size=5), photos,
                        num_calls=4)  # fmt: skip
-    assert few[1] < 20  # A blur changes images most at first.
+    assert few[1] < 20  # Blur changes images most in the first steps.
 
 
-def test_changes_are_equal_from_a_start_on(photos):
+def test_changes_are_equal_from_a_given_start(photos):
     keep = np.cos(np.linspace(0, np.pi / 2, 101))[1:]
     steps = equal_change(cd.fade(keep), photos, num_calls=3, start=60)
-    share = np.concatenate([[1.0], keep])[steps]
+    fraction = np.concatenate([[1.0], keep])[steps]
     assert steps[0] == 60
-    np.testing.assert_allclose(np.diff(share), (1 - keep[59]) / 3, atol=0.02)
+    np.testing.assert_allclose(np.diff(fraction), (1 - keep[59]) / 3, atol=0.02)
     with pytest.raises(ValueError, match=r"start must be an integer in 1\.\.100, got"):
         equal_change(cd.fade(keep), photos, num_calls=3, start=101)
 
 
 def test_severity_is_the_distance_from_the_clean_images(photos):
     keep = np.linspace(1, 0, 11)[1:]
-    found = measured_severity(cd.fade(keep), photos)
+    severity = measured_severity(cd.fade(keep), photos)
     expected = (1 - keep) * np.sqrt(np.mean(photos**2))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    there_and_back = cd.from_function(lambda x, t: x + jnp.sin(1.0 * t), num_steps=3)
-    found = measured_severity(there_and_back, photos)
-    np.testing.assert_allclose(found, np.sin([1, 2, 2]), rtol=1e-5)
+    np.testing.assert_allclose(severity, expected, rtol=1e-5)
+    not_monotonic = cd.from_function(lambda x, t: x + jnp.sin(1.0 * t), num_steps=3)
+    severity = measured_severity(not_monotonic, photos)
+    np.testing.assert_allclose(severity, np.sin([1, 2, 2]), rtol=1e-5)
 
 
-def test_the_samplers_take_them(photos):
+def test_samplers_accept_the_chosen_steps(photos):
     degrade = cd.fade(schedules.linear_decay(20))
     for steps in (
         equal_stride(20, num_calls=3),
@@ -98,7 +98,7 @@ def test_the_samplers_take_them(photos):
 
 
 @pytest.mark.parametrize("num_calls", [0, 21, 2.0, "3"])
-def test_a_wrong_number_of_calls_is_named(num_calls, photos):
+def test_a_wrong_number_of_calls_raises(num_calls, photos):
     degrade = cd.fade(schedules.linear_decay(20))
     for choose in (
         lambda: equal_stride(20, num_calls=num_calls),
@@ -109,15 +109,18 @@ def test_a_wrong_number_of_calls_is_named(num_calls, photos):
             choose()
 
 
-def test_a_plain_function_is_named(photos):
+def test_a_plain_function_raises(photos):
     for measure in (measured_severity, lambda *a: equal_change(*a, num_calls=2)):
-        with pytest.raises(TypeError, match="a plain function has no last step"):
+        with pytest.raises(TypeError, match="a plain function has no num_steps"):
             measure(lambda x, t: x, photos)
+
+
+def test_numpy_integers_are_integers():
     np.testing.assert_array_equal(equal_stride(20, num_calls=np.int64(2)), [20, 10, 0])
 
 
-def test_wrong_severities_are_named():
+def test_wrong_severities_raise():
     with pytest.raises(ValueError, match="severities must be positive"):
         equal_log_severity([0.0, 1.0], num_calls=1)
-    with pytest.raises(ValueError, match="severities must never shrink"):
+    with pytest.raises(ValueError, match="severities must not decrease"):
         equal_log_severity([2.0, 1.0], num_calls=1)

@@ -5,12 +5,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from colddiff_jax.training.evaluation import Evaluator
 
 import colddiff_jax as cd
 from colddiff_jax.data import Preprocessing, arrays, load_test_images
-from colddiff_jax.training.evaluation import Evaluator
-from colddiff_jax.training.experiment import build_experiment
 from colddiff_jax.training.options import METHODS
+from colddiff_jax.training.task import build_experiment
 from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
 

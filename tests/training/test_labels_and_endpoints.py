@@ -8,12 +8,12 @@ import chex
 import jax
 import numpy as np
 import pytest
+from colddiff_jax.evaluation.image_set import load_batch, split_of
 
 import colddiff_jax as cd
 from colddiff_jax.data import Batch, ImageSplits
-from colddiff_jax.evaluation.image_set import load_batch, split_of
-from colddiff_jax.restoring import restore_images
-from colddiff_jax.runs import load_run
+from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.restore import restore_images
 from colddiff_jax.training import train_and_evaluate
 from configs import animorph
 

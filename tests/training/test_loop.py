@@ -12,12 +12,12 @@ import jax
 import pytest
 from PIL import Image
 
-from colddiff_jax import InputError, parallel
-from colddiff_jax.checkpoints import open_checkpoints
+from colddiff_jax import InputError, devices
 from colddiff_jax.data import digits
-from colddiff_jax.runs import load_run
+from colddiff_jax.experiment.run_folder import locked
+from colddiff_jax.io.checkpoints import open_checkpoints
+from colddiff_jax.restoration.load import load_run
 from colddiff_jax.training import train_and_evaluate
-from colddiff_jax.training.run_folder import locked
 from configs import digits_blur, mnist_mask
 
 
@@ -43,7 +43,7 @@ def lines(workdir):
 def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
     workdir, state = finished
     assert state.step == 6
-    parallel.assert_replicated(state)
+    devices.assert_replicated(state)
     assert {"checkpoints", "config.json", "grids", "metrics.jsonl"} == set(
         os.listdir(workdir)
     )

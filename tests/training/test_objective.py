@@ -9,7 +9,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.data import Batch
-from colddiff_jax.training.draws import example_keys, stream
+from colddiff_jax.prng import indexed_keys, stream
 from colddiff_jax.training.objective import Objective, bind, roll_out
 
 SIZE, T, NUMBER = 8, 4, 256
@@ -34,7 +34,7 @@ def degrade():
 
 
 def losses(objective, network, batch):
-    keys = example_keys(stream(0, "test"), jnp.arange(NUMBER))
+    keys = indexed_keys(stream(0, "test"), jnp.arange(NUMBER))
     return objective.losses(network, {}, degrade(), batch, keys)
 
 
@@ -126,7 +126,7 @@ def test_rollouts_replace_the_share_of_inputs_asked_for_but_never_the_last_step(
 
 
 def test_no_gradient_flows_through_the_rollout():
-    keys = example_keys(stream(0, "test"), jnp.arange(8))
+    keys = indexed_keys(stream(0, "test"), jnp.arange(8))
     batch = Batch(np.full((8, SIZE, SIZE, 1), 255, np.uint8))
 
     class Linear:
@@ -146,7 +146,7 @@ def test_no_gradient_flows_through_the_rollout():
 def test_a_blend_is_given_its_endpoints():
     blend = cd.animorph(cd.schedules.cosine(4))
     endpoints = np.zeros((2, SIZE, SIZE, 1), np.uint8)
-    keys = example_keys(stream(0, "test"), jnp.arange(2))
+    keys = indexed_keys(stream(0, "test"), jnp.arange(2))
     x = jnp.ones((2, SIZE, SIZE, 1))
     bound = bind(blend, keys, x.shape, endpoints)
     expected = blend.with_endpoint(-jnp.ones((1, 1, 1, 1)))(x, 3)

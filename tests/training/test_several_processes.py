@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from colddiff_jax import parallel
-from colddiff_jax.runs import load_run
+from colddiff_jax import devices
+from colddiff_jax.restoration.load import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 from tests.subprocesses import free_port, start, succeed
@@ -59,7 +59,7 @@ def test_two_processes_with_two_devices_train_as_one_with_four_and_resume_on_one
     assert_close(load_run(workdir).params, alone.ema_params)
     resumed = train_and_evaluate(smoke(8), workdir)
     assert resumed.step == 8
-    parallel.assert_replicated(resumed)
+    devices.assert_replicated(resumed)
     alone = train_and_evaluate(smoke(8), str(tmp_path / "one"))
     assert_close(resumed.ema_params, alone.ema_params)
 

@@ -8,10 +8,10 @@ import optax
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax import parallel
+from colddiff_jax import devices
 from colddiff_jax.data import Batch, Preprocessing
+from colddiff_jax.prng import stream
 from colddiff_jax.training import step
-from colddiff_jax.training.draws import stream
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
 from tests.networks import random_parameters, tiny_unet
@@ -66,15 +66,15 @@ def batch(seed=0):
 
 def shares(*batches):
     """Batches for successive steps, on the devices that share them."""
-    return jax.tree.map(lambda *x: parallel.shard_steps(np.stack(x)), *batches)
+    return jax.tree.map(lambda *x: devices.shard_steps(np.stack(x)), *batches)
 
 
 def run_parallel(train_step, state, *batches, degrade=None, resident=None):
-    degrade, replicated_key = parallel.replicate((degrade or make_degrade(), key()))
-    run = parallel.parallel_train_step(train_step)
+    degrade, replicated_key = devices.replicate((degrade or make_degrade(), key()))
+    run = devices.parallel_train_step(train_step)
     return run(
         # A copy, since what is replicated already would be donated itself.
-        parallel.replicate(jax.tree.map(jnp.copy, state)),
+        devices.replicate(jax.tree.map(jnp.copy, state)),
         resident,
         shares(*batches),
         degrade,
@@ -132,15 +132,15 @@ def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, 
     for i in range(3):
         alone, metrics = jitted(alone, batch(i), make_degrade(), key())
         loss.append(float(metrics["loss"]))
-    pmapped = parallel.parallel_train_step(train_step)
-    shared = parallel.replicate(state)
-    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
+    pmapped = devices.parallel_train_step(train_step)
+    shared = devices.replicate(state)
+    degrade, replicated_key = devices.replicate((make_degrade(), key()))
     for i in range(3):
         shared, metrics = pmapped(
             shared, None, shares(batch(i)), degrade, replicated_key
         )
         np.testing.assert_allclose(metrics["loss"], [loss[i]], rtol=1e-5)
-        parallel.assert_replicated((shared, metrics))
+        devices.assert_replicated((shared, metrics))
     # Adam divides by the root of tiny second moments: rounding grows to a thousandth of
     # the distance travelled, which is about 3e-3.
     chex.assert_trees_all_close(shared.params, alone.params, atol=3e-5)
@@ -174,7 +174,7 @@ def test_a_forgotten_average_over_devices_is_caught():
     forgetful = jax.pmap(lambda x: x.sum(), axis_name="batch", out_axes=None)
     value = forgetful(np.arange(8.0).reshape(4, 2))
     with pytest.raises(AssertionError, match="differs between device 0 and 1"):
-        parallel.assert_replicated({"loss": value})
+        devices.assert_replicated({"loss": value})
 
 
 def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
@@ -202,28 +202,28 @@ def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
 
 
 def test_a_second_call_with_everything_new_compiles_nothing(train_step, state):
-    run = parallel.parallel_train_step(chex.assert_max_traces(train_step, n=1))
-    state = parallel.replicate(state)
+    run = devices.parallel_train_step(chex.assert_max_traces(train_step, n=1))
+    state = devices.replicate(state)
     for seed in range(3):
-        degrade, replicated_key = parallel.replicate(
+        degrade, replicated_key = devices.replicate(
             (make_degrade(seed), stream(seed, "train"))
         )
         state, _ = run(state, None, shares(batch(seed)), degrade, replicated_key)
 
 
 def test_the_old_state_is_donated(train_step, state):
-    run = parallel.parallel_train_step(train_step)
-    old = parallel.replicate(state)
-    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
+    run = devices.parallel_train_step(train_step)
+    old = devices.replicate(state)
+    degrade, replicated_key = devices.replicate((make_degrade(), key()))
     run(old, None, shares(batch()), degrade, replicated_key)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
 
 
 def test_the_program_keeps_its_state_in_place(train_step, state):
     """The new state takes the memory of the old one, all but the key and the step."""
-    run = parallel.parallel_train_step(train_step)
-    degrade, replicated_key = parallel.replicate((make_degrade(), key()))
-    old = parallel.replicate(state)
+    run = devices.parallel_train_step(train_step)
+    degrade, replicated_key = devices.replicate((make_degrade(), key()))
+    old = devices.replicate(state)
     compiled = run.lower(old, None, shares(batch()), degrade, replicated_key).compile()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     assert compiled.memory_analysis().alias_size_in_bytes >= size
@@ -246,7 +246,7 @@ def test_resident_images_give_the_step_of_streamed_ones_bit_for_bit(train_step, 
     images = np.random.default_rng(5).integers(0, 256, (20, SIZE, SIZE, 1), np.uint8)
     numbers = np.random.default_rng(6).permutation(20)[:8]
     streamed, _ = run_parallel(train_step, state, Batch(images[numbers]))
-    resident = parallel.replicate(Batch(images))
+    resident = devices.replicate(Batch(images))
     gathered, _ = run_parallel(train_step, state, Batch(numbers), resident=resident)
     chex.assert_trees_all_equal(streamed, gathered)
 
@@ -256,9 +256,9 @@ def test_a_batch_that_does_not_divide_is_named():
         with pytest.raises(
             cd.InputError, match=f"multiple of the 4 devices, got {size}"
         ):
-            parallel.check_batch_size("training.batch_size", size, 4)
+            devices.check_batch_size("training.batch_size", size, 4)
     with pytest.raises(cd.InputError, match="devices times 3 micro-batches, got 16"):
-        parallel.check_batch_size("training.batch_size", 16, 4, micro_batches=3)
+        devices.check_batch_size("training.batch_size", 16, 4, micro_batches=3)
 
 
 def test_a_gradient_whose_norm_overflows_is_skipped_and_not_learned_from(model, state):

@@ -1,0 +1,182 @@
+"""The error for bad input, and the validators shared by the whole package.
+
+A validator returns the value in canonical form, or raises a one-line `ValueError`
+(`TypeError` for a wrong type) that names the value and what was expected.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_LISTED = 6  # How many names an error lists.
+
+
+class InputError(ValueError):
+    """Bad input: one line that names the value, what was expected and the fix.
+
+    The programs print the line and exit with status 1; any other exception is a bug in
+    this library and keeps its traceback. Argument names are in backquotes, which the
+    programs replace by the corresponding command-line flags.
+    """
+
+
+def listed(names: Sequence[str]) -> str:
+    """Joins the first names and counts the rest: "a, b, c, d, e, f and 3 more"."""
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return (", ".join(names[:_LISTED]) or "nothing") + rest
+
+
+def listed_by_kind(problems: Mapping[str, Sequence[str]]) -> str:
+    """Lists names grouped by problem: "2 missing (a, b); 1 left over (c)"."""
+    return "; ".join(
+        f"{len(names)} {kind} ({listed(names)})"
+        for kind, names in problems.items()
+        if names
+    )
+
+
+def check_images(x: chex.Array) -> chex.Array:
+    """Returns x as an array; raises unless it is a float batch [B, H, W, C]."""
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"images must be floating point in [-1, 1], got dtype {x.dtype}; convert "
+            "uint8 images with colddiff_jax.to_float"
+        )
+    if x.ndim != 4:
+        raise ValueError(
+            f"images must have shape [B, H, W, C], got {x.shape}; add a batch "
+            "axis to a single image with x[None]"
+        )
+    return x
+
+
+def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:
+    """Returns t as int32; raises unless it is an integer [] or [B] in 0..num_steps."""
+    if not isinstance(t, jax.core.Tracer):
+        concrete = np.asarray(t)
+        if not np.issubdtype(concrete.dtype, np.integer):
+            raise TypeError(f"t must be an integer, got {t!r} ({concrete.dtype})")
+        if concrete.size and not (0 <= concrete.min() <= concrete.max() <= num_steps):
+            raise ValueError(f"t must lie in 0..{num_steps}, got {concrete}")
+    t = jnp.asarray(t)
+    if not jnp.issubdtype(t.dtype, jnp.integer):
+        raise TypeError(f"t must be an integer, got dtype {t.dtype}")
+    t = t.astype(jnp.int32)
+    if t.shape not in ((), (batch_size,)):
+        raise ValueError(
+            f"t must be a scalar or have one value per example, shape ({batch_size},); "
+            f"got shape {t.shape}"
+        )
+    return t
+
+
+def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Returns (height, width), given both or the side of a square image."""
+    sides = np.asarray(image_size)
+    if sides.ndim == 0:
+        sides = np.stack([sides, sides])
+    if (
+        sides.shape != (2,)
+        or not np.issubdtype(sides.dtype, np.integer)
+        or not (sides > 0).all()
+    ):
+        raise ValueError(
+            "image_size must be a positive integer or (height, width), got "
+            f"{image_size!r}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def check_integer(
+    name: str, value: Any, *, least: int = 1, largest: int | None = None
+) -> int:
+    """Returns a Python or NumPy integer as an int; raises outside least..largest."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    upper = float("inf") if largest is None else largest
+    if number is not None and least <= number <= upper:
+        return number
+    expected = (
+        f"an integer in {least}..{largest}"
+        if largest is not None
+        else "a positive integer"
+        if least == 1
+        else f"an integer of at least {least}"
+    )
+    raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raises a ValueError that lists the choices if value is not one of them."""
+    choices = list(choices)
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def check_schedule(
+    name: str,
+    values: Sequence[float] | np.ndarray,
+    expected: str,
+    valid: Callable[[np.ndarray], np.ndarray],
+    *,
+    order: Literal["rising", "falling", "any"] = "any",
+) -> np.ndarray:
+    """Returns a schedule, one number per step, as float64 [T] if it is valid.
+
+    Args:
+        name: the name of the schedule in error messages.
+        values: the schedule.
+        expected: describes a valid value in error messages, such as "positive".
+        valid: maps the values to booleans, True where a value is valid.
+        order: "rising" if the values must not decrease, "falling" if they must not
+            increase.
+
+    Raises:
+        ValueError: a value is not finite, not valid or out of order.
+    """
+    try:
+        schedule = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        schedule = np.empty(())
+    if schedule.ndim != 1 or not schedule.size:
+        raise ValueError(
+            f"{name} must list one number per step, got {values!r}; "
+            "colddiff_jax.schedules provides the usual ones"
+        )
+    wrong = ~(np.isfinite(schedule) & valid(schedule))
+    if wrong.any():
+        step = int(np.argmax(wrong))
+        raise ValueError(
+            f"{name} must be {expected} and finite, got {name}[{step}] = "
+            f"{schedule[step]}"
+        )
+    check_order(name, schedule, order)
+    return schedule
+
+
+def check_order(
+    name: str, values: np.ndarray, order: Literal["rising", "falling", "any"]
+) -> None:
+    """Raises a ValueError if values [T, ...] are out of order at any step."""
+    changes = np.diff(values, axis=0) * {"rising": 1, "falling": -1, "any": 0}[order]
+    wrong = (changes < 0).any(axis=tuple(range(1, changes.ndim)))
+    if wrong.any():
+        step = int(np.argmax(wrong)) + 1
+        change = {"rising": "decrease", "falling": "increase"}[order]
+        raise ValueError(
+            f"{name} must not {change} from one step to the next, got {name}[{step}] "
+            f"= {values[step]} after {values[step - 1]}"
+        )
+
+
+def check_stds(stds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns a schedule of standard deviations as float64 [T] if all are positive."""
+    return check_schedule("stds", stds, "positive", lambda values: values > 0)

@@ -1,0 +1,1 @@
+"""Programs: `python -m colddiff_jax.cli.NAME`, and what all programs share."""

@@ -1,0 +1,29 @@
+"""Converts the authors' PyTorch checkpoints to runs of this library.
+
+    python -m colddiff_jax.cli.convert --checkpoint=model.pt --workdir=runs/official
+        --config=configs/mnist_blur.py:paper
+
+makes, in one line, a run folder that `sample.py` and `evaluate.py` accept, from a
+checkpoint of any folder of the official code. The configuration names the degradation
+and the network that the checkpoint was trained with; the weights must fit it exactly.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from colddiff_jax.cli import program
+from colddiff_jax.training.official_checkpoint import convert_checkpoint
+
+
+def main() -> None:
+    """Converts by the flags."""
+    values = flags.FLAGS
+    step = convert_checkpoint(values.checkpoint, values.config, values.workdir)
+    print(f"{values.workdir}: step {step}; python sample.py --workdir={values.workdir}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("checkpoint", "", "the .pt file of the official code")
+    flags.DEFINE_string("workdir", "", "run folder to make")
+    config_flags.DEFINE_config_file("config", help_string="configs/NAME.py[:VARIANT]")
+    program.run(main, required=("checkpoint", "config", "workdir"))

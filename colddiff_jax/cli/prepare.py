@@ -1,0 +1,71 @@
+"""Prepares a TensorFlow Datasets set in the format that training reads.
+
+    pip install 'colddiff-jax[tfds-prepare]'
+    python -m colddiff_jax.cli.prepare mnist [--data_dir=DIR] [--manual_dir=DIR]
+
+Preparing needs TensorFlow and, unless `--manual_dir` names a folder with the set's
+original files, a network; reading the prepared set needs neither.
+"""
+
+import importlib.util
+
+from absl import flags
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.cli import program
+
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", "", "where to put the set; empty: TFDS's default"
+)
+_MANUAL_DIR = flags.DEFINE_string(
+    "manual_dir", "", "folder with the set's original files"
+)
+
+
+def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
+    """Prepares a TFDS set as ArrayRecord files, and returns their folder.
+
+    Args:
+        name: of the set, such as "mnist".
+        data_dir: where to put it; empty for TFDS's own default.
+        manual_dir: folder with the original files, for a machine without a network.
+
+    Raises:
+        InputError: TensorFlow is missing, the set is unknown, or its files are
+            unavailable.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            "preparing a TFDS set needs TensorFlow: pip install "
+            "'colddiff-jax[tfds-prepare]'"
+        )
+    import tensorflow_datasets as tfds
+
+    if manual_dir:
+        print(f"preparing {name} from the files in {manual_dir}")
+    else:
+        print(f"preparing {name}: this downloads it; offline, use --manual_dir=FOLDER")
+    try:
+        builder = tfds.builder(
+            name, file_format="array_record", data_dir=data_dir or None
+        )
+        config = tfds.download.DownloadConfig(manual_dir=manual_dir or None)
+        builder.download_and_prepare(download_config=config)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        raise InputError(f"TensorFlow Datasets has no set {name!r}") from error
+    except OSError as error:
+        raise InputError(
+            f"the files of {name} are not available ({error}); put its original files "
+            "in a folder and pass it as `manual_dir`"
+        ) from error
+    return str(builder.data_dir)
+
+
+def main(name: str) -> None:
+    """Prepares the set named on the command line."""
+    folder = prepare(name, data_dir=_DATA_DIR.value, manual_dir=_MANUAL_DIR.value)
+    print(f"prepared in {folder}")
+
+
+if __name__ == "__main__":
+    program.run(main, num_arguments=1)

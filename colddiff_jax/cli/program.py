@@ -1,0 +1,94 @@
+"""Runs a program: parses its flags, and prints errors in one line."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from colddiff_jax.checks import InputError
+
+
+def run(
+    main: Callable[..., object], *, required: Sequence[str] = (), num_arguments: int = 0
+) -> NoReturn:
+    """Parses the flags and runs `main`; bad input ends in one line and status 1.
+
+    Args:
+        main: the program; called with the arguments that are not flags.
+        required: names of flags that must be given.
+        num_arguments: how many arguments the program takes besides its flags.
+    """
+
+    def checked_main(argv: list[str]) -> None:
+        try:
+            arguments = argv[1:]
+            if len(arguments) > num_arguments:
+                raise InputError(
+                    f"unexpected argument {arguments[num_arguments]!r}; options begin "
+                    "with --"
+                )
+            if len(arguments) < num_arguments:
+                raise InputError("an argument is missing; --help shows the usage")
+            for name in required:
+                if not flags.FLAGS[name].value:
+                    raise InputError(f"--{name} is missing; --help explains it")
+            main(*arguments)
+        except InputError as error:
+            _fail(_with_flags(str(error)))
+
+    app.run(checked_main, flags_parser=_parse_flags)
+    raise SystemExit(0)  # absl exits itself; this line informs type checkers.
+
+
+def integers(flag: str, texts: Sequence[str]) -> list[int]:
+    """Parses the distinct integers, from 0 on, of a flag that is a list."""
+    for text in texts:
+        if not text.isdecimal():
+            raise InputError(f"--{flag} must be integers from 0 on, got {text!r}")
+    return list(dict.fromkeys(int(text) for text in texts))
+
+
+def _with_flags(message: str) -> str:
+    """Replaces names of arguments in backquotes by the flags that set them."""
+
+    def flag(match: re.Match) -> str:
+        name = match[1]
+        if name in flags.FLAGS:
+            return f"--{name}"
+        config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+        section, _, field = name.partition(".")
+        if config is not None and field and field in config.get(section, {}):
+            return f"--config.{name}"
+        return name
+
+    return re.sub(r"`([\w.]+)`", flag, message)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except AttributeError as error:  # How config_flags reports an unknown field.
+        field = str(error).strip("\"'")
+        given = [a for a in argv if a.partition("=")[0].endswith(f".{field}")]
+        _fail(
+            f"the configuration has no field {field!r} ({' '.join(given)}); the config "
+            "file lists those it has"
+        )
+    except (flags.Error, InputError) as error:
+        # An error inside a config file arrives with its traceback; the end says it.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        _fail(lines[-1].removeprefix(f"{InputError.__module__}.InputError: "))
+    if flags.FLAGS["verbosity"].using_default_value:
+        # Orbax, Grain and TFDS log every detail; --verbosity=0 shows it.
+        flags.FLAGS["verbosity"].value = logging.ERROR
+        flags.FLAGS["verbosity"].using_default_value = False
+    return rest
+
+
+def _fail(message: str) -> NoReturn:
+    program = os.path.basename(sys.argv[0])
+    print(f"{program}: error: {message}", file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,98 @@
+"""Feature networks by name, for the data of a run."""
+
+import os
+from collections.abc import Sequence
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import ImageSplits
+from colddiff_jax.evaluation.settings import check_count
+from colddiff_jax.experiment.builders import load_splits
+from colddiff_jax.experiment.model import Model
+from colddiff_jax.feature_nets import FeatureNet
+from colddiff_jax.feature_nets.array_networks import load_feature_net
+from colddiff_jax.feature_nets.classifier import classifier
+from colddiff_jax.feature_nets.inception import (
+    INCEPTION_FILE,
+    INCEPTION_SHA256,
+    load_inception,
+)
+from colddiff_jax.feature_nets.weights import cache_folder, find_weights
+
+
+def choose_nets(
+    names: Sequence[str],
+    model: Model,
+    *,
+    num_images: int,
+    splits: ImageSplits | None = None,
+) -> list[FeatureNet]:
+    """Returns the feature networks with these names.
+
+    Args:
+        names: each "inception" (whose file is searched for), "classifier" (trained on
+            the run's training images if need be), or a file of weights: npz, which is
+            also searched for, or Inception's pth. "auto" alone stands for Inception if
+            its file is found, and the classifier if the images are grey and have
+            labels; "none" for none.
+        model: of a `Restorer`.
+        num_images: the number of images to compare.
+        splits: images with labels to use instead of those of the configuration.
+
+    Raises:
+        InputError: an unknown name, a file that is missing or is another, images
+            without labels for a classifier, or too few images for any network.
+    """
+    if list(names) == ["none"]:
+        return []
+    if list(names) == ["auto"]:
+        names = ["inception"] if find_weights(INCEPTION_FILE) else []
+        if not names:
+            print(
+                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
+                "other feature networks give other distances (--features)"
+            )
+        if model.image_shape[-1] == 1 and _labelled(model, splits):
+            names = [*names, "classifier"]
+    if names:
+        check_count(num_images)
+    return [_make_net(name, model, splits) for name in dict.fromkeys(names)]
+
+
+def _make_net(name: str, model: Model, splits: ImageSplits | None) -> FeatureNet:
+    if name == "inception":
+        return load_inception()
+    if name == "classifier":
+        return _classifier(model, splits)
+    if name.endswith(".pth"):
+        return load_inception(name)
+    if name.endswith(".npz"):
+        here = os.path.isfile(name)
+        return load_feature_net(name if here else find_weights(name) or name)
+    raise InputError(
+        "`features` must be auto, none, or among inception, classifier and files of "
+        f"weights (.npz or .pth), separated by commas; got {name!r}"
+    )
+
+
+def _labelled(model: Model, splits: ImageSplits | None) -> ImageSplits | None:
+    """The run's images with their labels; None if the source has no labels."""
+    if splits is not None:
+        return splits if splits.train_labels is not None else None
+    try:
+        return load_splits("data", model.config["data"], labels=True)
+    except InputError:
+        return None
+
+
+def _classifier(model: Model, splits: ImageSplits | None) -> FeatureNet:
+    """A classifier of the run's own training images, trained if not cached."""
+    splits = _labelled(model, splits)
+    if splits is None:
+        raise InputError(
+            "a classifier needs labels, and `data.source` "
+            f"{model.config['data']['source']} has none for these images; choose other "
+            "feature networks with `features`"
+        )
+    trained = classifier(splits, model.preprocessing, cache=cache_folder())
+    print(f"classifier: accuracy {trained.accuracy:.2%} on the test images")
+    return trained.net

@@ -1,0 +1,130 @@
+"""Writes the results of an evaluation: numbers, a table, pictures, references."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from colddiff_jax.evaluation.evaluate import Evaluation
+from colddiff_jax.evaluation.paper_tables import Row, data_set_name, rows_for
+from colddiff_jax.evaluation.tables import histograms, table, title
+from colddiff_jax.feature_nets import FeatureNet
+from colddiff_jax.io import figures
+from colddiff_jax.io.atomic import write_atomically
+from colddiff_jax.io.images import to_float
+from colddiff_jax.metrics.reference import Reference, save_reference
+
+
+def write_results(
+    out: str,
+    found: Sequence[Evaluation],
+    nets: Sequence[FeatureNet],
+    *,
+    seconds: float,
+    command: str = "",
+) -> dict[str, Any]:
+    """Writes the results to a folder, and prints the table.
+
+    Args:
+        out: the folder; it must exist.
+        found: from `evaluate`, one evaluation per seed.
+        nets: the feature networks.
+        seconds: how long it took.
+        command: that reproduces the results.
+
+    Returns:
+        The content of `results.json`.
+    """
+    first = found[0]
+    settings, data = first.settings, first.settings["data"]
+    paper: Mapping[str, Row] = {}
+    if data["split"] == "test":  # The paper's are of the test images.
+        paper = rows_for(settings["config"], data_set_name(settings["config"]))
+    content = {"command": command, "seconds": round(seconds, 1)}
+    content |= results(found, paper)
+    fid = [net.name for net in nets if net.is_fid]
+    lines = [_heading(found), ""]
+    lines += [table(content["pixels"], content["distances"], fid=fid, paper=paper)]
+    lines += [f"\nNote: {note}." for note in first.notes]
+    page = "\n".join(lines) + "\n"
+    print(page)
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomically(os.path.join(out, "results.json"), text.encode())
+    write_atomically(os.path.join(out, "results.md"), page.encode())
+    for group, rows in first.examples.items():
+        titled = {title(name): to_float(x) for name, x in rows.items()}
+        figures.save_png(os.path.join(out, f"{group}.png"), figures.grid(titled))
+    try:
+        path = os.path.join(out, "histograms.png")
+        histograms(path, first.per_image, first.pixels)
+    except ImportError:
+        print("no histograms: they need Matplotlib, pip install 'colddiff-jax[plots]'")
+    return content
+
+
+def write_references(folder: str, references: Mapping[str, Reference]) -> None:
+    """Writes statistics of the clean images, by feature network, and prints the paths."""
+    os.makedirs(folder, exist_ok=True)
+    for net, reference in references.items():
+        name = re.sub(r"\W+", "_", f"{reference.name} {net}").strip("_")
+        path = os.path.join(folder, f"{name}.npz")
+        save_reference(path, reference)
+        print(path)
+
+
+def results(found: Sequence[Evaluation], paper: Mapping[str, Row]) -> dict[str, Any]:
+    """Returns all results, for a JSON file.
+
+    Args:
+        found: one evaluation per seed, with otherwise the same settings.
+        paper: by sampler, what the paper prints.
+    """
+    by_seed = {
+        str(one.settings["seed"]): {
+            "test_loss": one.loss,
+            "pixels": one.pixels,
+            "distances": one.distances,
+        }
+        for one in found
+    }
+    scores = [*by_seed.values()]
+    together = _over_seeds(np.mean, scores)
+    if len(found) > 1:
+        together["standard_deviations"] = _over_seeds(np.std, scores)
+        together["by_seed"] = by_seed
+    return {
+        "settings": found[0].settings | {"seed": [int(seed) for seed in by_seed]},
+        **together,
+        "paper": {
+            sampler: {name: number._asdict() for name, number in row._asdict().items()}
+            for sampler, row in paper.items()
+        },
+        "notes": found[0].notes,
+    }
+
+
+def _heading(found: Sequence[Evaluation]) -> str:
+    """One line about the images, the model and the settings."""
+    settings = found[0].settings
+    data = settings["data"]
+    split = f", {data['split']} split" if data["split"] else ""
+    heading = f"{data['count']} images ({data['source']}{split}), step "
+    heading += str(settings["step"])
+    if len(found) > 1:
+        heading += f", means over {len(found)} seeds"
+    if faults := settings["faults"]:
+        heading += f", with the faults {', '.join(faults)}"
+    return heading
+
+
+def _over_seeds(reduce: Callable[[Any], Any], scores: Sequence[Any]) -> Any:
+    """Reduces the numbers at the same place of nested dictionaries."""
+    first = scores[0]
+    if isinstance(first, Mapping):
+        return {
+            name: _over_seeds(reduce, [one[name] for one in scores]) for name in first
+        }
+    return float(reduce(scores))

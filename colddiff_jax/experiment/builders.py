@@ -1,0 +1,122 @@
+"""Builds degradations, networks and data from sections of a configuration."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from colddiff_jax import degradations, models, schedules
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.experiment.sections import (
+    call,
+    call_named,
+    check_fields,
+    choose,
+    only,
+    parameters_of,
+)
+
+DEGRADATIONS: dict[str, Callable] = {
+    "animorph": degradations.animorph,
+    "desaturate": degradations.desaturate,
+    "fade": degradations.fade,
+    "fade_to_color": degradations.fade_to_color,
+    "gaussian_blur": degradations.gaussian_blur,
+    "gaussian_mask": degradations.gaussian_mask,
+    "gaussian_noise": degradations.gaussian_noise,
+    "heat_blur": degradations.heat_blur,
+    "jpeg_like": degradations.jpeg_like,
+    "motion_blur": degradations.motion_blur,
+    "pixelate": degradations.pixelate,
+    "snow": degradations.snow,
+}
+SCHEDULES: dict[str, Callable] = {
+    "constant": schedules.constant,
+    "cosine": schedules.cosine,
+    "exponential": schedules.exponential,
+    "exponential_decay": schedules.exponential_decay,
+    "geometric": schedules.geometric,
+    "halving": schedules.halving,
+    "linear": schedules.linear,
+    "linear_decay": schedules.linear_decay,
+}
+NETWORKS: dict[str, Callable] = {
+    "convnext": models.ConvNeXtUNet,
+    "unet": models.UNet,
+}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def load_splits(
+    section: str, fields: Mapping[str, Any], *, labels: bool
+) -> ImageSplits:
+    """Opens the source of images that `fields["source"]` names.
+
+    Args:
+        section: "data" or "endpoints".
+        fields: of the section; those of other sources are ignored, so that a source
+            can be chosen on the command line. Fields of the preprocessing, too.
+        labels: whether to read labels.
+
+    Raises:
+        InputError: an unknown source or field, or images that are not there.
+    """
+    fields = {n: v for n, v in fields.items() if n not in parameters_of(Preprocessing)}
+    source = choose(f"{section}.source", SOURCES, fields.pop("source", None))
+    parameters = inspect.signature(source).parameters
+    of_any = {n for s in SOURCES.values() for n in inspect.signature(s).parameters}
+    check_fields(section, fields, sorted(of_any - {"labels"}), [])
+    known = {"labels": labels} if "labels" in parameters else {}
+    if labels and not known:
+        raise InputError(f"`{section}.source` {source.__name__} has no labels")
+    try:
+        return call(section, source, only(fields, parameters) | known)
+    except InputError as error:  # Sources name their fields as in the section data.
+        message = re.sub(r"`data\.", f"`{section}.", str(error))
+        raise InputError(message) from error
+
+
+def make_preprocessing(fields: Mapping[str, Any]) -> Preprocessing:
+    """Makes the preprocessing that the section data describes."""
+    return call("data", Preprocessing, only(fields, parameters_of(Preprocessing)))
+
+
+def make_degradation(fields: Any, image_size: int) -> Degradation:
+    """Makes the degradation; fields that hold named fields are schedules."""
+    if isinstance(fields, Mapping):
+        fields = {
+            name: make_schedule(f"degradation.{name}", value, image_size=image_size)
+            for name, value in fields.items()
+        }
+    return call_named("degradation", DEGRADATIONS, fields, image_size=image_size)
+
+
+def make_schedule(section: str, value: Any, **known: Any) -> Any:
+    """Makes the schedule that named fields describe; returns other values as is."""
+    if not isinstance(value, Mapping):
+        return value
+    return call_named(section, SCHEDULES, value, **known)
+
+
+def make_network(fields: Mapping[str, Any]) -> nn.Module:
+    """Makes the network that the section model describes, not yet preconditioned."""
+    if isinstance(fields, Mapping):
+        fields = {n: v for n, v in fields.items() if n != "precondition"}
+        fields["dtype"] = _dtype(fields.get("dtype", "auto"))
+    return call_named("model", NETWORKS, fields)
+
+
+def _dtype(name: str) -> Any:
+    """The network's dtype of computation; "auto" is bfloat16 if hardware has it."""
+    if name == "auto":
+        device = jax.local_devices()[0]
+        capability = float(getattr(device, "compute_capability", 0) or 0)
+        fast = device.platform == "tpu" or capability >= 8.0
+        return jnp.bfloat16 if fast else jnp.float32
+    return choose("model.dtype", DTYPES, name)

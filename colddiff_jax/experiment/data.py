@@ -1,0 +1,119 @@
+"""The images of a run: training and test images, and the endpoints of a blend."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import ImageSplits, Preprocessing, fingerprint
+from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.experiment.builders import load_splits, make_preprocessing
+from colddiff_jax.metrics.pixel import SSIM_SIDE
+
+
+class RunData(NamedTuple):
+    """The images of a run.
+
+    Attributes:
+        splits: the training and test images, with labels for a conditional network.
+        endpoints: the images that a blend degrades into, or None.
+    """
+
+    splits: ImageSplits
+    endpoints: ImageSplits | None
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the images."""
+        return self.splits.train[0].shape[-1]
+
+    def fingerprint(self) -> str:
+        """Returns a hash of everything training sees: images, labels and endpoints."""
+        hashes = [fingerprint(self.splits.train, labels=self.splits.train_labels)]
+        if self.endpoints:
+            hashes.append(fingerprint(self.endpoints.train))
+        return "-".join(hashes)
+
+
+def open_data(
+    config: Mapping[str, Any],
+    degrade: Degradation,
+    *,
+    splits: ImageSplits | None = None,
+) -> RunData:
+    """Opens the images that a configuration names, and checks that they fit.
+
+    Args:
+        config: nested fields as in `configs/`.
+        degrade: the degradation of the configuration.
+        splits: images to use instead of those that the section data names.
+
+    Raises:
+        InputError: images that are missing, of a wrong size or without the labels or
+            endpoints that the configuration needs.
+    """
+    num_classes = config["model"].get("num_classes", 0)
+    preprocessing = make_preprocessing(config["data"])
+    if splits is None:
+        splits = load_splits("data", config["data"], labels=bool(num_classes))
+    if not num_classes:
+        splits = splits._replace(train_labels=None, test_labels=None)
+    endpoints = open_endpoints(config, degrade)
+    data = RunData(splits, endpoints)
+    _check_splits(data, num_classes)
+    _check_sizes(data, preprocessing)
+    return data
+
+
+def open_endpoints(
+    config: Mapping[str, Any], degrade: Degradation
+) -> ImageSplits | None:
+    """Opens the endpoints of a degradation that blends with images; else None.
+
+    Raises:
+        InputError: endpoints that are missing, or that the degradation does not need.
+    """
+    given = bool(config["endpoints"].get("source"))
+    if given != (endpoint_kind(degrade) == "image"):
+        raise InputError(
+            "the section endpoints must name a source of images if, and only if, "
+            "`degradation.name` is animorph, which blends with other images"
+        )
+    if not given:
+        return None
+    return load_splits("endpoints", config["endpoints"], labels=False)
+
+
+def _check_splits(data: RunData, num_classes: int) -> None:
+    splits, endpoints = data
+    for name, found in (("training", splits.train), ("test", splits.test)):
+        if not len(found):
+            raise InputError(f"there are no {name} images; `data.source` found none")
+    if num_classes:
+        if splits.train_labels is None or splits.test_labels is None:
+            raise InputError(
+                f"`model.num_classes` is {num_classes}, and the images have no labels; "
+                "set it to 0 or give labels"
+            )
+        if splits.num_classes > num_classes:
+            raise InputError(
+                f"`model.num_classes` must be at least {splits.num_classes}, the "
+                f"classes of the images, got {num_classes}"
+            )
+    if endpoints and endpoints.train[0].shape[-1] != data.channels:
+        raise InputError(
+            f"the images have {data.channels} channels and their endpoints "
+            f"{endpoints.train[0].shape[-1]}; both need the same number"
+        )
+
+
+def _check_sizes(data: RunData, preprocessing: Preprocessing) -> None:
+    side = preprocessing.image_size
+    if side < SSIM_SIDE:
+        raise InputError(
+            f"`data.image_size` must be at least {SSIM_SIDE}, the window of SSIM, by "
+            f"which runs are scored; got {side}"
+        )
+    # The first image of each kind is resized now, where a wrong size costs nothing.
+    for split in (data.splits, data.endpoints) if data.endpoints else (data.splits,):
+        preprocessing.test(split.train[0])
+        preprocessing.test(split.test[0])

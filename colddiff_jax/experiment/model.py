@@ -1,0 +1,141 @@
+"""A model: the degradation and the network that a configuration describes."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import Preprocessing
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.experiment.builders import (
+    make_degradation,
+    make_network,
+    make_preprocessing,
+)
+from colddiff_jax.experiment.sections import call_named, plain
+from colddiff_jax.losses import DISTANCES, Distance
+from colddiff_jax.models.preconditioning import Preconditioned, Scales
+from colddiff_jax.sampling import RestoreFn, guide
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A degradation and the network that undoes it; needs no data and has no weights.
+
+    Attributes:
+        config: the configuration, nested dictionaries.
+        degrade: D, unbound.
+        network: R, a Flax module.
+        scales: of a preconditioned network, or None.
+        image_shape: (H, W, C) of the images that the network is trained on.
+    """
+
+    config: dict[str, Any]
+    degrade: Degradation
+    network: nn.Module
+    scales: Scales | None
+    image_shape: tuple[int, int, int]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes of a conditional network, 0 for an unconditional one."""
+        return getattr(self.network, "num_classes", 0)
+
+    @functools.cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How images are resized and cropped to the size of the network."""
+        return make_preprocessing(self.config["data"])
+
+    @functools.cached_property
+    def distance(self) -> Distance:
+        """The distance of the training loss."""
+        return call_named("loss", DISTANCES, self.config["loss"])
+
+    def init(self, key: chex.PRNGKey) -> Any:
+        """Draws the initial parameters of the network."""
+        x, t = jnp.zeros((1, *self.image_shape)), jnp.ones((1,), jnp.int32)
+        return self.network.init(key, x, t)["params"]
+
+    def abstract_params(self) -> Any:
+        """Returns the shapes and dtypes of the parameters.
+
+        Raises:
+            InputError: a network that does not fit the images, or an attention that
+                this hardware does not have.
+        """
+        try:
+            return jax.eval_shape(self.init, jax.random.key(0))
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"model: {error}") from error
+
+    def restore_fn(
+        self,
+        params: Any,
+        *,
+        labels: chex.Array | None = None,
+        guidance: float = 1.0,
+    ) -> RestoreFn:
+        """Returns R(x_t, t) with these parameters, for any sampler.
+
+        Args:
+            params: of the network.
+            labels: classes, int32 [B], to condition on.
+            guidance: the scale of classifier-free guidance by the labels.
+        """
+        restore_fn = jax.tree_util.Partial(self.network.apply, {"params": params})
+        if labels is None:
+            return restore_fn
+        return guide(restore_fn, labels, scale=guidance, null_label=self.num_classes)
+
+
+def build_model(
+    config: Mapping[str, Any],
+    *,
+    channels: int,
+    scales: Scales | None = None,
+    degrade: Degradation | None = None,
+) -> Model:
+    """Builds the model that a configuration describes, without any data.
+
+    Args:
+        config: nested fields as in `configs/`.
+        channels: of the images.
+        scales: of a preconditioned network, measured on its training images.
+        degrade: the degradation of the configuration, if it has been built.
+
+    Raises:
+        InputError: an unknown field or name, a missing one, a value that does not fit,
+            or scales that are missing or of another degradation.
+
+    Example:
+        >>> model = build_model(digits_blur.get_config(), channels=1)
+        >>> model.image_shape
+        (16, 16, 1)
+    """
+    config = plain(config)
+    size = make_preprocessing(config["data"]).image_size
+    if degrade is None:
+        degrade = make_degradation(config["degradation"], size)
+    network = make_network(config["model"])
+    if config["model"].get("precondition", False):
+        if scales is None:
+            raise InputError(
+                "a preconditioned network needs the scales it is trained with"
+            )
+        if len(scales.skip) != degrade.num_steps:
+            raise InputError(
+                f"the network is preconditioned for {len(scales.skip)} steps and the "
+                f"degradation has {degrade.num_steps}; start a new run folder"
+            )
+        network = Preconditioned(network, scales)
+    else:
+        scales = None
+    model = Model(config, degrade, network, scales, (size, size, channels))
+    model.abstract_params()  # Raises before any work if the network does not fit.
+    return model

@@ -1,0 +1,133 @@
+"""The description of a run in its folder: configuration, data, scales, versions."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from colddiff_jax import devices
+from colddiff_jax.checks import InputError
+from colddiff_jax.experiment.sections import plain
+from colddiff_jax.io.atomic import write_atomically
+from colddiff_jax.models.preconditioning import Scales
+
+_PACKAGES = ("colddiff-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+
+# Fields that had another name when earlier runs were trained.
+_RENAMED = {"test_share": "test_fraction"}
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that a run depends on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def describe(
+    config: Mapping[str, Any], fingerprint: str, scales: Scales | None, channels: int
+) -> dict[str, Any]:
+    """Returns the description stored with a run and with each of its checkpoints.
+
+    Args:
+        config: the configuration.
+        fingerprint: of the training images.
+        scales: of a preconditioned network.
+        channels: of the images.
+    """
+    return {
+        "config": json.loads(json.dumps(plain(config))),
+        "data": fingerprint,
+        "scales": scales and scales._asdict(),
+        "channels": channels,
+        "versions": versions(),
+    }
+
+
+def is_run_folder(workdir: str) -> bool:
+    """Whether a folder holds the description of a run."""
+    return os.path.exists(os.path.join(workdir, "config.json"))
+
+
+def save_description(description: Mapping[str, Any], workdir: str) -> None:
+    """Writes the description of a run to its folder, in one process."""
+    if devices.is_main_process():
+        text = json.dumps(description, indent=2) + "\n"
+        write_atomically(os.path.join(workdir, "config.json"), text.encode())
+
+
+def load_description(workdir: str) -> dict[str, Any]:
+    """Reads the description of a run.
+
+    Returns:
+        As from `describe`. The "channels" of a run that was trained before they were
+        stored are None.
+
+    Raises:
+        InputError: there is no such folder, or it holds no run, or a damaged one.
+    """
+    path = os.path.join(workdir, "config.json")
+    if not os.path.isdir(workdir):
+        raise InputError(f"no run folder {workdir!r}; train one with train.py first")
+    if not os.path.isfile(path):
+        raise InputError(f"{workdir!r} is not a run folder: it has no config.json")
+    try:
+        with open(path) as file:
+            found = json.load(file)
+        return upgrade_description(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}: {error}); replace it by "
+            "about.json of a checkpoint, which has the same content"
+        ) from error
+
+
+def upgrade_description(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a description with the fields that it has today."""
+    config = {
+        section: {_RENAMED.get(name, name): value for name, value in fields.items()}
+        if section in ("data", "endpoints")
+        else fields
+        for section, fields in found["config"].items()
+    }
+    required = {name: found[name] for name in ("data", "scales", "versions")}
+    return {"config": config, **required, "channels": found.get("channels")}
+
+
+def scales_of(description: Mapping[str, Any]) -> Scales | None:
+    """Returns the scales of a run whose network is preconditioned."""
+    scales = description["scales"]
+    return scales and Scales(**{name: tuple(v) for name, v in scales.items()})
+
+
+@contextlib.contextmanager
+def locked(workdir: str) -> Iterator[None]:
+    """Keeps other processes from training in a run folder, by a lock on the folder.
+
+    The lock is released however this process ends. File systems without locks on
+    folders, such as some network file systems, are not protected.
+
+    Raises:
+        InputError: another process trains there.
+    """
+    if not devices.is_main_process():
+        yield
+        return
+    folder = os.open(workdir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise InputError(
+            f"another process trains in {workdir!r}; wait until it has ended, or "
+            "choose another `workdir`"
+        ) from error
+    except OSError:  # No locks here.
+        pass
+    try:
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,171 @@
+"""Sections of a configuration: the arguments of a function, by name.
+
+The signature of the function is the only list of its fields and defaults.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from colddiff_jax.checks import InputError
+
+
+def parameters_of(function: Callable) -> dict[str, inspect.Parameter]:
+    """Returns the parameters of a function or class, without those that Flax adds."""
+    parameters = dict(inspect.signature(function).parameters)
+    if isinstance(function, type) and issubclass(function, nn.Module):
+        for added in ("parent", "name"):
+            del parameters[added]
+    return parameters
+
+
+def defaults_of(function: Callable) -> dict[str, Any]:
+    """Returns the defaults of a function; a string without a default is empty.
+
+    Args:
+        function: with type hints.
+
+    Returns:
+        Name to default, in the order of the signature. Other parameters without a
+        default are left out: a configuration has to give them.
+
+    Example:
+        >>> defaults_of(schedules.cosine)
+        {'offset': 0.008}
+    """
+    defaults = {}
+    for name, parameter in parameters_of(function).items():
+        if parameter.default is not inspect.Parameter.empty:
+            defaults[name] = parameter.default
+        elif parameter.annotation is str:
+            defaults[name] = ""
+    return defaults
+
+
+def type_if_given(function: Callable, name: str) -> type:
+    """Returns the type of a parameter that may be None, for a `ConfigDict`."""
+    annotation = parameters_of(function)[name].annotation
+    union = (types.UnionType, typing.Union)
+    options = (
+        typing.get_args(annotation)
+        if typing.get_origin(annotation) in union
+        else (annotation,)
+    )
+    (given,) = (option for option in options if option is not types.NoneType)
+    return str if typing.get_origin(given) is typing.Literal else given
+
+
+def call_named(
+    section: str,
+    choices: Mapping[str, Callable],
+    fields: Mapping[str, Any],
+    **known: Any,
+) -> Any:
+    """Calls the function that `fields["name"]` chooses with the other fields.
+
+    Args:
+        section: its name, for errors.
+        choices: the functions by name.
+        fields: of the section.
+        **known: further arguments, for functions that have such a parameter; they
+            follow from other sections and cannot be fields.
+
+    Raises:
+        InputError: an unknown name or field, a missing one, or a value that the
+            function does not accept.
+    """
+    function = chosen(section, choices, fields)
+    for name in known:
+        if name in fields:
+            raise InputError(
+                f"{_where(section)} must not have a field {name!r}: it follows from "
+                "the other sections"
+            )
+    rest = {name: value for name, value in fields.items() if name != "name"}
+    return call(section, function, only(known, parameters_of(function)) | rest)
+
+
+def chosen(section: str, choices: Mapping[str, Callable], fields: Any) -> Callable:
+    """Returns the function that `fields["name"]` chooses."""
+    _check_mapping(section, fields)
+    return choose(f"{section}.name", choices, fields.get("name"))
+
+
+def choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
+    """Returns choices[name], or raises an InputError that lists the names."""
+    if name not in list(choices):  # A list can search for unhashable values, too.
+        raise InputError(f"`{field}` must be one of {sorted(choices)}, got {name!r}")
+    return choices[name]
+
+
+def call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
+    """Calls a function with the fields of a section.
+
+    Raises:
+        InputError: an unknown field, a missing one, or a value that the function does
+            not accept.
+    """
+    parameters = parameters_of(function)
+    required = [
+        n for n, p in parameters.items() if p.default is inspect.Parameter.empty
+    ]
+    check_fields(section, fields, list(parameters), required)
+    try:
+        return function(**fields)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(_in_section(section, str(error), parameters)) from error
+
+
+def check_fields(
+    section: str, fields: Any, known: list[str], required: list[str]
+) -> None:
+    """Raises an InputError for a section with unknown fields or missing ones."""
+    _check_mapping(section, fields)
+    for name in fields:
+        if name not in known:
+            raise InputError(
+                f"{_where(section)} has an unknown field {name!r}; known: "
+                f"{sorted(known)}"
+            )
+    for name in required:
+        if name not in fields:
+            raise InputError(f"{_where(section)} lacks the field {name!r}")
+
+
+def only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Returns the fields with these names."""
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def plain(value: Any) -> Any:
+    """Returns nested dicts, with lists as tuples, which Flax modules can hash."""
+    if hasattr(value, "items"):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    return value
+
+
+def _in_section(section: str, message: str, parameters: Iterable[str]) -> str:
+    """Names the field a message begins with, or else the section."""
+    first, space, rest = message.partition(" ")
+    if first in parameters:
+        return f"`{section}.{first}`{space}{rest}"
+    return f"{section}: {message}"
+
+
+def _check_mapping(section: str, fields: Any) -> None:
+    if not isinstance(fields, Mapping):
+        raise InputError(f"{_where(section)} must hold named fields, got {fields!r}")
+
+
+def _where(section: str) -> str:
+    return (
+        f"section {section!r} of the configuration" if section else "the configuration"
+    )

@@ -1,0 +1,1 @@
+"""Files: checkpoints, models, images, figures, and PyTorch's checkpoints."""

@@ -1,0 +1,97 @@
+"""Readable errors for failed writes: no space, no permission, no such folder."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from colddiff_jax.checks import InputError
+
+_FIXES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.EEXIST: "name a folder, not a file",
+}
+
+
+def refusal(error: BaseException) -> tuple[str, str] | None:
+    """Explains an error if it means that writing to the disk failed.
+
+    Args:
+        error: an `OSError`, or an error of TensorStore that quotes the system's.
+
+    Returns:
+        The system's reason and the fix; None for any other error.
+
+    Example:
+        >>> refusal(OSError(errno.ENOSPC, "No space left on device"))
+        ('No space left on device', 'free some space there')
+    """
+    if isinstance(error, OSError):
+        fix = _FIXES.get(error.errno or 0, "check that folder")
+        return error.strerror or str(error), fix
+    for code, fix in _FIXES.items():
+        if os.strerror(code) in str(error):
+            return os.strerror(code), fix
+    return None
+
+
+@contextlib.contextmanager
+def refusals(folder: str) -> Iterator[None]:
+    """Turns failed writes into one-line errors that name the folder.
+
+    Raises:
+        InputError: writing to the folder failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FIXES:  # Not a failed write.
+            raise
+        raise InputError(
+            f"cannot write to {error.filename or folder}: {error.strerror}; "
+            f"{_FIXES[error.errno]} and try again"
+        ) from error
+
+
+def check_space(folder: str, state: Any) -> None:
+    """Creates a folder and checks that it has space for a state.
+
+    Args:
+        folder: where the state is to be saved.
+        state: a tree of arrays, or of `jax.ShapeDtypeStruct`.
+
+    Raises:
+        InputError: the folder cannot be created or written to, or has no space left
+            for one more state.
+
+    Example:
+        >>> check_space("runs/digits_blur", state)
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"test")
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder!r}: {error.strerror}; choose another folder or "
+            "make it writable"
+        ) from error
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    needed = size + 2**20  # A megabyte for everything else.
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder!r} has {free / 1e6:,.0f} MB left and a checkpoint takes "
+            f"{needed / 1e6:,.0f} MB; free some space there or choose another folder"
+        )

@@ -1,0 +1,107 @@
+"""A trained model as one file: the weights and the description of their run.
+
+The file is in the safetensors format, which holds arrays and text but no code: weights
+under their paths in the network, such as `conv_in/kernel`, and in the metadata the
+description of the run as JSON and a SHA-256 of everything.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.traverse_util
+import numpy as np
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.io import disk
+from colddiff_jax.io.atomic import write_atomically
+
+_FIELDS = ("config", "data", "scales", "versions", "step", "channels")
+
+
+class ModelFile(NamedTuple):
+    """The contents of a model file.
+
+    Attributes:
+        about: the description of the run, as returned by
+            `experiment.run_folder.describe`, with the "step" of the weights and the
+            number of "channels" of the images.
+        params: the averaged weights, nested as in the network.
+    """
+
+    about: dict[str, Any]
+    params: dict[str, Any]
+
+
+def write_model(path: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """Writes a trained model, atomically.
+
+    Args:
+        path: the file; its folder is created if missing.
+        about: as in `ModelFile`.
+        params: the weights of the network; arrays on any device.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    Example:
+        >>> write_model("mnist_blur.safetensors", about, run.params)
+    """
+    import safetensors.numpy
+
+    flat = flax.traverse_util.flatten_dict(params, sep="/")
+    weights = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
+    text = json.dumps(dict(about))
+    metadata = {"about": text, "sha256": _digest(text, weights)}
+    with disk.refusals(path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        write_atomically(path, safetensors.numpy.save(weights, metadata))
+
+
+def read_model(path: str) -> ModelFile:
+    """Reads a trained model.
+
+    Raises:
+        InputError: the file is missing, corrupted or not a model file.
+
+    Example:
+        >>> read_model("mnist_blur.safetensors").about["step"]
+        4000
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path!r}: {error.strerror or error}; name a model file "
+            "written by python -m colddiff_jax.cli.export"
+        ) from error
+    except safetensors.SafetensorError as error:
+        raise InputError(
+            f"{path!r} is not a model file, or is damaged ({error}); name a file "
+            "written by python -m colddiff_jax.cli.export"
+        ) from error
+    if not {"about", "sha256"} <= metadata.keys():
+        raise InputError(
+            f"{path!r} holds weights without a description of their run; name a model "
+            "file written by python -m colddiff_jax.cli.export"
+        )
+    if _digest(metadata["about"], weights) != metadata["sha256"]:
+        raise InputError(f"{path!r} is corrupted; export the model again")
+    found = json.loads(metadata["about"])
+    about = {name: found[name] for name in _FIELDS}
+    return ModelFile(about, flax.traverse_util.unflatten_dict(weights, sep="/"))
+
+
+def _digest(text: str, weights: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(weights):
+        leaf = weights[name]
+        digest.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
+        digest.update(leaf.tobytes())
+    return digest.hexdigest()

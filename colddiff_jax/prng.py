@@ -1,0 +1,59 @@
+"""Random numbers: every draw is a pure function of (seed, stream, step, index).
+
+No random state is stored, and an example's draws do not depend on its batch.
+"""
+
+import zlib
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def stream(seed: int, name: str) -> chex.PRNGKey:
+    """Returns the key of a named stream, a pure function of (seed, name)."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def indexed_keys(key: chex.PRNGKey, indices: chex.Array) -> chex.PRNGKey:
+    """Returns one key per example, [B], from its index in the batch or data set."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
+
+
+def keys_per_example(key: chex.PRNGKey, batch_size: int) -> chex.PRNGKey:
+    """Returns one key per example, [B], splitting `key` unless it has that shape."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise TypeError(f"key must be a jax.random.key(seed), got {key!r}")
+    if key.ndim == 0:
+        return jax.random.split(key, batch_size)
+    if key.shape != (batch_size,):
+        raise ValueError(
+            f"key must be a single key or one per example, shape ({batch_size},); got "
+            f"shape {key.shape}"
+        )
+    return key
+
+
+def split_keys(keys: chex.PRNGKey, number: int) -> tuple[chex.PRNGKey, ...]:
+    """Splits one key per example, [B], into `number` keys per example, each [B]."""
+    return jax.vmap(lambda key: tuple(jax.random.split(key, number)))(keys)
+
+
+def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
+    """Draws t ~ U{1..num_steps} from each of the keys [B]; int32 [B]."""
+    return jax.vmap(lambda key: jax.random.randint(key, (), 1, num_steps + 1))(keys)
+
+
+def draw_later_steps(keys: chex.PRNGKey, t: chex.Array, num_steps: int) -> chex.Array:
+    """Draws t' ~ U{t+1..T} from each of the keys [B], or T if t = T = num_steps."""
+    return jax.vmap(
+        lambda key, t: jax.random.randint(
+            key, (), jnp.minimum(t + 1, num_steps), num_steps + 1
+        )
+    )(keys, t)
+
+
+def draw_choice(keys: chex.PRNGKey, probability: float) -> chex.Array:
+    """Draws True with the given probability from each of the keys [B]; bool [B]."""
+    return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)

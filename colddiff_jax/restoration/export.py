@@ -1,0 +1,27 @@
+"""Exports a trained model as one file."""
+
+from colddiff_jax.experiment.run_folder import describe
+from colddiff_jax.io.model_file import write_model
+from colddiff_jax.restoration.load import Restorer
+
+
+def export_model(restorer: Restorer, path: str) -> None:
+    """Writes a trained model as one file.
+
+    Args:
+        restorer: from `load_run`.
+        path: of the file to write; its name should end in `.safetensors`.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    Example:
+        >>> export_model(load_run("runs/digits_blur", "best"), "digits.safetensors")
+        >>> load_run("digits.safetensors").step
+        6
+    """
+    model = restorer.model
+    about = describe(
+        model.config, restorer.trained_on, model.scales, model.image_shape[-1]
+    )
+    write_model(path, about | {"step": restorer.step}, restorer.params)

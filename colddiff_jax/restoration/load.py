@@ -1,0 +1,133 @@
+"""Loads the trained model of a run folder, or of an exported file."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from colddiff_jax import devices
+from colddiff_jax.checks import InputError
+from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.run_folder import (
+    load_description,
+    scales_of,
+    upgrade_description,
+)
+from colddiff_jax.io.checkpoints import Checkpoints, open_checkpoints
+from colddiff_jax.io.model_file import read_model
+from colddiff_jax.sampling import RestoreFn
+
+# Channels to try for runs trained before their number was stored.
+_CHANNELS = (1, 3, 4, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restorer:
+    """A trained model.
+
+    Attributes:
+        model: the degradation and the network.
+        params: the averaged (EMA) weights, on all local devices.
+        step: the number of optimizer steps of the checkpoint.
+        trained_on: a hash of the images that it was trained on.
+    """
+
+    model: Model
+    params: Any
+    step: int
+    trained_on: str
+
+    @property
+    def restore_fn(self) -> RestoreFn:
+        """R(x_t, t), for any sampler."""
+        return self.model.restore_fn(self.params)
+
+
+def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
+    """Loads the trained model of a run folder, or of an exported file.
+
+    Args:
+        workdir: the run folder of `train_and_evaluate`, or a file of `export_model`,
+            which has one checkpoint.
+        checkpoint: "latest" (of those that are not damaged), "best" (by the run's
+            `evaluation.best_by`) or the number of a step.
+
+    Raises:
+        InputError: no such folder or file, no checkpoint in it, or one that is damaged.
+
+    Example:
+        >>> restorer = load_run("runs/digits_blur")
+        >>> degrade = restorer.model.degrade
+        >>> x_T = degrade(jnp.zeros((1, *restorer.model.image_shape)), degrade.num_steps)
+        >>> x_0 = sample_alg2(restorer.restore_fn, degrade, x_T).x_0
+    """
+    if os.path.isfile(workdir):
+        return _load_file(workdir, checkpoint)
+    description = load_description(workdir)
+    best_by = description["config"]["evaluation"].get("best_by", "test_loss")
+    with open_checkpoints(workdir, best_by) as saved:
+        if not saved.steps():
+            raise InputError(
+                f"{workdir!r} has no checkpoint yet; train it further with train.py"
+            )
+        chosen = _choose_step(saved, checkpoint)
+        model = _build_model(description, saved)
+        like = {"ema_params": devices.replicated_like(model.abstract_params())}
+        if chosen is None:
+            parts, step = saved.restore_newest(like)
+        else:
+            parts, step = saved.restore(like, chosen), chosen
+    return Restorer(model, parts["ema_params"], step, description["data"])
+
+
+def output_folder(workdir: str) -> str:
+    """Returns where to put restored images: in a run folder, or next to a file."""
+    return os.path.splitext(workdir)[0] if os.path.isfile(workdir) else workdir
+
+
+def _choose_step(saved: Checkpoints, checkpoint: str) -> int | None:
+    """Returns the step of a checkpoint; None for the newest that is not damaged."""
+    if checkpoint == "best":
+        return saved.best_step()
+    if checkpoint == "latest":
+        return None
+    if checkpoint.isdecimal():
+        return int(checkpoint)
+    raise InputError(
+        f"`checkpoint` must be latest, best or the number of a step, got {checkpoint!r}"
+    )
+
+
+def _build_model(description: Mapping[str, Any], saved: Checkpoints) -> Model:
+    config, scales = description["config"], scales_of(description)
+    channels = description["channels"]
+    if channels is not None:
+        return build_model(config, channels=channels, scales=scales)
+    for channels in _CHANNELS:
+        model = build_model(config, channels=channels, scales=scales)
+        if saved.fits({"ema_params": model.abstract_params()}):
+            return model
+    # What does not fit is reported when the checkpoint is restored.
+    return build_model(config, channels=3, scales=scales)
+
+
+def _load_file(path: str, checkpoint: str) -> Restorer:
+    about, params = read_model(path)
+    if checkpoint not in ("latest", str(about["step"])):
+        raise InputError(
+            f"{path!r} holds one checkpoint, that of step {about['step']}, got "
+            f"`checkpoint` {checkpoint!r}"
+        )
+    description = upgrade_description(about)
+    config, scales = description["config"], scales_of(description)
+    model = build_model(config, channels=about["channels"], scales=scales)
+    like = model.abstract_params()
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, like):
+        raise InputError(
+            f"the weights in {path!r} do not fit the network of its configuration; "
+            "export the model again with this version"
+        )
+    return Restorer(model, devices.replicate(params), about["step"], about["data"])

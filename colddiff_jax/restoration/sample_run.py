@@ -1,0 +1,250 @@
+"""Restores test images with a trained model, and writes pictures of them."""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from colddiff_jax import prng, sampling
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import Batch
+from colddiff_jax.experiment.model import Model
+from colddiff_jax.io import disk
+from colddiff_jax.restoration.image_set import images_of_run
+from colddiff_jax.restoration.load import Restorer, load_run, output_folder
+from colddiff_jax.restoration.pictures import NUM_PICTURED, write_pictures
+from colddiff_jax.restoration.restore import degrade_batch, restore_images
+from colddiff_jax.restoration.samplers import check_endpoint, check_sampler
+
+_NUM_MEASURED = 64  # Images that a spacing is measured on.
+
+
+class SampleOptions(NamedTuple):
+    """How to restore; None stands for the default, and for an option not given.
+
+    Attributes:
+        sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
+        steps: the number of steps; 0 for all. Each calls the network once, with heun
+            twice but for the last.
+        spacing: of the steps: equal "stride", equal ratios of severity ("log") or equal
+            changes of the images ("change"), the last two measured on test images.
+        endpoint: of a blend, "fixed" or "estimated" at every step.
+        label: the class of all images, or "own" for each image's own.
+        guidance: the scale of classifier-free guidance by the label, from 0 on.
+        eta: with ddim, the fraction of noise that is drawn anew, in [0, 1].
+        start: the step to degrade to, from which the trajectory starts; 0 for T.
+    """
+
+    sampler: str = "alg2"
+    steps: int = 0
+    spacing: Literal["stride", "log", "change"] | None = None
+    endpoint: Literal["fixed", "estimated"] | None = None
+    label: str | int | None = None
+    guidance: float | None = None
+    eta: float | None = None
+    start: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """The name of the files: the sampler and its options."""
+        parts = [self.sampler]
+        if self.steps:
+            parts.append(f"{self.steps}_by_{self.spacing or 'stride'}")
+        if self.endpoint == "estimated":
+            parts.append(self.endpoint)
+        if self.label not in (None, "own"):
+            parts.append(f"label_{self.label}")
+        if self.guidance not in (None, 1):
+            parts.append(f"guidance_{self.guidance:g}")
+        if self.eta:
+            parts.append(f"eta_{self.eta:g}")
+        if self.start:
+            parts.append(f"from_{self.start}")
+        return "_".join(parts)
+
+
+def sample_run(
+    workdir: str,
+    options: SampleOptions = SampleOptions(),  # noqa: B008 (immutable)
+    *,
+    out: str = "",
+    checkpoint: str = "latest",
+    num_images: int = 8,
+    batch_size: int = 64,
+    seed: int = 0,
+    arrays: bool = False,
+    trajectory: bool = False,
+    gif: bool = False,
+) -> list[str]:
+    """Degrades and restores test images, and writes a grid of clean, degraded, restored.
+
+    Args:
+        workdir: the run folder, or an exported file.
+        options: how to restore.
+        out: the folder to write to; by default `samples` in the run folder.
+        checkpoint: "latest", "best" or the number of a step.
+        num_images: test images to restore; the pictures show the first 16.
+        batch_size: images restored at once, over all devices.
+        seed: of the random part of the degradation.
+        arrays: whether to write the images as npz, too.
+        trajectory: whether to write a strip of the trajectory, too.
+        gif: whether to write an animation of the trajectory, too.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InputError: options that do not fit the run or each other, or a folder that
+            cannot be written to.
+
+    Example:
+        >>> sample_run("runs/digits_blur", SampleOptions(sampler="heun", steps=5))
+        ['runs/digits_blur/samples/heun_5_by_stride_step_00000006.png']
+    """
+    _check_options(options, trajectory=trajectory, gif=gif)
+    if os.path.isfile(out):
+        raise InputError(f"`out` must be a folder, and {out!r} is a file")
+    restorer = load_run(workdir, checkpoint)
+    batch = _load_batch(restorer, options, num_images)
+    timesteps = _choose_timesteps(restorer.model, batch, options, seed)
+    sampler = _make_sampler(restorer.model, options, timesteps, trajectory or gif)
+    out = out or os.path.join(output_folder(workdir), "samples")
+    with disk.refusals(out):
+        os.makedirs(out, exist_ok=True)
+    restored = restore_images(
+        prng.stream(seed, "sample"),
+        restorer,
+        batch,
+        sampler,
+        start=int(timesteps[0]),
+        batch_size=batch_size,
+        guidance=1.0 if options.guidance is None else options.guidance,
+        num_trajectories=NUM_PICTURED,
+    )
+    try:
+        restored.result.raise_if_not_finite()
+    except FloatingPointError as error:
+        raise InputError(f"checkpoint {restorer.step}: {error}") from error
+    stem = os.path.join(out, f"{options.file_name}_step_{restorer.step:08d}")
+    with disk.refusals(out):
+        return write_pictures(
+            stem,
+            restored,
+            options.sampler,
+            timesteps,
+            arrays=arrays,
+            trajectory=trajectory,
+            gif=gif,
+        )
+
+
+def _check_options(options: SampleOptions, **trajectories: bool) -> None:
+    """Raises InputError for options that contradict each other."""
+    if options.sampler not in sampling.SAMPLERS:
+        raise InputError(
+            f"`sampler` must be among {', '.join(sampling.SAMPLERS)}, got "
+            f"{options.sampler!r}"
+        )
+    if options.sampler == "direct":
+        for name, given in {"steps": options.steps, **trajectories}.items():
+            if given:
+                raise InputError(
+                    "the sampler direct is a single prediction, with no steps and no "
+                    f"trajectory; leave `{name}` out or choose another sampler"
+                )
+    if options.spacing is not None and not options.steps:
+        raise InputError("`spacing` chooses among steps; set their number by `steps`")
+    if options.eta is not None and options.sampler != "ddim":
+        raise InputError("`eta` needs the sampler ddim")
+    if options.endpoint is not None and options.sampler in ("direct", "ddim"):
+        raise InputError(
+            f"`endpoint` has no effect with the sampler {options.sampler}; leave it out"
+        )
+    if options.guidance is not None:
+        if not 0 <= options.guidance < math.inf:
+            raise InputError(
+                "`guidance` must be a finite number from 0 on, such as 2, got "
+                f"{options.guidance}"
+            )
+        if not options.guidance and options.label is not None:
+            raise InputError("`guidance` 0 ignores labels; leave `label` out")
+
+
+def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> Batch:
+    """Loads test images, their labels or the label asked for, and endpoints."""
+    images = images_of_run(restorer)
+    available = len(images.images)
+    if num_images > available:
+        raise InputError(f"`num_images` must be at most {available}, got {num_images}")
+    classes = restorer.model.num_classes
+    for name in ("label", "guidance"):
+        if not classes and getattr(options, name) is not None:
+            raise InputError(
+                f"`{name}` needs a conditional model; this one's `model.num_classes` "
+                "is 0"
+            )
+    batch = images.load(range(num_images))
+    label = str("own" if options.label is None else options.label)
+    if label == "own":
+        return batch
+    if not label.isdecimal() or int(label) >= classes:
+        raise InputError(
+            f"`label` must be own or a class in 0..{classes - 1}, got {label!r}"
+        )
+    return batch._replace(labels=np.full(num_images, int(label), np.int32))
+
+
+def _choose_timesteps(
+    model: Model, batch: Batch, options: SampleOptions, seed: int
+) -> np.ndarray:
+    """Returns the steps to visit, from the start down to 0."""
+    T = model.degrade.num_steps
+    start = options.start or T
+    if start > T:
+        raise InputError(
+            f"`start` must lie in 1..{T}, the steps of this run's degradation, got "
+            f"{start}"
+        )
+    # The one step of the direct prediction goes to 0.
+    num_calls = 1 if options.sampler == "direct" else options.steps or start
+    if num_calls > start:
+        raise InputError(f"`steps` must be at most {start}, got {num_calls}")
+    if options.spacing in (None, "stride"):
+        return sampling.equal_stride(start, num_calls=num_calls)
+    measured = jax.tree.map(lambda leaf: leaf[:_NUM_MEASURED], batch)
+    key = prng.stream(seed, "spacing")
+    x_0, degrade, _ = degrade_batch(model.degrade, key, measured, T)
+    if options.spacing == "change":
+        return sampling.equal_change(degrade, x_0, num_calls=num_calls, start=start)
+    severities = sampling.measured_severity(degrade, x_0)[:start]
+    try:
+        return sampling.equal_log_severity(severities, num_calls=num_calls)
+    except ValueError as error:  # A first step that changes nothing.
+        raise InputError(f"`spacing` log: {error}; choose stride or change") from error
+
+
+def _make_sampler(
+    model: Model,
+    options: SampleOptions,
+    timesteps: np.ndarray,
+    return_trajectory: bool,
+) -> Callable[..., sampling.SampleResult]:
+    """Returns the sampler with its options, if the degradation allows them."""
+    check_sampler(options.sampler, model.degrade)
+    given: dict[str, Any] = {}
+    if options.endpoint is not None:
+        check_endpoint(options.endpoint, model.degrade)
+        given["endpoint"] = options.endpoint
+    if options.eta is not None:
+        given["eta"] = options.eta
+    return functools.partial(
+        sampling.SAMPLERS[options.sampler],
+        timesteps=timesteps,
+        check_finite=True,
+        return_trajectory=return_trajectory,
+        **given,
+    )

@@ -1,0 +1,127 @@
+"""Samplers as a user names them: "alg2", or "alg2:5" for five steps."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import chex
+
+from colddiff_jax import prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult
+
+DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
+"""The samplers that the paper's tables compare."""
+
+
+class SamplerSpec(NamedTuple):
+    """A sampler and the number of its steps.
+
+    Attributes:
+        name: as typed, such as "alg2" or "alg2:5".
+        sampler: its name in `SAMPLERS`.
+        num_steps: the number of steps, of equal stride.
+    """
+
+    name: str
+    sampler: str
+    num_steps: int
+
+
+def parse_samplers(
+    names: Sequence[str], degrade: Degradation
+) -> tuple[SamplerSpec, ...]:
+    """Parses the names of samplers.
+
+    Args:
+        names: such as "alg2", which takes every step, or "alg2:5", which takes five of
+            equal stride.
+        degrade: the degradation to undo.
+
+    Raises:
+        InputError: an unknown sampler, one that the degradation does not allow, or a
+            number of steps outside 1..T.
+    """
+    T = degrade.num_steps
+    specs = []
+    for text in dict.fromkeys(name.strip() for name in names):
+        sampler, colon, steps = text.partition(":")
+        if sampler not in SAMPLERS:
+            raise InputError(
+                f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
+            )
+        check_sampler(sampler, degrade)
+        wanted = int(steps) if steps.isdecimal() else T + bool(colon)
+        if sampler == "direct":
+            if colon:
+                raise InputError(
+                    f"direct is a single prediction without steps: {text!r}"
+                )
+            wanted = 1
+        if not 1 <= wanted <= T:
+            raise InputError(
+                f"the steps of a sampler must lie in 1..{T}, those of the degradation, "
+                f"such as {sampler}:{min(5, T)}; got {text!r}"
+            )
+        specs.append(SamplerSpec(text, sampler, wanted))
+    return tuple(specs)
+
+
+def check_sampler(sampler: str, degrade: Degradation) -> None:
+    """Raises InputError for a sampler that a degradation does not allow."""
+    if sampler == "ddim" and endpoint_kind(degrade) != "noise":
+        raise InputError("the sampler ddim needs a model of gaussian_noise")
+
+
+def check_endpoint(endpoint: str, degrade: Degradation) -> None:
+    """Raises InputError for an estimated endpoint of a degradation without one."""
+    if endpoint == "estimated" and endpoint_kind(degrade) is None:
+        raise InputError(
+            "`endpoint` estimated needs a model of animorph, fade_to_color or "
+            f"gaussian_noise; this one's degradation is a {type(degrade).__name__}"
+        )
+
+
+def run_samplers(
+    specs: Sequence[SamplerSpec],
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    key: chex.PRNGKey | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+) -> dict[str, chex.Array]:
+    """Restores x_T by each of the samplers.
+
+    Args:
+        specs: from `parse_samplers`.
+        restore_fn: R.
+        degrade: D, bound.
+        x_T: fully degraded images, float [B, H, W, C].
+        key: one per example, [B], for samplers that draw noise.
+        endpoint: of a blend, as in `sample_alg2`.
+        last_step: as in `sample_alg2`.
+
+    Returns:
+        x_0 by the names of the specs.
+    """
+
+    keys = [None] * len(specs) if key is None else prng.split_keys(key, len(specs))
+
+    def run(spec: SamplerSpec) -> SampleResult:
+        options: dict[str, Any] = {"timesteps": spec.num_steps}
+        options["key"] = keys[specs.index(spec)]
+        if spec.sampler != "ddim":  # It always estimates the endpoint.
+            options["endpoint"] = endpoint
+        sampler = SAMPLERS[spec.sampler]
+        return sampler(restore_fn, degrade, x_T, last_step=last_step, **options)
+
+    results = {spec.name: run(spec) for spec in specs if spec.sampler != "direct"}
+    restored = {name: result.x_0 for name, result in results.items()}
+    for spec in specs:
+        if spec.sampler == "direct":
+            # Every sampler starts with the direct prediction.
+            first = next(iter(results.values()), None)
+            restored[spec.name] = run(spec).x_0 if first is None else first.direct
+    return {spec.name: restored[spec.name] for spec in specs}

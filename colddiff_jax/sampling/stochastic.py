@@ -1,0 +1,253 @@
+"""Stochastic samplers, which add noise at every step."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax.checks import check_images, check_schedule
+from colddiff_jax.degradations.base import Degradation, endpoint_kind, num_steps_of
+from colddiff_jax.degradations.blend import Blend
+from colddiff_jax.prng import keys_per_example
+from colddiff_jax.sampling.timesteps import Restart
+from colddiff_jax.sampling.trajectory import (
+    RestoreFn,
+    SampleResult,
+    StepInput,
+    scan_trajectory,
+)
+
+
+def sample_ddim(
+    restore_fn: RestoreFn,
+    degrade: Blend,
+    x_T: chex.Array,
+    *,
+    key: chex.PRNGKey,
+    eta: float = 0.0,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "estimated",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores x_T of `gaussian_noise` by DDIM, from deterministic to ancestral.
+
+        x0_hat = R(x_t, t),    z_hat = (x_t - a_t x0_hat) / b_t
+        z      = sqrt(1 - rho^2) z_hat + rho e,    e ~ N(0, 1)
+        rho    = eta sqrt(1 - a_t^2 / a_s^2) / b_t
+        x_s    = a_s x0_hat + b_s z
+
+    Algorithm 1 with an estimated endpoint, part of which is drawn anew: eta = 0 is
+    Algorithms 1 and 2 with endpoint="estimated", eta = 1 is ancestral sampling (DDPM).
+    A restart adds noise, x_high = a_high / a_low x_low + c e, with c such that x_high
+    has the noise level of its step; it does not use the prediction at x_low.
+
+    Args:
+        restore_fn: R, as in `sample_alg2`.
+        degrade: a blend with noise or images, of weights a_t and b_t; its own endpoint
+            is not used.
+        x_T: degraded images, float [B, H, W, C].
+        key: draws e; one key for the batch or one per example, [B]. The result is a
+            pure function of it.
+        eta: fraction of the noise that is drawn anew, in [0, 1].
+        timesteps: which steps to visit; this and all further arguments are as in
+            `sample_alg2`.
+        start: the step of x_T.
+        endpoint: only "estimated"; it is solved for at every step.
+        last_step: how to end.
+        restart: which steps to repeat.
+        check_finite: whether to check for NaN and infinity.
+        return_trajectory: whether to return the x_t.
+        trajectory_every: which x_t to return.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: an eta outside [0, 1], a fixed endpoint, or as in `sample_alg2`.
+        TypeError: a degradation that does not blend with noise or images, or as in
+            `sample_alg2`.
+
+    Example:
+        >>> degrade = gaussian_noise(schedules.cosine(200))
+        >>> x_0 = sample_ddim(restore_fn, degrade, x_T, key=key, eta=1.0).x_0
+
+    Reference:
+        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `restart` and
+        eta = 0, Xu et al. (2023), arXiv:2306.14878.
+    """
+    if endpoint_kind(degrade) not in ("noise", "image"):
+        raise TypeError(
+            "sample_ddim needs gaussian_noise or animorph, got "
+            f"{type(degrade).__name__}"
+        )
+    if endpoint != "estimated":
+        raise ValueError(
+            "sample_ddim estimates the endpoint at every step; omit endpoint or pass "
+            f'"estimated", got {endpoint!r}'
+        )
+    if not isinstance(eta, jax.core.Tracer) and not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie in [0, 1], got {eta}")
+    keys = keys_per_example(key, len(check_images(x_T)))
+
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        _, x_t, x0_hat, t, s, index = inputs
+        z_hat = degrade.estimate_endpoint(x_t, x0_hat, t)
+        a_t, a_s = degrade.image_weights[t], degrade.image_weights[s]
+        b_t = degrade.endpoint_weights[t]
+        # Nothing is drawn anew where there is no image, a_s = a_t = 0, or no noise.
+        rho = eta * _ratio(_sqrt(1 - _ratio(a_t, a_s, 1.0) ** 2), b_t, 0.0)
+        rho = jnp.minimum(rho, 1.0)
+        z = _sqrt(1 - rho**2) * z_hat + rho * _noise(keys, index, x_t)
+        return degrade.with_endpoint(z)(x0_hat, s), state
+
+    def step_back(inputs: StepInput) -> chex.Array:
+        _, x_t, _, t, s, index = inputs
+        scale = _ratio(degrade.image_weights[s], degrade.image_weights[t], 0.0)
+        b_t, b_s = degrade.endpoint_weights[t], degrade.endpoint_weights[s]
+        std = _sqrt(b_s**2 - (scale * b_t) ** 2)
+        return scale * x_t + std * _noise(keys, index, x_t)
+
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        (),
+        step_back,
+        timesteps=timesteps,
+        start=start,
+        endpoint="fixed",  # It is estimated in the step itself.
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )
+
+
+def sample_momentum(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    *,
+    key: chex.PRNGKey,
+    noise_stds: Sequence[float] | np.ndarray,
+    timesteps: Sequence[int] | np.ndarray | int | None = None,
+    start: int | None = None,
+    endpoint: Literal["fixed", "estimated"] = "fixed",
+    last_step: Literal["full", "direct"] = "full",
+    restart: Restart | None = None,
+    check_finite: bool = False,
+    return_trajectory: bool = False,
+    trajectory_every: int = 1,
+) -> SampleResult:
+    """Restores degraded and noisy images, x_t = D(x, t) + sigma_t n.
+
+        x0_hat = R(x_t, t)
+        x_s    = x_t - D(x0_hat, t) + D(x0_hat, s)
+                 + (1 - q) (D(x0_hat, t) - x_t) + sigma_s sqrt(1 - q) e
+        q      = sigma_s^2 / sigma_t^2,    e ~ N(0, 1)
+
+    With sigma = 0 this is Algorithm 2. With a perfect restorer every x_s is D(x, s)
+    plus noise of standard deviation exactly sigma_s.
+
+    Args:
+        restore_fn: R, as in `sample_alg2`.
+        degrade: D, without the noise.
+        x_T: degraded and noisy images.
+        key: draws e; one key for the batch or one per example, [B]. The result is a
+            pure function of it.
+        noise_stds: sigma, one value per step 1..T, non-decreasing; sigma_0 = 0.
+        timesteps: which steps to visit; this and all further arguments are as in
+            `sample_alg2`.
+        start: the step of x_T.
+        endpoint: whether to estimate the endpoint of a blend.
+        last_step: how to end.
+        restart: which steps to repeat.
+        check_finite: whether to check for NaN and infinity.
+        return_trajectory: whether to return the x_t.
+        trajectory_every: which x_t to return.
+
+    Returns:
+        A `SampleResult` of float arrays like x_T.
+
+    Raises:
+        ValueError: noise_stds that are negative, decrease or are not one per step, or
+            as in `sample_alg2`.
+        TypeError: as in `sample_alg2`.
+
+    Example:
+        >>> stds = schedules.geometric(200, start=0.01, stop=0.5)
+        >>> x_0 = sample_momentum(restore_fn, blur, x_T, key=key, noise_stds=stds).x_0
+
+    Reference:
+        Daras et al. (2022), "Soft Diffusion", arXiv:2209.05442, the momentum sampler.
+        There the new noise has standard deviation sqrt(sigma_t^2 - sigma_s^2), which
+        leaves more than sigma_s if the steps are long; here it has the standard
+        deviation of the posterior, as in ancestral sampling.
+    """
+    if not isinstance(noise_stds, jax.core.Tracer):
+        noise_stds = check_schedule(
+            "noise_stds", noise_stds, "non-negative", lambda v: v >= 0, order="rising"
+        )
+    if len(noise_stds) != (T := num_steps_of(degrade)):
+        raise ValueError(
+            f"noise_stds must have one value per step, T = {T}, got {len(noise_stds)}"
+        )
+    stds = jnp.concatenate([jnp.zeros(1), jnp.asarray(noise_stds, jnp.float32)])
+    keys = keys_per_example(key, len(check_images(x_T)))
+
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        D, x_t, x0_hat, t, s, index = inputs
+        mean_t = D(x0_hat, t)
+        removed = 1 - _ratio(stds[s], stds[t], 1.0) ** 2  # 1 - q, 0 without noise.
+        x_s = x_t - mean_t + D(x0_hat, s) + removed * (mean_t - x_t)
+        return x_s + stds[s] * _sqrt(removed) * _noise(keys, index, x_t), state
+
+    def step_back(inputs: StepInput) -> chex.Array:
+        D, x_t, x0_hat, _, s, index = inputs
+        return D(x0_hat, s) + stds[s] * _noise(keys, index, x_t)
+
+    return scan_trajectory(
+        step,
+        restore_fn,
+        degrade,
+        x_T,
+        (),
+        step_back,
+        timesteps=timesteps,
+        start=start,
+        endpoint=endpoint,
+        last_step=last_step,
+        restart=restart,
+        check_finite=check_finite,
+        return_trajectory=return_trajectory,
+        trajectory_every=trajectory_every,
+    )
+
+
+def _noise(keys: chex.PRNGKey, index: chex.Array, x: chex.Array) -> chex.Array:
+    """Draws N(0, 1) like x [B, ...] from one key per image, [B], and a step index."""
+
+    def draw(key: chex.PRNGKey) -> chex.Array:
+        return jax.random.normal(jax.random.fold_in(key, index), x.shape[1:])
+
+    return jax.vmap(draw)(keys)
+
+
+def _ratio(a: chex.Array, b: chex.Array, otherwise: float) -> chex.Array:
+    """Returns a / b, or `otherwise` where b is 0, with finite gradients."""
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), otherwise)
+
+
+def _sqrt(x: chex.Array) -> chex.Array:
+    """Returns sqrt(x), or 0 where x is not positive, with finite gradients."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)

@@ -1,0 +1,157 @@
+"""The batches of the training steps: images, or indices of images on the devices."""
+
+import collections
+import concurrent.futures
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from colddiff_jax import devices
+from colddiff_jax.data import (
+    Batch,
+    Images,
+    batch_indices,
+    leave_signals_to_others,
+    load_all,
+    stream_batches,
+)
+from colddiff_jax.training.task import Task
+
+
+class TrainingBatches(NamedTuple):
+    """The data of parallel training steps.
+
+    Attributes:
+        resident: all training images, on every device, or None.
+        batches: the batches of each call, on the devices: images, or indices into the
+            resident ones.
+        text: a line about where the images are.
+    """
+
+    resident: Batch | None
+    batches: Iterator[Batch]
+    text: str
+
+
+@contextlib.contextmanager
+def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
+    """Keeps the training images on the devices if they fit, or else streams them.
+
+    The batches are the same either way: their order is a pure function of the seed and
+    the step, and images are augmented on the device.
+
+    Args:
+        task: its data, preprocessing and options.
+        first_step: the step whose batch comes first.
+    """
+    options, preprocessing = task.training, task.preprocessing
+    splits = task.data.splits
+    images, labels = splits.train, splits.train_labels
+    endpoints = task.data.endpoints.train if task.data.endpoints else None
+
+    def indices(images: Images, seed: int) -> Any:
+        per_step = batch_indices(
+            len(images),
+            options.batch_size,
+            seed=seed,
+            first_step=first_step,
+            share=(devices.process_index(), devices.num_processes()),
+        )
+        return per_step.batch(options.steps_per_call)
+
+    def stream(images: Images, labels: np.ndarray | None, seed: int) -> Iterator[Batch]:
+        batches = stream_batches(
+            images,
+            labels,
+            preprocessing,
+            indices(images, seed),
+            num_workers=options.num_workers,
+        )
+        return stack.enter_context(contextlib.closing(batches))
+
+    sets = [images] if endpoints is None else [images, endpoints]
+    size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
+    text = f"{len(images):,} training images ({size / 1e6:,.1f} MB), "
+    with contextlib.ExitStack() as stack:
+        memory = jax.local_devices()[0].memory_stats()
+        if size > resident_limit(options.resident_mb, memory):
+            resident, text = None, text + "streamed"
+            batches = stream(images, labels, task.seed)
+            if endpoints is not None:
+                others = stream(endpoints, None, task.seed + 1)
+        else:
+            text += "on every device"
+            resident = devices.replicate(
+                Batch(
+                    load_all(images, preprocessing),
+                    labels,
+                    None if endpoints is None else load_all(endpoints, preprocessing),
+                )
+            )
+            batches = _one_by_one(indices(images, task.seed))
+            if endpoints is not None:
+                others = _one_by_one(indices(endpoints, task.seed + 1))
+        if endpoints is not None:
+            pairs = zip(batches, others, strict=True)
+            batches = (a._replace(endpoints=b.images) for a, b in pairs)
+        yield TrainingBatches(resident, stack.enter_context(_prefetched(batches)), text)
+
+
+def resident_limit(
+    resident_mb: int | None, memory_stats: Mapping[str, int] | None
+) -> float:
+    """Returns how many bytes of training images may be kept on a device.
+
+    Args:
+        resident_mb: as in `TrainingOptions`.
+        memory_stats: of the device, `jax.Device.memory_stats()`.
+    """
+    if resident_mb is not None:
+        return resident_mb * 1e6
+    return (memory_stats or {}).get("bytes_limit", 8e9) / 4
+
+
+def gather(resident: Batch, indices: Batch) -> Batch:
+    """Returns the images at some indices, with their labels; runs on the device."""
+    return Batch(
+        resident.images[indices.images],
+        None if resident.labels is None else resident.labels[indices.images],
+        None if resident.endpoints is None else resident.endpoints[indices.endpoints],
+    )
+
+
+def _one_by_one(indices: Any) -> Iterator[Batch]:
+    """Yields indices without Grain's threads, which cost more than the indices."""
+    return (Batch(indices[i]) for i in itertools.count())
+
+
+@contextlib.contextmanager
+def _prefetched(batches: Iterator[Batch], number: int = 3) -> Iterator[Iterator[Batch]]:
+    """Loads batches and sends them to the devices before they are needed.
+
+    This happens in a thread: sending takes milliseconds while steps keep all cores of a
+    CPU busy. It starts at once, in parallel to all work before the first step.
+    """
+
+    def load_and_send() -> Batch:
+        return jax.tree.map(devices.shard_steps, next(batches))
+
+    thread = concurrent.futures.ThreadPoolExecutor(
+        1, initializer=leave_signals_to_others
+    )
+    sent = collections.deque(thread.submit(load_and_send) for _ in range(number))
+
+    def received() -> Iterator[Batch]:
+        while True:
+            batch = sent.popleft().result()
+            sent.append(thread.submit(load_and_send))
+            yield batch
+
+    try:
+        yield received()
+    finally:
+        thread.shutdown(cancel_futures=True)

@@ -1,0 +1,206 @@
+"""Default configurations, derived from the signatures of what their sections feed.
+
+A section holds the arguments of a function or class, which documents its fields and has
+their defaults: data and endpoints (`colddiff_jax.data`), degradation
+(`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
+(`colddiff_jax.losses`), objective (`training.objective`), optimizer and ema
+(`training.optimizers`), training, evaluation and logging (`training.options`).
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ml_collections
+from ml_collections.config_dict import config_dict
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import SOURCES, Preprocessing
+from colddiff_jax.experiment.builders import DEGRADATIONS, NETWORKS
+from colddiff_jax.experiment.sections import (
+    check_fields,
+    chosen,
+    defaults_of,
+    plain,
+    type_if_given,
+)
+from colddiff_jax.losses import DISTANCES
+from colddiff_jax.training.objective import Objective
+from colddiff_jax.training.optimizers import EMA_DECAYS, make_optimizer
+from colddiff_jax.training.options import (
+    EvaluationOptions,
+    LoggingOptions,
+    TrainingOptions,
+)
+
+_NAMED: dict[str, Mapping[str, Callable]] = {
+    "degradation": DEGRADATIONS,
+    "model": NETWORKS,
+    "loss": DISTANCES,
+    "ema": EMA_DECAYS,
+}
+_FIXED: dict[str, list[Callable]] = {
+    "data": [*SOURCES.values(), Preprocessing],
+    "endpoints": [*SOURCES.values()],
+    "objective": [Objective],
+    "optimizer": [make_optimizer],
+    "training": [TrainingOptions],
+    "evaluation": [EvaluationOptions],
+    "logging": [LoggingOptions],
+}
+# Fields that belong to no function, or whose values are names in a configuration.
+_EXTRA: dict[str, dict[str, Any]] = {
+    "data": {"source": "tfds"},
+    "endpoints": {"source": ""},
+    "model": {"precondition": False, "dtype": "auto"},
+}
+# Arguments that follow from other sections.
+_NO_FIELDS = ("labels", "distance")
+
+SECTIONS = ("seed", *_FIXED, *_NAMED)
+"""The names of all sections."""
+
+
+def default_config(
+    *, degradation: Mapping[str, Any], network: str = "unet"
+) -> ml_collections.ConfigDict:
+    """Returns a configuration in which every field can be set.
+
+    Args:
+        degradation: its "name" and the arguments without defaults, at least.
+        network: the name of the network, "unet" or "convnext".
+
+    Example:
+        >>> config = default_config(degradation={"name": "snow", "num_steps": 200})
+        >>> config.degradation.level, config.optimizer.learning_rate
+        (1, 0.0002)
+    """
+    config = ml_collections.ConfigDict({"seed": 0})
+    named = {
+        "degradation": degradation,
+        "model": {"name": network},
+        "loss": {"name": "l1"},
+        "ema": {"name": "warmup"},
+    }
+    for name in (*_FIXED, *_NAMED):
+        config[name] = section(name, **named.get(name, {}))
+    return config
+
+
+def section(section_name: str, **fields: Any) -> ml_collections.ConfigDict:
+    """Returns a section with these fields and the defaults of the others.
+
+    Example:
+        >>> section("loss", name="pseudo_huber", scale=0.1).to_dict()
+        {'name': 'pseudo_huber', 'scale': 0.1}
+    """
+    completed = fields | _defaults(section_name, fields) | fields
+    for function in _functions(section_name, fields):
+        for name, default in defaults_of(function).items():
+            if default is None and completed.get(name) is None:
+                given = type_if_given(function, name)
+                completed[name] = config_dict.placeholder(given)
+    return ml_collections.ConfigDict(completed)
+
+
+def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration as nested dicts, with the defaults of missing fields.
+
+    Args:
+        config: nested fields; a `ConfigDict` or plain dicts.
+
+    Raises:
+        InputError: an unknown section or a missing one, or an unknown name.
+    """
+    config = plain(config)
+    check_fields("", config, list(SECTIONS), list(SECTIONS))
+    for name in (*_FIXED, *_NAMED):
+        fields = config[name]
+        if isinstance(fields, Mapping):
+            config[name] = fields | _defaults(name, fields) | fields
+    return config
+
+
+def with_variant(
+    config: ml_collections.ConfigDict,
+    variant: str | None,
+    **variants: Callable[[ml_collections.ConfigDict], None],
+) -> ml_collections.ConfigDict:
+    """Applies the variant of a configuration that follows the colon in its name.
+
+    Args:
+        config: the default configuration, changed in place.
+        variant: the name of a variant, or None or "" for the default.
+        **variants: by name, the functions that turn the default into a variant.
+
+    Raises:
+        InputError: an unknown variant.
+    """
+    if not variant:
+        return config
+    if variant not in variants:
+        raise InputError(
+            f"no variant {variant!r} of this configuration; it has "
+            f"{', '.join(sorted(variants))}"
+        )
+    variants[variant](config)
+    return config
+
+
+def get_config(name: str) -> ml_collections.ConfigDict:
+    """Returns a configuration by its name or the path of its file.
+
+    Args:
+        name: "cifar_blur" for one that comes with this library, or the path of a Python
+            file with a function `get_config(variant)`; a variant follows a colon.
+
+    Raises:
+        InputError: no such configuration or variant.
+
+    Example:
+        >>> get_config("mnist_blur:cpu").training.num_steps
+        4000
+    """
+    path, _, variant = name.partition(":")
+    if not path.endswith(".py"):
+        path = os.path.join(_shipped_configs(), f"{path}.py")
+    if not os.path.isfile(path):
+        names = sorted(
+            file.removesuffix(".py")
+            for file in os.listdir(_shipped_configs())
+            if file.endswith(".py")
+        )
+        raise InputError(
+            f"no configuration {name!r}; those of this library are {', '.join(names)}"
+        )
+    spec = importlib.util.spec_from_file_location("colddiff_config", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(variant or None)
+
+
+def _shipped_configs() -> str:
+    """Returns the folder of the configurations: in a wheel, or in a clone."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    in_wheel = os.path.join(package, "configs")
+    in_clone = os.path.join(os.path.dirname(package), "configs")
+    return in_wheel if os.path.isdir(in_wheel) else in_clone
+
+
+def _functions(section_name: str, fields: Mapping[str, Any]) -> list[Callable]:
+    """Returns the functions whose arguments a section holds."""
+    if section_name in _FIXED:
+        return _FIXED[section_name]
+    return [chosen(section_name, _NAMED[section_name], fields)]
+
+
+def _defaults(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the defaults of all fields of a section that have one."""
+    defaults = dict(_EXTRA.get(section_name, {}))
+    for function in _functions(section_name, fields):
+        for name, default in defaults_of(function).items():
+            if name not in _NO_FIELDS:
+                defaults.setdefault(name, plain(default))
+    return defaults

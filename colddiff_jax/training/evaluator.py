@@ -1,0 +1,110 @@
+"""Scores the restorer on test images during training."""
+
+import collections
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from colddiff_jax import devices
+from colddiff_jax.evaluation.protocol import SOUND
+from colddiff_jax.evaluation.scoring import Scorer
+from colddiff_jax.evaluation.summary import Summary
+from colddiff_jax.experiment.model import Model
+from colddiff_jax.restoration.image_set import ImageSet
+from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
+
+SCORED = ("degraded", *DEFAULT_SAMPLERS)
+"""The rows of an evaluation during training."""
+
+NUM_QUARTERS = 4
+"""The parts of 1..T for which the loss is also reported."""
+
+
+class HeldOutScores(NamedTuple):
+    """The scores of one evaluation during training.
+
+    Attributes:
+        loss: the held-out training loss, mean over the images, one random t each,
+            without the weights, noise and rollouts that training may add.
+        quarters: the same over the images whose t lies in each quarter of 1..T, from
+            the mildest; NaN for none.
+        rmse: by sampler, the root of the mean squared error over all images, in [0, 1].
+        ssim: by sampler, the mean structural similarity.
+        examples: by name ("clean", "degraded" and the samplers), the first images,
+            uint8 [N, H, W, C].
+    """
+
+    loss: float
+    quarters: tuple[float, ...]
+    rmse: dict[str, float]
+    ssim: dict[str, float]
+    examples: dict[str, np.ndarray]
+
+
+class Evaluator:
+    """Evaluates parameters on test images with one compiled program.
+
+    The scores are those of `evaluation.evaluate` for the same images. Every random draw
+    depends on (seed, index of the image) alone, so they can be compared between steps
+    and do not change with the batch size or the devices.
+
+    Args:
+        model: the degradation and the network.
+        image_set: the test images.
+        seed: of all draws.
+        batch_size: images restored at once, over all devices of this process.
+    """
+
+    def __init__(
+        self, model: Model, image_set: ImageSet, *, seed: int, batch_size: int
+    ):
+        devices.check_batch_size(
+            "`evaluation.batch_size`", batch_size, devices.num_local_devices()
+        )
+        self._image_set, self._seed = image_set, seed
+        self._num_steps = model.degrade.num_steps
+        specs = parse_samplers(DEFAULT_SAMPLERS, model.degrade)
+        self._scorer = Scorer(model, specs=specs, batch_size=batch_size)
+
+    def __call__(
+        self,
+        params: Any,
+        num_images: int,
+        num_examples: int = 8,
+        *,
+        progress: str = "",
+    ) -> HeldOutScores:
+        """Restores the first `num_images` test images; keeps `num_examples` of them."""
+        batches: list[dict[str, np.ndarray]] = []
+        examples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+        num_done = 0
+        # A diverging network is no reason to stop: the loop watches the loss.
+        for values, pictures in self._scorer.stream(
+            params,
+            self._image_set,
+            self._seed,
+            range(num_images),
+            check_finite=False,
+            progress=progress,
+        ):
+            if num_done < num_examples:
+                for name, x in pictures.items():
+                    examples[name].append(x)
+            num_done += len(values["loss"])
+            batches.append(values)
+        summary = Summary(batches, SCORED, SOUND)
+        pixels, per_image = summary.pixels(), summary.per_image
+        quarter = (per_image["t"] - 1) * NUM_QUARTERS // self._num_steps
+        losses = [per_image["loss"][quarter == i] for i in range(NUM_QUARTERS)]
+        return HeldOutScores(
+            loss=summary.loss(),
+            quarters=tuple(float(x.mean()) if x.size else math.nan for x in losses),
+            rmse={name: pixels[name]["rmse"] for name in SCORED},
+            ssim={name: pixels[name]["ssim"] for name in SCORED},
+            # In the order of a grid's rows; pmap returns dicts sorted by name.
+            examples={
+                name: np.concatenate(examples[name])[:num_examples]
+                for name in ("clean", *SCORED)
+            },
+        )

@@ -1,0 +1,91 @@
+"""Variants of configurations: seconds on a CPU, two cores, the published settings."""
+
+import ml_collections
+
+from colddiff_jax.training.config import section
+
+
+def use_smoke(config: ml_collections.ConfigDict) -> None:
+    """Shrinks an experiment to seconds on a CPU, on scikit-learn's digits."""
+    size = config.data.image_size
+    config.data.update({"source": "digits", "resize_to": size, "pad": 0, "flip": False})
+    config.model = section(
+        "model",
+        name="unet",
+        base_channels=16,
+        channel_multipliers=(1, 2),
+        num_blocks=1,
+        attention_resolutions=(),
+        num_groups=4,
+        patch_size=4,
+        dtype="float32",
+    )
+    config.optimizer.update(
+        {"learning_rate": 1e-3, "warmup_steps": 2, "decay_steps": 0}
+    )
+    config.training.update(
+        {
+            "batch_size": 8,
+            "num_steps": 6,
+            "log_every": 2,
+            "evaluate_every": 3,
+            "checkpoint_every": 3,
+        }
+    )
+    config.evaluation.update({"num_images": 8, "batch_size": 8})
+
+
+def use_two_cores(config: ml_collections.ConfigDict) -> None:
+    """A network of 2.6 million parameters and a short training, for two CPU cores.
+
+    It folds 4 x 4 pixels into channels, where a CPU is fast. With as many groups as
+    channels the network could not see the step.
+    """
+    config.model.update(
+        {
+            "base_channels": 64,
+            "channel_multipliers": (1, 2),
+            "num_blocks": 1,
+            "attention_resolutions": (),
+            "num_groups": 8,
+            "dropout": 0.0,
+            "patch_size": 4,
+        }
+    )
+    config.optimizer.update(
+        {"learning_rate": 2e-3, "warmup_steps": 200, "decay_steps": 4000}
+    )
+    config.ema.decay = 0.999
+    config.training.update(
+        {
+            "batch_size": 64,
+            "num_steps": 4000,
+            "log_every": 50,
+            "evaluate_every": 1000,
+            "checkpoint_every": 1000,
+        }
+    )
+    config.evaluation.update({"num_images": 128, "batch_size": 64})
+
+
+def use_published_training(config: ml_collections.ConfigDict) -> None:
+    """The published optimizer, average and length: 700,000 steps of 64 images.
+
+    The official code sums two micro-batches of 32; without batch statistics that equals
+    one batch of 64.
+    """
+    config.model.dtype = "float32"
+    config.optimizer.update(
+        {"learning_rate": 2e-5, "warmup_steps": 0, "decay_steps": 0}
+    )
+    config.ema = section("ema", name="periodic", decay=0.995, every=10, start=2000)
+    config.training.update({"batch_size": 64, "num_steps": 700_000})
+
+
+def use_published_convnext(config: ml_collections.ConfigDict) -> None:
+    """The published training of the ConvNeXt-style U-Net, 56,612,916 parameters.
+
+    The paper uses this network on MNIST and for animorphosis.
+    """
+    config.model = section("model", name="convnext")
+    use_published_training(config)

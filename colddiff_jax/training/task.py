@@ -1,0 +1,182 @@
+"""What a run trains on and how: its data, objective, optimizer and options."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from colddiff_jax import devices, prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.data import ImageSplits, Preprocessing
+from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.experiment.builders import (
+    make_degradation,
+    make_preprocessing,
+    make_schedule,
+)
+from colddiff_jax.experiment.data import RunData, open_data
+from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.sections import call, call_named
+from colddiff_jax.io.images import to_float
+from colddiff_jax.losses import DISTANCES
+from colddiff_jax.models.preconditioning import Scales, measure_scales
+from colddiff_jax.restoration.restore import bind
+from colddiff_jax.training.config import complete_config
+from colddiff_jax.training.objective import Objective
+from colddiff_jax.training.optimizers import EMA_DECAYS, EmaDecay, make_optimizer
+from colddiff_jax.training.options import (
+    EvaluationOptions,
+    LoggingOptions,
+    TrainingOptions,
+)
+from colddiff_jax.training.state import TrainState, create_state
+from colddiff_jax.training.step import TrainStep, make_train_step
+
+_NUM_MEASURED = 512  # Images that the scales of a preconditioned network come from.
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a model is trained on, and how.
+
+    Attributes:
+        seed: of everything random.
+        data: the images.
+        preprocessing: how they are resized, cropped and flipped.
+        objective: the training losses.
+        optimizer: of the parameters.
+        ema_decay: the decay of their moving average.
+        training: options of the loop.
+        evaluation: options of its evaluations.
+        logging: options of its writers.
+    """
+
+    seed: int
+    data: RunData
+    preprocessing: Preprocessing
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    ema_decay: EmaDecay
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    logging: LoggingOptions
+
+
+def build_model_and_task(
+    config: Mapping[str, Any],
+    *,
+    splits: ImageSplits | None = None,
+    scales: Scales | None = None,
+) -> tuple[Model, Task]:
+    """Builds the model and the task that a configuration describes.
+
+    Every section holds the arguments of the function it is named after, which documents
+    its fields; `name` chooses among several functions.
+
+    Args:
+        config: nested fields as in `configs/`.
+        splits: images to use instead of those that the section data names.
+        scales: of a preconditioned network; None measures them on the training images.
+
+    Returns:
+        The model and the task, checked to fit each other.
+
+    Raises:
+        InputError: an unknown field or name, a missing one, or a value that does not
+            fit.
+    """
+    config = complete_config(config)
+    seed = config["seed"]
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"`seed` must be an integer in 0..{2**32 - 1}, got {seed!r}")
+    training = call("training", TrainingOptions, config["training"])
+    optimizer = call("optimizer", make_optimizer, config["optimizer"])
+    if training.skip_nonfinite:
+        optimizer = optax.apply_if_finite(optimizer, training.skip_nonfinite)
+    preprocessing = make_preprocessing(config["data"])
+    degrade = make_degradation(config["degradation"], preprocessing.image_size)
+    objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
+    options = {
+        "ema_decay": call_named("ema", EMA_DECAYS, config["ema"]),
+        "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
+        "logging": call("logging", LoggingOptions, config["logging"]),
+    }
+    data = open_data(config, degrade, splits=splits)
+    task = Task(
+        seed=seed,
+        data=data,
+        preprocessing=preprocessing,
+        objective=objective,
+        optimizer=optimizer,
+        training=training,
+        **options,
+    )
+    if config["model"].get("precondition") and scales is None:
+        scales = _measure(task, degrade)
+    model = build_model(config, channels=data.channels, scales=scales, degrade=degrade)
+    return model, task
+
+
+def make_objective(loss: Any, fields: Any, num_steps: int) -> Objective:
+    """Makes the objective that the sections loss and objective describe."""
+    fields = dict(fields)
+    if "weights" in fields:
+        weights = make_schedule("objective.weights", fields["weights"])
+        fields["weights"] = tuple(float(weight) for weight in weights)
+        if len(fields["weights"]) not in (0, num_steps):
+            raise InputError(
+                f"`objective.weights` must be {num_steps} numbers, one per step of the "
+                f"degradation, or none; got {len(fields['weights'])}"
+            )
+    distance = call_named("loss", DISTANCES, loss)
+    return call("objective", functools.partial(Objective, distance=distance), fields)
+
+
+def initial_state(model: Model, task: Task) -> TrainState:
+    """Returns the state before the first step."""
+    return create_state(model.init(prng.stream(task.seed, "init")), task.optimizer)
+
+
+def start(model: Model, task: Task) -> TrainState:
+    """Returns the state before the first step, on every device."""
+    # Hundreds of random draws that run once: fast compilation is what counts.
+    fast = {"xla_backend_optimization_level": 0}
+    first = jax.jit(lambda: initial_state(model, task), compiler_options=fast)
+    return devices.replicate(first())
+
+
+def abstract_state(model: Model, task: Task) -> TrainState:
+    """Returns the shapes of the state and its devices, to restore a checkpoint to."""
+    return devices.replicated_like(jax.eval_shape(lambda: initial_state(model, task)))
+
+
+def train_step(model: Model, task: Task) -> TrainStep:
+    """Returns the training step of a model and a task."""
+    return make_train_step(
+        model.network,
+        task.optimizer,
+        task.ema_decay,
+        task.objective,
+        task.preprocessing,
+        task.training.micro_batches,
+    )
+
+
+def _measure(task: Task, degrade: Degradation) -> Scales:
+    """Measures the scales of a preconditioned network on training images."""
+
+    def load(split: ImageSplits) -> np.ndarray:
+        every = np.linspace(0, len(split.train) - 1, _NUM_MEASURED).astype(int)
+        return np.stack([task.preprocessing.test(split.train[i]) for i in every])
+
+    x_0 = to_float(load(task.data.splits))
+    endpoints = load(task.data.endpoints) if task.data.endpoints else None
+    key = prng.stream(task.seed, "precondition")
+    keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
+    bound = bind(degrade, keys, x_0.shape, endpoints)
+    return measure_scales(bound, x_0, noise=task.objective.input_noise)

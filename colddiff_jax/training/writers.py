@@ -1,0 +1,163 @@
+"""Where the numbers and pictures of a run go."""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from colddiff_jax.checks import InputError
+
+
+class Writer(Protocol):
+    """Receives the scalars and pictures of a run."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Takes the values of a step."""
+        ...
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Takes one uint8 picture [H, W, 3]."""
+        ...
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        ...
+
+
+class JsonLines:
+    """One JSON object per line in `metrics.jsonl`, always written.
+
+    A run that resumes at `first_step` first drops the lines that it is about to write
+    again: those of later steps, and of step 0 too if it starts there.
+    """
+
+    def __init__(self, workdir: str, first_step: int):
+        path = os.path.join(workdir, "metrics.jsonl")
+        if os.path.exists(path):
+            with open(path) as file:
+                kept = [line for line in file if _step(line) <= (first_step or -1)]
+            write_atomically(path, "".join(kept).encode())
+        self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one line; a reader sees it at once."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Pictures are files of their own."""
+        del step, name, pixels
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class TensorBoard:
+    """TensorBoard event files in the run folder, through tensorboardX.
+
+    TensorBoard hides what a killed run wrote of the steps after `first_step`.
+    """
+
+    def __init__(self, workdir: str, first_step: int):
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise InputError(
+                "logging.tensorboard needs tensorboardX: pip install "
+                "'colddiff-jax[tensorboard]'"
+            ) from error
+        self._writer = tensorboardX.SummaryWriter(
+            workdir, purge_step=first_step and first_step + 1
+        )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds one point to the curve of each value."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Adds a picture."""
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A Weights & Biases run, continued when the training run resumes."""
+
+    def __init__(self, workdir: str, project: str, config: dict[str, Any]):
+        try:
+            import wandb
+        except ImportError as error:
+            raise InputError(
+                "logging.wandb needs wandb: pip install 'colddiff-jax[wandb]'"
+            ) from error
+        self._wandb = wandb
+        self._run = wandb.init(
+            project=project,
+            dir=workdir,
+            name=os.path.basename(os.path.abspath(workdir)),
+            id=run_id(workdir),
+            resume="allow",
+            config=config,
+        )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs the values of a step."""
+        self._run.log(dict(values), step=step)
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Logs a picture."""
+        self._run.log({name: self._wandb.Image(pixels)}, step=step)
+
+    def close(self) -> None:
+        """Ends the run."""
+        self._run.finish()
+
+
+def run_id(workdir: str) -> str:
+    """What tells this run from all others, of folders of the same name, too."""
+    path = os.path.join(workdir, "run_id.txt")
+    if not os.path.exists(path):
+        write_atomically(path, f"{uuid.uuid4().hex}\n".encode())
+    with open(path) as file:
+        return file.read().strip()
+
+
+def make_writers(
+    workdir: str,
+    first_step: int,
+    config: dict[str, Any],
+    *,
+    tensorboard: bool = False,
+    wandb: str = "",
+) -> list[Writer]:
+    """Opens the writers a configuration asks for.
+
+    Args:
+        workdir: the run folder.
+        first_step: the step the run starts or resumes at.
+        config: the whole configuration, for Weights & Biases to show.
+        tensorboard: also write TensorBoard event files.
+        wandb: name of the Weights & Biases project to log to; empty for none.
+    """
+    writers: list[Writer] = [JsonLines(workdir, first_step)]
+    if tensorboard:
+        writers.append(TensorBoard(workdir, first_step))
+    if wandb:
+        writers.append(WeightsAndBiases(workdir, wandb, config))
+    return writers
+
+
+def _step(line: str) -> float:
+    """The step of a line, or infinity for the torn last line of a killed run."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")

@@ -1,0 +1,72 @@
+"""Tables and pictures of an evaluation."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colddiff_jax.evaluation.paper_tables import RESTORATION
+
+PIXELS = {
+    "degraded": {"rmse": 0.2868, "rmse_per_image": 0.28, "psnr": 11.0, "ssim": 0.0141},
+    "alg2:5": {"rmse": 0.15, "rmse_per_image": 0.14, "psnr": 16.5, "ssim": 0.7},
+}
+DISTANCE = {
+    "frechet": 123.456,
+    "kernel": 0.12345,
+    "kernel_std": 0.0123,
+    "precision": 0.5,
+    "recall": 0.25,
+}
+
+
+def test_a_table_has_the_papers_numbers_beside_ours():
+    paper = {
+        "degraded": RESTORATION["inpainting", "mnist"]["degraded"],
+        "direct": RESTORATION["inpainting", "mnist"]["direct"],
+    }
+    text = report.table(PIXELS, {}, fid=[], paper=paper)
+    assert text.splitlines() == [
+        "| | RMSE | PSNR | SSIM | paper: FID | SSIM | RMSE |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| degraded | 0.287 | 11.00 | 0.014 | 108.48 ? | 0.49 ? | 0.262 ? |",
+        "| Algorithm 2, 5 steps | 0.150 | 16.50 | 0.700 | | | |",
+        "",
+        "? from memory, not verified",
+    ]
+
+
+def test_only_inception_is_called_fid():
+    by_method = dict.fromkeys(PIXELS, DISTANCE)
+    distances = {"Inception 2015": by_method, "classifier": by_method}
+    head, _, row, _ = report.table(
+        PIXELS, distances, fid=["Inception 2015"], paper={}
+    ).splitlines()
+    assert head.count("FID") == head.count("KID") == 1
+    assert "| FID | KID | precision | recall | Frechet, classifier | kernel |" in head
+    assert row.count("| 123.5 | 0.123 ± 0.01 | 0.500 | 0.250 ") == 2
+
+
+def test_the_best_median_and_worst_are_told_apart():
+    chosen = report.chosen_by_rmse(np.array([5.0, 1.0, 4.0, 2.0, 3.0]), 1)
+    assert {name: x.tolist() for name, x in chosen.items()} == {
+        "best": [1],
+        "median": [4],
+        "worst": [0],
+    }
+    chosen = report.chosen_by_rmse(np.array([2.0, 1.0]), 8)
+    assert [x.tolist() for x in chosen.values()] == [[1, 0], [1, 0], [0, 1]]
+
+
+def test_histograms_are_a_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    per_image = {
+        f"{metric}/{method}": rng.uniform(size=50)
+        for metric in ("mse", "ssim")
+        for method in ("degraded", "alg2")
+    }
+    report.histograms(str(tmp_path / "h.png"), per_image, ["degraded", "alg2"])
+    with Image.open(tmp_path / "h.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}
+    # Matplotlib's first two, those of the two methods.
+    assert {(31, 119, 180), (255, 127, 14)} <= colours
