@@ -9,12 +9,13 @@ python evaluate.py --workdir=runs/flowers --folder=holidays/
 python evaluate.py --workdir=flowers.safetensors --folder=holidays/
 
 Writes results.json, results.md, grids of the best, median and worst images, and
-histograms to `evaluation` in the run folder, or to --out. The same command continues an
-evaluation that was interrupted.
+histograms to `evaluation` in the run folder, or to --out. The same command resumes an
+interrupted evaluation.
 """
 
 import shlex
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -28,7 +29,7 @@ flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/evaluation")
 flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 flags.DEFINE_enum("split", None, ["test", "train"], "images to score; default test")
 flags.DEFINE_string("folder", "", "score the images in this folder instead")
-flags.DEFINE_integer("num_images", 0, "number of images, from the first on; 0: all", 0)
+flags.DEFINE_integer("num_images", 0, "number of images from the first on; 0: all", 0)
 flags.DEFINE_list(
     "samplers", [*DEFAULT_SAMPLERS], f"{', '.join(SAMPLERS)}; alg2:5 takes five steps"
 )
@@ -36,10 +37,11 @@ flags.DEFINE_enum(
     "endpoint",
     "fixed",
     ["fixed", "estimated"],
-    "of a blend with noise, a colour or images: fixed, or estimated at every step",
+    "endpoint of a blend with noise, a colour or images: fixed, or estimated at every "
+    "step",
 )
 flags.DEFINE_list(
-    "seeds", [], "of the random part of the degradation; default that of the run"
+    "seeds", [], "seeds of the degradation and the samplers; default the run's seed"
 )
 flags.DEFINE_list(
     "features",
@@ -48,24 +50,23 @@ flags.DEFINE_list(
     "(trained on the run's images), files of weights (.npz, .pth), or none; auto: "
     "Inception if its file is found, and the classifier for grey images with labels",
 )
-flags.DEFINE_list("references", [], "files to compare with, not the clean images")
+flags.DEFINE_list("references", [], "files to compare with instead of clean images")
 flags.DEFINE_string("save_references", "", "folder for statistics of the clean images")
 flags.DEFINE_string(
     "protocol",
     "sound",
-    "sound, published for the faults of the official evaluation, or faults by name",
+    "sound, published (the faults of the official evaluation), or names of faults",
 )
 flags.DEFINE_integer("batch_size", 200, "images at once, over all devices", 1)
-_OPTIONS = (
-    "out checkpoint split folder num_images samplers endpoint features references "
-    "save_references protocol batch_size"
-).split()
+_OPTIONS = ["out", "checkpoint", "split", "folder", "num_images", "samplers"]
+_OPTIONS += ["endpoint", "features", "references", "save_references", "protocol"]
+_OPTIONS += ["batch_size"]
 
 
 def main() -> None:
     """Evaluates by the flags."""
     given = flags.FLAGS
-    options = {name: given[name].value for name in _OPTIONS}
+    options: dict[str, Any] = {name: given[name].value for name in _OPTIONS}
     seeds = program.integers("seeds", given.seeds)
     command = shlex.join(["python", *sys.argv])
     evaluate_run(given.workdir, seeds=seeds, command=command, **options)

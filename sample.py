@@ -12,6 +12,8 @@ with --arrays also the images as npz, with --trajectory a strip and with --gif a
 animation of the trajectory from the degraded to the restored image.
 """
 
+from typing import Any
+
 from absl import flags
 
 from colddiff_jax.cli import program
@@ -21,50 +23,51 @@ from colddiff_jax.sampling import SAMPLERS
 flags.DEFINE_string("workdir", "", "run folder of train.py, or an exported file")
 flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/samples")
 flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
-flags.DEFINE_integer("num_images", 8, "test images to restore", 1)
+flags.DEFINE_integer("num_images", 8, "number of test images to restore", 1)
 flags.DEFINE_integer("batch_size", 64, "images at once, over all devices", 1)
-flags.DEFINE_integer("seed", 0, "of the random part of the degradation")
+flags.DEFINE_integer("seed", 0, "seed of the degradation and the sampler")
 flags.DEFINE_bool("arrays", False, "also write the images as npz")
 flags.DEFINE_bool("trajectory", False, "also write a strip of the trajectory")
 flags.DEFINE_bool("gif", False, "also write an animation of the trajectory")
-_OUTPUT = "out checkpoint num_images batch_size seed arrays trajectory gif".split()
+_OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
+_OUTPUT += ["arrays", "trajectory", "gif"]
 
 flags.DEFINE_enum("sampler", "alg2", [*SAMPLERS], "direct is a single prediction")
 flags.DEFINE_integer(
     "steps",
     0,
-    "steps of the sampler; 0: all. Each calls the network once, with heun twice but "
-    "for the last",
+    "steps of the sampler; 0: all. A step calls the network once, and with heun twice, "
+    "except for the last",
     0,
 )
 flags.DEFINE_enum(
     "spacing",
     None,
     ["stride", "log", "change"],
-    "of the steps: equal stride (default), equal ratios of severity, or equal changes "
-    "of the images, the last two measured on test images",
+    "spacing of the steps: equal stride (default), equal ratios of severity, or equal "
+    "changes of the images, the last two measured on test images",
 )
 flags.DEFINE_enum(
     "endpoint",
     None,
     ["fixed", "estimated"],
-    "of a blend with noise, a colour or images: fixed (default), or estimated at every "
-    "step",
+    "endpoint of a blend with noise, a colour or images: fixed (default), or estimated "
+    "at every step",
 )
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
-flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
-flags.DEFINE_float("eta", None, "with ddim, the fraction of new noise", 0.0, 1.0)
+flags.DEFINE_float(
+    "guidance", None, "scale of guidance by the label; 0: ignore it", 0.0
+)
+flags.DEFINE_float("eta", None, "with ddim, the fraction of noise drawn anew", 0.0, 1.0)
 flags.DEFINE_integer("start", 0, "degrade to this step and start there; 0: T", 0)
 
 
 def main() -> None:
     """Samples by the flags."""
     given = flags.FLAGS
-    options = SampleOptions(
-        **{name: given[name].value for name in SampleOptions._fields}
-    )
-    output = {name: given[name].value for name in _OUTPUT}
-    sample_run(given.workdir, options, **output)
+    options: dict[str, Any] = {n: given[n].value for n in SampleOptions._fields}
+    output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
+    sample_run(given.workdir, SampleOptions(**options), **output)
 
 
 if __name__ == "__main__":

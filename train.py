@@ -5,8 +5,8 @@ python train.py --config=configs/mnist_blur.py:cpu --workdir=runs/mnist
 python train.py --config=configs/cifar_blur.py --config.training.batch_size=64
 
 The same command resumes a run that was stopped. To train on several machines, run it on
-each of them, with the same --workdir on a shared file system, and with --distributed on
-a cluster that JAX detects (TPU pods, Slurm, Open MPI, Kubernetes), or anywhere with
+each of them with the same --workdir, on a shared file system. On a cluster that JAX
+detects (TPU pods, Slurm, Open MPI, Kubernetes), add --distributed; anywhere else, add
 --coordinator=HOST:PORT --num_processes=P --process_id=p.
 """
 
@@ -31,19 +31,19 @@ _DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "this is one of the processes of a cluster"
 )
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "HOST:PORT at which the others reach process 0"
+    "coordinator", None, "HOST:PORT at which process 0 is reached"
 )
 _NUM_PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "how many processes train together"
+    "num_processes", None, "number of processes that train together"
 )
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "the index of this process")
 
 
 def main() -> None:
-    """Trains by the flags."""
+    """Trains as the flags specify."""
     if _CONFIG.value is None:
         raise InputError(
-            "--config is missing; for instance --config=configs/digits_blur.py"
+            "--config is missing; give, for example, --config=configs/digits_blur.py"
         )
     filename = config_flags.get_config_filename(flags.FLAGS["config"])
     path, _, variant = filename.partition(":")
@@ -55,7 +55,7 @@ def main() -> None:
         )
     elif _NUM_PROCESSES.value is not None or _PROCESS_ID.value is not None:
         raise InputError("--num_processes and --process_id also need --coordinator")
-    # runs/cifar_blur for configs/cifar_blur.py; a variant has a folder of its own.
+    # runs/cifar_blur for configs/cifar_blur.py; every variant has its own folder.
     name = os.path.basename(path).removesuffix(".py")
     workdir = os.path.join("runs", f"{name}-{variant}" if variant else name)
     train_and_evaluate(_CONFIG.value, _WORKDIR.value or workdir, force=_FORCE.value)

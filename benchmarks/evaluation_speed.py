@@ -21,15 +21,15 @@ import timing
 import torch
 import torch.nn.functional as F
 import torch_networks
-from colddiff_jax.evaluation.image_set import split_of
-from colddiff_jax.evaluation.samplers import parse_methods
 
 from colddiff_jax import devices
 from colddiff_jax.data import digits
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.feature_nets import inception
 from colddiff_jax.metrics import FeatureNet
-from colddiff_jax.training.task import build_experiment
+from colddiff_jax.restoration.image_set import split_of
+from colddiff_jax.restoration.samplers import parse_samplers
+from colddiff_jax.training.task import build_model_and_task, initial_state
 from configs import mnist_blur
 
 BATCH, ROUNDS, T = 32, 3, 20
@@ -78,18 +78,18 @@ def main() -> None:
     module, state = feature_speed.reference_network()
     config = mnist_blur.get_config("paper")
     config.data.update({"image_size": 32, "resize_to": 32})
-    experiment = build_experiment(config, splits=digits())
+    model, task = build_model_and_task(config, splits=digits())
     net = FeatureNet(
         "Inception 2015", inception.features, inception.inception_params(state)
     )
     scorer = Scorer(
-        experiment,
-        methods=parse_methods(["direct", "alg2"], T),
+        model,
+        specs=parse_samplers(["direct", "alg2"], model.degrade),
         nets=[net],
         batch_size=BATCH,
     )
-    params = devices.replicate(experiment.initial_state().params)
-    images = split_of(experiment)
+    params = devices.replicate(initial_state(model, task).params)
+    images = split_of(task.data, task.preprocessing)
     theirs = Theirs(module)
     x_0 = torch.zeros(BATCH, 1, 32, 32)
 

@@ -28,10 +28,10 @@ from absl import flags
 
 from colddiff_jax import metrics, sampling
 from colddiff_jax.cli import program
-from colddiff_jax.data import load_test_images
 from colddiff_jax.io import images
 from colddiff_jax.prng import indexed_keys, stream
-from colddiff_jax.restoration.load import Run, load_run
+from colddiff_jax.restoration.image_set import images_of_run
+from colddiff_jax.restoration.load import Restorer, load_run
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)
@@ -82,7 +82,7 @@ def variants(
         {"timesteps": stride(num_calls)},
     )
     if num_calls >= 5:
-        # About a third of the calls walk the middle of the way a second time.
+        # About a third of the calls repeat the middle of the trajectory.
         again = (num_calls - 1) // 3
         steps = stride(num_calls - again - 1)
         first = (len(steps) - 1 - again) // 2
@@ -104,27 +104,28 @@ def network_calls(sampler: Callable, options: dict) -> int:
     return calls
 
 
-def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dict:
+def score(
+    restorer: Restorer, pixels: np.ndarray, sampler: Callable, options: dict
+) -> dict:
     """RMSE, SSIM and consistency of one sampler over all images."""
-    experiment = run.experiment
+    model = restorer.model
     noisy = isinstance(sampler, functools.partial)
 
     def sample(shared: tuple, batch: tuple) -> dict[str, jax.Array]:
         params, degrade, key = shared
-        pixels, numbers = batch
+        pixels, indices = batch
         x = images.to_float(pixels)
         bind_keys, noise_keys, start_keys = (
-            indexed_keys(jax.random.fold_in(key, i), numbers) for i in range(3)
+            indexed_keys(jax.random.fold_in(key, i), indices) for i in range(3)
         )
         degrade = degrade.bind(bind_keys, x.shape)
         x_T = observed = degrade(x, degrade.num_steps)
-        restore_fn = functools.partial(experiment.model.apply, {"params": params})
-        run_sampler = sampler
+        key = None
         if noisy:
             draw = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:]))
             x_T = observed + NOISE * draw(start_keys)
-            run_sampler = functools.partial(sampler, noise_keys)
-        x_0 = run_sampler(restore_fn, degrade, x_T, **options).x_0
+            key = noise_keys
+        x_0 = sampler(model.restore_fn(params), degrade, x_T, key=key, **options).x_0
         return {
             "mse": metrics.mean_squared_error(x_0, x),
             "ssim": metrics.ssim(x_0, x),
@@ -133,7 +134,8 @@ def score(run: Run, pixels: np.ndarray, sampler: Callable, options: dict) -> dic
             "inconsistency": sampling.data_consistency(x_0, degrade, observed),
         }
 
-    shared = (run.params, experiment.degrade, stream(experiment.seed, "few steps"))
+    key = stream(model.config["seed"], "few steps")
+    shared = (restorer.params, model.degrade, key)
     batches = sampling.BatchSampler(sample, batch_size=_BATCH_SIZE.value)
     found = batches(shared, (pixels, np.arange(len(pixels))))
     return {
@@ -152,14 +154,12 @@ def slope(x: jax.Array) -> jax.Array:
 
 def study(workdir: str) -> None:
     """Scores every variant on one run and writes its result file."""
-    run = load_run(workdir)
-    experiment = run.experiment
-    T = experiment.degrade.num_steps
-    pixels = load_test_images(
-        experiment.splits.test, experiment.preprocessing, 0, _NUM_IMAGES.value
-    )
+    restorer = load_run(workdir)
+    degrade, config = restorer.model.degrade, restorer.model.config
+    T = degrade.num_steps
+    pixels = images_of_run(restorer).load(range(_NUM_IMAGES.value)).images
     x = images.to_float(pixels[:64])
-    bound = experiment.degrade.bind(stream(experiment.seed, "spacing"), x.shape)
+    bound = degrade.bind(stream(config["seed"], "spacing"), x.shape)
     severity = sampling.measured_severity(bound, x)
     spacings: dict[str, Spacing] = {
         "stride": lambda n: sampling.equal_stride(T, num_calls=n),
@@ -171,15 +171,15 @@ def study(workdir: str) -> None:
         for name, sampler, options in variants(T, spacings, num_calls):
             row = {
                 "calls": network_calls(sampler, options),
-                **score(run, pixels, sampler, options),
+                **score(restorer, pixels, sampler, options),
             }
             found[name].append({"column": num_calls, **row})
             print(f"{num_calls:3d} {name:24s} {row}", flush=True)
     timing.write(
         f"few_steps/{os.path.basename(workdir)}",
         {
-            "step": run.step,
-            "training.batch_size": experiment.training.batch_size,
+            "step": restorer.step,
+            "training.batch_size": config["training"]["batch_size"],
             "num_images": len(pixels),
             "T": T,
             "samplers": found,
@@ -263,8 +263,8 @@ def tables(results: dict[str, dict]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def main(argv: list[str]) -> None:
-    for workdir in argv[1:]:
+def main(*workdirs: str) -> None:
+    for workdir in workdirs:
         study(workdir)
     results = {
         path.stem: json.loads(path.read_text())
@@ -275,4 +275,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, num_arguments=None)

@@ -11,7 +11,6 @@ ten minutes on two CPU cores.
 
 import collections
 import functools
-import json
 import os
 import pathlib
 import random
@@ -24,15 +23,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import numpy as np
 import timing
 from absl import flags
+from comparing import compare
 
 from colddiff_jax.cli import program
-from colddiff_jax.experiment.run_folder import load_description
-from colddiff_jax.io.checkpoints import open_checkpoints
-from colddiff_jax.training.task import build_experiment
 
 _NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "how often to kill the run", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "of the moments")
@@ -51,7 +46,6 @@ OPTIONS = {
     "evaluation.num_images": 32,
 }
 MOMENTS = ("starting", "compiling", "stepping", "evaluating", "saving", "deleting")
-TIMES = {"steps_per_second", "waiting_for_data"}
 
 
 class Training:
@@ -203,71 +197,8 @@ def learn_times(training: Training, seconds: dict[str, float]) -> None:
             seconds["compiling"] = compiled - started
 
 
-def states(workdir: pathlib.Path) -> dict[int, list[Any]]:
-    """The leaves of every checkpoint, on the host."""
-    config = load_description(str(workdir))["config"]
-    like = build_experiment(config).abstract_state()
-    with open_checkpoints(str(workdir)) as saved:
-        return {
-            step: jax.tree.map(np.asarray, jax.tree.leaves(saved.restore(like, step)))
-            for step in saved.steps()
-        }
-
-
-def metrics(workdir: pathlib.Path) -> dict[str, dict[int, dict[str, float]]]:
-    """The lines of metrics.jsonl by kind and step, without what is a time.
-
-    Raises:
-        ValueError: a torn line, or steps of one kind that do not rise.
-    """
-    found: dict[str, dict[int, dict[str, float]]] = {"training": {}, "evaluation": {}}
-    for text in (workdir / "metrics.jsonl").read_text().splitlines():
-        line = json.loads(text)
-        of_kind = found["evaluation" if "test_loss" in line else "training"]
-        if line["step"] <= max(of_kind, default=-1):
-            raise ValueError(f"step {line['step']} is there twice, or too late: {text}")
-        of_kind[line["step"]] = {k: v for k, v in line.items() if k not in TIMES}
-    return found
-
-
-def compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> dict[str, Any]:
-    """Compares what two runs left."""
-    found, wanted = states(killed), states(undisturbed)
-    common = sorted(found.keys() & wanted.keys())
-    equal_states = all(
-        a.dtype == b.dtype and a.tobytes() == b.tobytes()
-        for step in common
-        for a, b in zip(found[step], wanted[step], strict=True)
-    )
-    lines, wanted_lines = metrics(killed), metrics(undisturbed)
-    pictures = sorted(path.name for path in (undisturbed / "grids").iterdir())
-    return {
-        "checkpoints compared": common,
-        "arrays in each": len(found[common[-1]]),
-        "checkpoints equal": equal_states and max(wanted) in common,
-        "lines of metrics": {kind: len(of) for kind, of in wanted_lines.items()},
-        "lines of metrics equal": lines == wanted_lines,
-        "lines of metrics missing": {
-            kind: sorted(of.keys() - lines[kind].keys())
-            for kind, of in wanted_lines.items()
-        },
-        "pictures compared": len(pictures),
-        "pictures equal": all(
-            (killed / "grids" / name).read_bytes()
-            == (undisturbed / "grids" / name).read_bytes()
-            for name in pictures
-        ),
-        "files too many": sorted(
-            str(path.relative_to(killed))
-            for path in killed.rglob("*")
-            if ".part" in path.name or ".deleted" in path.name
-        ),
-    }
-
-
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains undisturbed, kills and resumes, and compares."""
-    del argv
     num_kills = _NUM_KILLS.value
     dice = random.Random(_SEED.value)
     plan = [MOMENTS[i % len(MOMENTS)] for i in range(num_kills - 2)]

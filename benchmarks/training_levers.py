@@ -23,16 +23,17 @@ import jax
 import numpy as np
 import timing
 from absl import flags
-from colddiff_jax.training.evaluation import Evaluator
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
-from colddiff_jax.data import Batch, npz
+from colddiff_jax.data import Batch, ImageSplits, npz
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.prng import stream
+from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.load import load_run
 from colddiff_jax.training import train_and_evaluate
-from colddiff_jax.training.task import Experiment, build_experiment
+from colddiff_jax.training.evaluator import Evaluator
+from colddiff_jax.training.task import build_model_and_task, initial_state, train_step
 
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "of the plain training", 1)
 _SEEDS = flags.DEFINE_integer("seeds", 2, "runs of every lever", 1)
@@ -68,13 +69,14 @@ def configure(path: str, images: str, lever: str, seed: int) -> Any:
     return config
 
 
-def flops(experiment: Experiment) -> float:
+def flops(config: Any, splits: ImageSplits) -> float:
     """Floating-point operations of one training step, as XLA counts them."""
-    size = experiment.training.batch_size
-    batch = Batch(np.zeros((size, *experiment.image_shape), np.uint8))
-    state = jax.eval_shape(experiment.initial_state)
-    lowered = jax.jit(experiment.train_step()).lower(
-        state, batch, experiment.degrade, stream(experiment.seed, "train")
+    model, task = build_model_and_task(config, splits=splits)
+    size = task.training.batch_size
+    batch = Batch(np.zeros((size, *model.image_shape), np.uint8))
+    state = jax.eval_shape(lambda: initial_state(model, task))
+    lowered = jax.jit(train_step(model, task)).lower(
+        state, batch, model.degrade, stream(task.seed, "train")
     )
     return lowered.cost_analysis()["flops"]
 
@@ -95,17 +97,19 @@ def train(config: Any, num_steps: int) -> dict[str, Any]:
         start = time.perf_counter()
         train_and_evaluate(config, workdir)
         seconds = time.perf_counter() - start
-        run = load_run(workdir)
+        restorer = load_run(workdir)
     finally:
         shutil.rmtree(workdir)
-    evaluator = Evaluator(run.experiment, batch_size=128)
-    evaluation = evaluator(run.params, _NUM_IMAGES.value)
+    evaluator = Evaluator(
+        restorer.model, images_of_run(restorer), seed=config.seed, batch_size=128
+    )
+    scores = evaluator(restorer.params, _NUM_IMAGES.value)
     return {
         "num_steps": num_steps,
         "seconds": round(seconds, 1),
-        "test_loss": evaluation.loss,
-        "rmse": evaluation.rmse,
-        "ssim": evaluation.ssim,
+        "test_loss": scores.loss,
+        "rmse": scores.rmse,
+        "ssim": scores.ssim,
     }
 
 
@@ -134,11 +138,8 @@ def _lever(run: str) -> str:
     return run.rpartition(", seed ")[0]
 
 
-def main(argv: list[str]) -> None:
-    """Runs what is missing of the table of one configuration."""
-    if len(argv) != 3:
-        raise InputError("name a configuration and an npz file of images")
-    path, images = argv[1:]
+def main(path: str, images: str) -> None:
+    """Completes the table of one configuration."""
     unknown = set(_LEVERS.value) - LEVERS.keys()
     if unknown:
         raise InputError(f"no lever {sorted(unknown)[0]!r}; there are {list(LEVERS)}")
@@ -149,10 +150,7 @@ def main(argv: list[str]) -> None:
     if result.exists():
         found = json.loads(result.read_text())
     splits = npz(path=images)
-    cost = {
-        lever: flops(build_experiment(configure(path, images, lever, 0), splits=splits))
-        for lever in LEVERS
-    }
+    cost = {lever: flops(configure(path, images, lever, 0), splits) for lever in LEVERS}
     for seed in range(_SEEDS.value):
         for lever in _LEVERS.value or LEVERS:
             name = f"{lever}, seed {seed}"
@@ -173,4 +171,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, num_arguments=2)

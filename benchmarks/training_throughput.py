@@ -36,7 +36,8 @@ from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 from colddiff_jax.data import ImageSplits, arrays, npz
-from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training import loop, train_and_evaluate
+from colddiff_jax.training.parallel_step import parallel_train_step
 from configs import cifar_blur, digits_blur
 
 _ROUNDS = flags.DEFINE_integer("rounds", 8, "turns of both, of which the median", 1)
@@ -122,13 +123,13 @@ def train(
     looks = ("num_steps", "evaluate_every", "checkpoint_every")
     config.training.update(dict.fromkeys(looks, num_logs * log_every))
     config.training.log_every = log_every
-    devices = devices.num_devices()
-    config.evaluation.update({"num_images": 1, "batch_size": devices})
+    num_devices = devices.num_devices()
+    config.evaluation.update({"num_images": 1, "batch_size": num_devices})
     with (
         tempfile.TemporaryDirectory() as workdir,
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
-        unittest.mock.patch.object(parallel, "parallel_train_step", parallel_step),
+        unittest.mock.patch.object(loop, "parallel_train_step", parallel_step),
     ):
         train_and_evaluate(config, workdir, splits=splits)
         text = pathlib.Path(workdir, "metrics.jsonl").read_text()
@@ -142,7 +143,7 @@ def measure(
     config: Any, splits: ImageSplits | None, with_memory: bool
 ) -> dict[str, Any]:
     """One row of the table."""
-    steps, real = _STEPS.value, devices.parallel_train_step
+    steps, real = _STEPS.value, parallel_train_step
     made: list[Turns] = []
 
     def in_turns(step: Callable[..., Any]) -> Turns:
@@ -178,14 +179,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def cases(argv: list[str]) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | None]]:
-    """What to measure: the first cells of a row, the configuration, its images."""
-    if len(argv) != 2:
-        raise InputError("name an npz file of images, such as cifar10.npz")
+def cases(path: str) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | None]]:
+    """Yields the first cells of each row, its configuration and its images."""
     unknown = set(_NETWORKS.value) - NETWORKS.keys()
     if unknown:
         raise InputError(f"no network {min(unknown)!r}; there are {list(NETWORKS)}")
-    splits = npz(path=argv[1])
+    splits = npz(path=path)
     splits = arrays(splits.train[:NUM_IMAGES], splits.test)
     # On a CPU steps are written out one after the other, and compile for minutes.
     many = 2 if jax.default_backend() == "cpu" else 8
@@ -208,14 +207,14 @@ def cases(argv: list[str]) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | 
                 jax.clear_caches()  # Programs take gigabytes.
 
 
-def main(argv: list[str]) -> None:
+def main(path: str) -> None:
     """Measures all rows, prints them and writes the results."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as cache:
         # To ask a program for its memory compiles it once more.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        for cells, config, splits in cases(argv):
+        for cells, config, splits in cases(path):
             plainest = cells["data"] == "resident" and cells["steps_per_call"] == 1
             rows.append(cells | measure(config, splits, plainest))
             print(json.dumps(rows[-1]), flush=True)
@@ -224,4 +223,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, num_arguments=1)

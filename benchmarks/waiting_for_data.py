@@ -15,20 +15,20 @@ import timing
 import training_throughput as throughput
 from absl import flags
 
-from colddiff_jax import devices
 from colddiff_jax.cli import program
+from colddiff_jax.training.parallel_step import parallel_train_step
 
 _LOGS = flags.DEFINE_integer("logs", 5, "of which the median", 1)
 
 
-def main(argv: list[str]) -> None:
+def main(path: str) -> None:
     """Measures all rows, prints them and writes the results."""
     rows = []
-    for cells, config, splits in throughput.cases(argv):
+    for cells, config, splits in throughput.cases(path):
         logs = throughput.train(
             config,
             splits,
-            devices.parallel_train_step,
+            parallel_train_step,
             _LOGS.value + 1,
             flags.FLAGS.steps,
         )
@@ -47,4 +47,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, num_arguments=1)

@@ -1,4 +1,4 @@
-"""Animorphosis: images that turn into other images, faces into animals; T = 200.
+"""Animorphosis: turning images into other images, faces into animals; T = 200.
 
 FOLDERS="--config.data.path=celeba --config.endpoints.path=afhq"
 python train.py --config=configs/animorph.py $FOLDERS          one GPU or TPU
@@ -6,17 +6,18 @@ python train.py --config=configs/animorph.py:cpu $FOLDERS      64 x 64, two CPU 
 python train.py --config=configs/animorph.py:paper $FOLDERS    the published settings
 python train.py --config=configs/animorph.py:smoke    seconds, on bundled digits
 
-`data` are the images to generate, `endpoints` those to start from: each a folder of
-image files of any size, or of folders train and test (or val). The paper's are CelebA
-and AFHQ. Either may also be a set of TensorFlow Datasets; prepare it once with
-`python -m colddiff_jax.cli.prepare celeb_a`, then
+`data` names the images to generate and `endpoints` the images to start from; the paper
+uses CelebA and AFHQ. Each is a folder of image files of any size, or with subfolders
+train and test (or val). Either may also be a TensorFlow Datasets set; prepare it once
+with `python -m colddiff_jax.cli.prepare celeb_a` and add
 
 --config.data.source=tfds --config.data.name=celeb_a
 
-The two sets are shuffled, cropped and flipped independently, so that every image meets
-every endpoint. Afterwards `python sample.py --workdir=runs/animorph` turns the test
-endpoints into images. It keeps the endpoint fixed, as the official code does when it
-generates; --endpoint=estimated solves for it at every step, as in its test grids.
+The two sets are shuffled, cropped and flipped independently, so that every image is
+paired with every endpoint. After training, `python sample.py --workdir=runs/animorph`
+turns the test endpoints into images. It keeps the endpoint fixed, as the official code
+does to generate images; --endpoint=estimated solves for it at every step, as the
+official code does for its test grids.
 
 Reference: Bansal et al. (2022), section 5.3. `paper` has its schedule, network
 (56,615,708 parameters), optimizer, average and number of steps. The official loader

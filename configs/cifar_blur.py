@@ -5,8 +5,8 @@ python train.py --config=configs/cifar_blur.py:cpu      a small network, two CPU
 python train.py --config=configs/cifar_blur.py:paper    the published settings
 python train.py --config=configs/cifar_blur.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
-file: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read it from
+a file with --config.data.source=npz --config.data.path=cifar10.npz
 
 Images are resized to 35 and cropped to 32, as published.
 

@@ -5,8 +5,8 @@ python train.py --config=configs/cifar_mask.py:cpu      a small network, two CPU
 python train.py --config=configs/cifar_mask.py:paper    the published settings
 python train.py --config=configs/cifar_mask.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
-file: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read it from
+a file with --config.data.source=npz --config.data.path=cifar10.npz
 
 Training images are padded by 4 pixels, cropped at random and flipped, as published.
 

@@ -5,16 +5,16 @@ python train.py --config=configs/cifar_pixelate.py:cpu      a small network, two
 python train.py --config=configs/cifar_pixelate.py:paper    the published settings
 python train.py --config=configs/cifar_pixelate.py:smoke    seconds, on bundled digits
 
-Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read your own
-file: --config.data.source=npz --config.data.path=cifar10.npz
+Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read it from
+a file with --config.data.source=npz --config.data.path=cifar10.npz
 
 Every step removes one row and one column of pixels, the official code's
 `Incremental_area`, so that few-step sampling has steps to skip. `paper` halves the side
 three times instead (bicubic, T = 3), which also ends in 4 x 4 pixels.
 
 Training images are padded by 4 pixels, cropped at random and flipped. Over the 10,000
-test images the fully degraded images of `paper` have its RMSE of 0.146; resized to 35
-and cropped to 32, as by the official loader, they have 0.134.
+test images, the fully degraded images of `paper` have an RMSE of 0.146, as reported in
+the paper; resized to 35 and cropped to 32, as in the official loader, they have 0.134.
 
 Reference: Bansal et al. (2022), section 4.3. `paper` has the schedule, network
 (35,746,307 parameters), optimizer, average and number of steps of the official code.

@@ -1,10 +1,10 @@
 """Deblurring scikit-learn's digits: a few minutes on a CPU, nothing to download.
 
 python train.py --config=configs/digits_blur.py
-python train.py --config=configs/digits_blur.py:smoke    seconds, to see that it runs
+python train.py --config=configs/digits_blur.py:smoke    seconds, a smoke test
 
 The 8 x 8 digits are resized to 16 x 16 and blurred by T = 20 kernels of 5 x 5 and
-standard deviation 0.7, until they are illegible.
+standard deviation 0.7, after which they are illegible.
 """
 
 import ml_collections

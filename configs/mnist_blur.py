@@ -5,15 +5,15 @@ python train.py --config=configs/mnist_blur.py:cpu      a small network, two CPU
 python train.py --config=configs/mnist_blur.py:paper    the published settings
 python train.py --config=configs/mnist_blur.py:smoke    seconds, on bundled digits
 
-Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read your own
-file: --config.data.source=npz --config.data.path=mnist.npz
+Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read it from a
+file with --config.data.source=npz --config.data.path=mnist.npz
 
 The network is preconditioned, which improved every measured score here
 (docs/training.md).
 
 The 28 x 28 digits are resized to 32, a side that the network can halve. Over the 10,000
-test images the fully blurred digits then have the paper's RMSE of 0.287; resized to 35
-and cropped to 32, as by the official loader, they have 0.306, and zero-padded to 32,
+test images, the fully blurred digits then have the paper's RMSE of 0.287; resized to 35
+and cropped to 32, as in the official loader, they have 0.306, and zero-padded to 32,
 0.274. The published runs also flipped the digits; no variant here does.
 
 Reference: Bansal et al. (2022), section 4.1. `paper` has its schedule, network

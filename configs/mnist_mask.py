@@ -5,8 +5,8 @@ python train.py --config=configs/mnist_mask.py:cpu      a small network, two CPU
 python train.py --config=configs/mnist_mask.py:paper    the published settings
 python train.py --config=configs/mnist_mask.py:smoke    seconds, on bundled digits
 
-Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read your own
-file: --config.data.source=npz --config.data.path=mnist.npz
+Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read it from a
+file with --config.data.source=npz --config.data.path=mnist.npz
 
 The 28 x 28 digits are resized to 32, as published: a side that the network can halve.
 

@@ -5,16 +5,16 @@ python train.py --config=configs/mnist_pixelate.py:cpu      a small network, two
 python train.py --config=configs/mnist_pixelate.py:paper    the published settings
 python train.py --config=configs/mnist_pixelate.py:smoke    seconds, on bundled digits
 
-Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read your own
-file: --config.data.source=npz --config.data.path=mnist.npz
+Prepare MNIST once with `python -m colddiff_jax.cli.prepare mnist`, or read it from a
+file with --config.data.source=npz --config.data.path=mnist.npz
 
 Every step removes one row and one column of pixels, the official code's
 `Incremental_area`, so that few-step sampling has steps to skip. `paper` halves the side
 three times instead (bicubic, T = 3), which also ends in 4 x 4 pixels.
 
 The 28 x 28 digits are resized to 32, a side that the network can halve. Over the 10,000
-test images the fully degraded digits of `paper` then have its RMSE of 0.231; resized to
-35 and cropped to 32, as by the official loader, they have 0.247.
+test images, the fully degraded digits of `paper` then have an RMSE of 0.231, as in the
+paper; resized to 35 and cropped to 32, as in the official loader, they have 0.247.
 
 Reference: Bansal et al. (2022), section 4.3. `paper` has the schedule, network
 (56,612,916 parameters), optimizer, average and number of steps of the official code.

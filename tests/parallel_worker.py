@@ -1,4 +1,4 @@
-"""One of two processes of a run; `test_parallel.py` starts them."""
+"""One of the two processes of a run that `test_devices.py` starts."""
 
 import sys
 
@@ -16,25 +16,25 @@ def check_agreement(process: int) -> None:
     assert devices.any_process(process == 1)
     assert not devices.any_process(False)
     devices.check_agreement("checkpoints", 7)
-    with pytest.raises(cd.InputError, match=r"same checkpoints: they have \[0, 1\]"):
+    with pytest.raises(cd.InputError, match=r"have the same checkpoints: \[0, 1\]"):
         devices.check_agreement("checkpoints", process)
 
 
-def check_that_a_difference_between_processes_is_caught(process: int) -> None:
+def check_that_a_difference_between_processes_raises(process: int) -> None:
     devices.assert_replicated(devices.replicate({"w": np.float32(3)}))
     different = devices.replicate({"w": np.float32(process)})
     with pytest.raises(AssertionError, match=r"\['w'\] differs .* device 0 and 2"):
         devices.assert_replicated(different)
 
 
-def check_that_each_samples_on_its_own(process: int) -> None:
-    """Other numbers of images: had they to wait for each other, they would hang."""
+def check_that_each_process_samples_independently(process: int) -> None:
+    """With different numbers of images: processes that wait for each other hang."""
     double = BatchSampler(lambda shared, x: shared * x, batch_size=2)
     images = np.arange(4.0 + 3 * process, dtype=np.float32)
     np.testing.assert_array_equal(double(np.float32(2), images), 2 * images)
 
 
-def check_that_a_state_is_saved_once_and_restored_by_all(folder: str) -> None:
+def check_that_a_state_is_saved_once_and_restored_by_both(folder: str) -> None:
     state = devices.replicate({"w": np.arange(3.0)})
     with open_checkpoints(folder) as saved:
         saved.save(state, 5, {"test_loss": 0.25}, {})
@@ -53,9 +53,9 @@ def main(address: str, process: int, folder: str) -> None:
     assert devices.num_devices() == 4 and devices.num_local_devices() == 2
     assert devices.is_main_process() == (process == 0)
     check_agreement(process)
-    check_that_a_difference_between_processes_is_caught(process)
-    check_that_each_samples_on_its_own(process)
-    check_that_a_state_is_saved_once_and_restored_by_all(folder)
+    check_that_a_difference_between_processes_raises(process)
+    check_that_each_process_samples_independently(process)
+    check_that_a_state_is_saved_once_and_restored_by_both(folder)
 
 
 if __name__ == "__main__":

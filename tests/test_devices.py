@@ -1,4 +1,4 @@
-"""Devices and processes."""
+"""Devices and processes that work together."""
 
 import functools
 
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax import devices
+from colddiff_jax.training.unrolling import scan_or_unroll
 from tests.subprocesses import free_port, start, succeed
 
 
@@ -16,7 +17,7 @@ def test_two_processes_agree_compare_sample_and_save(tmp_path):
     succeed([start(*arguments, str(i), str(tmp_path)) for i in range(2)])
 
 
-def test_the_scan_of_accelerators_and_the_steps_of_cpus_are_the_same(monkeypatch):
+def test_the_scan_on_accelerators_equals_the_unrolled_steps_on_cpus(monkeypatch):
     weights = jnp.arange(6.0).reshape(2, 3) / 10
 
     def step(carry, x):
@@ -25,13 +26,14 @@ def test_the_scan_of_accelerators_and_the_steps_of_cpus_are_the_same(monkeypatch
 
     carry = {"w": jnp.zeros(3), "n": jnp.array(0)}
     xs = jax.random.normal(jax.random.key(0), (4, 2))
-    written_out = devices.scan(step, carry, xs)
+    unrolled = scan_or_unroll(step, carry, xs)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    program = jax.make_jaxpr(functools.partial(devices.scan, step))(carry, xs)
+    program = jax.make_jaxpr(functools.partial(scan_or_unroll, step))(carry, xs)
     assert [e.primitive.name for e in program.eqns] == ["scan"]
-    chex.assert_trees_all_close(devices.scan(step, carry, xs), written_out, rtol=1e-6)
+    scanned = scan_or_unroll(step, carry, xs)
+    chex.assert_trees_all_close(scanned, unrolled, rtol=1e-6)
 
 
-def test_alone_nothing_is_asked():
+def test_a_single_process_agrees_with_itself():
     assert devices.any_process(True) and not devices.any_process(False)
     assert devices.is_main_process() and devices.num_processes() == 1

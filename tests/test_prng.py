@@ -1,4 +1,4 @@
-"""Random prng."""
+"""Random draws."""
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +16,20 @@ def test_streams_differ_by_name_and_seed():
     assert len({tuple(d) for d in data}) == 3
 
 
-def test_later_steps_are_uniform_after_t_and_end_at_the_last():
+def test_later_steps_are_uniform_above_t():
     keys = prng.indexed_keys(prng.stream(0, "later"), jnp.arange(4000))
     t = jnp.arange(4000) % 4 + 1
     later = np.asarray(prng.draw_later_steps(keys, t, 4))
     for step, counts in {1: [0, 0, 333, 333, 333], 3: [0, 0, 0, 0, 1000]}.items():
-        found = np.bincount(later[np.asarray(t) == step], minlength=5)
-        np.testing.assert_allclose(found, counts, atol=60)
+        drawn = np.bincount(later[np.asarray(t) == step], minlength=5)
+        np.testing.assert_allclose(drawn, counts, atol=60)
     assert (later[np.asarray(t) == 4] == 4).all()
 
 
-def test_choices_come_as_often_as_asked():
-    def share(of):
+def test_choices_have_the_given_probability():
+    def fraction(probability):
         keys = prng.indexed_keys(prng.stream(0, "choice"), jnp.arange(4000))
-        return prng.draw_choice(keys, of).mean()
+        return prng.draw_choice(keys, probability).mean()
 
-    assert abs(share(0.25) - 0.25) < 0.03
-    assert share(0.0) == 0 and share(1.0) == 1
+    assert abs(fraction(0.25) - 0.25) < 0.03
+    assert fraction(0.0) == 0 and fraction(1.0) == 1

@@ -1,1 +1,1 @@
-"""Programs: `python -m colddiff_jax.cli.NAME`, and what all programs share."""
+"""Programs, run as `python -m colddiff_jax.cli.NAME`, and their shared code."""

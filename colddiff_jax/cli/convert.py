@@ -3,9 +3,9 @@
     python -m colddiff_jax.cli.convert --checkpoint=model.pt --workdir=runs/official
         --config=configs/mnist_blur.py:paper
 
-makes, in one line, a run folder that `sample.py` and `evaluate.py` accept, from a
-checkpoint of any folder of the official code. The configuration names the degradation
-and the network that the checkpoint was trained with; the weights must fit it exactly.
+(one line) makes a run folder for `sample.py` and `evaluate.py` from a checkpoint of any
+folder of the official code. The configuration must describe the degradation and the
+network that the checkpoint was trained with; the weights must fit the network exactly.
 """
 
 from absl import flags
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("checkpoint", "", "the .pt file of the official code")
-    flags.DEFINE_string("workdir", "", "run folder to make")
+    flags.DEFINE_string("checkpoint", "", ".pt file of the official code")
+    flags.DEFINE_string("workdir", "", "run folder to create")
     config_flags.DEFINE_config_file("config", help_string="configs/NAME.py[:VARIANT]")
     program.run(main, required=("checkpoint", "config", "workdir"))

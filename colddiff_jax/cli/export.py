@@ -1,10 +1,9 @@
-"""Exports a trained run as one file, to keep or to share.
+"""Exports a trained model as one file, to keep or to share.
 
-    python -m colddiff_jax.cli.export --workdir=runs/digits_blur --out=digits.safetensors
+    python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.safetensors
 
-The file holds the averaged weights and the configuration: everything that `load_run`
-needs, and that `sample.py` and `evaluate.py` need besides images. It is a quarter of a
-checkpoint, which also holds the state of the optimizer.
+The file holds the averaged weights and the configuration, all that `load_run` needs.
+It is a quarter of the size of a checkpoint, which also holds the optimizer state.
 """
 
 import os

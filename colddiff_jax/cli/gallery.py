@@ -3,9 +3,9 @@
     python -m colddiff_jax.cli.gallery --out=gallery
     python -m colddiff_jax.cli.gallery --out=gallery --image=photo.jpg --size=128
 
-Writes gallery.png, one row per degradation at t = 0, T / 4, T / 2, 3 T / 4 and T, and
-each row as a picture of its own. The photographs are scikit-learn's, flower.jpg by
-dany13 and, to morph into, china.jpg by ultrahi, both CC-BY 2.0, unless one is given.
+Writes gallery.png, with one row per degradation at t = 0, T / 4, T / 2, 3 T / 4 and T,
+and each row as a separate picture. The default photograph is scikit-learn's flower.jpg
+by dany13, and animorph morphs it into china.jpg by ultrahi, both CC-BY 2.0.
 """
 
 import os
@@ -25,14 +25,14 @@ from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.io import figures
 
 _OUT = flags.DEFINE_string("out", "gallery", "folder to write to")
-_IMAGE = flags.DEFINE_string("image", "", "photograph to degrade")
+_IMAGE = flags.DEFINE_string("image", "", "photograph to degrade; default flower.jpg")
 _SIZE = flags.DEFINE_integer(
     "size", 96, "side of the pictures", lower_bound=32, upper_bound=256
 )
 
 _COLUMNS = ("t = 0", "T / 4", "T / 2", "3 T / 4", "T")
 
-# Degradations by the side S of the image, with the paper's settings where it has any.
+# Degradations by the side S of the image, with the paper's settings if it has any.
 EXAMPLES: dict[str, Callable[[int], Degradation]] = {
     "gaussian_blur": lambda S: cd.gaussian_blur(
         S, schedules.exponential(200, rate=0.01), kernel_size=15, padding="reflect"
@@ -100,12 +100,12 @@ def load_photograph(path: str, size: int, *, sample: str = "flower.jpg") -> jax.
     """Reads a photograph, cropped to its central square, as float32 [1, size, size, 3].
 
     Args:
-        path: of an image file; empty for a photograph of scikit-learn.
-        size: side in pixels to resize to.
+        path: an image file; empty for a photograph of scikit-learn.
+        size: the side to resize to, in pixels.
         sample: the photograph of scikit-learn, "flower.jpg" or "china.jpg".
 
     Raises:
-        InputError: there is no such file, or it is not an image.
+        InputError: the file does not exist or is not an image.
     """
     try:
         if path:
@@ -127,14 +127,14 @@ def load_photograph(path: str, size: int, *, sample: str = "flower.jpg") -> jax.
 
 
 def draw_rows(x: jax.Array) -> dict[str, np.ndarray]:
-    """Degrades one image [1, S, S, 3] at five steps by each of the examples.
+    """Degrades one image [1, S, S, 3] with every example, at five steps.
 
     Returns:
-        Name to images, float32 [5, S, S, 3].
+        Images, float32 [5, S, S, 3], by the name of the example.
     """
     rows = {}
-    for number, (name, make) in enumerate(EXAMPLES.items()):
-        degrade = make(x.shape[1]).bind(jax.random.key(number), x.shape)
+    for seed, (name, make) in enumerate(EXAMPLES.items()):
+        degrade = make(x.shape[1]).bind(jax.random.key(seed), x.shape)
         T = degrade.num_steps
         steps = jnp.array([0, T // 4, T // 2, 3 * T // 4, T])
         images = jax.vmap(degrade, (None, 0))(x, steps)

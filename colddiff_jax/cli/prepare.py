@@ -1,10 +1,10 @@
-"""Prepares a TensorFlow Datasets set in the format that training reads.
+"""Prepares a data set of TensorFlow Datasets (TFDS) in the format that training reads.
 
     pip install 'colddiff-jax[tfds-prepare]'
     python -m colddiff_jax.cli.prepare mnist [--data_dir=DIR] [--manual_dir=DIR]
 
-Preparing needs TensorFlow and, unless `--manual_dir` names a folder with the set's
-original files, a network; reading the prepared set needs neither.
+This needs TensorFlow, and network access unless `--manual_dir` names a folder with the
+original files of the set. Reading the prepared set needs neither.
 """
 
 import importlib.util
@@ -15,10 +15,10 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "where to put the set; empty: TFDS's default"
+    "data_dir", "", "folder for prepared sets; default that of TFDS"
 )
 _MANUAL_DIR = flags.DEFINE_string(
-    "manual_dir", "", "folder with the set's original files"
+    "manual_dir", "", "folder with the original files of the set"
 )
 
 
@@ -26,9 +26,10 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
     """Prepares a TFDS set as ArrayRecord files, and returns their folder.
 
     Args:
-        name: of the set, such as "mnist".
-        data_dir: where to put it; empty for TFDS's own default.
-        manual_dir: folder with the original files, for a machine without a network.
+        name: the name of the set, such as "mnist".
+        data_dir: the folder for prepared sets; empty for the default of TFDS.
+        manual_dir: a folder with the original files, for a machine without network
+            access.
 
     Raises:
         InputError: TensorFlow is missing, the set is unknown, or its files are
@@ -44,7 +45,7 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
     if manual_dir:
         print(f"preparing {name} from the files in {manual_dir}")
     else:
-        print(f"preparing {name}: this downloads it; offline, use --manual_dir=FOLDER")
+        print(f"downloading {name}; without network access, use --manual_dir=FOLDER")
     try:
         builder = tfds.builder(
             name, file_format="array_record", data_dir=data_dir or None
@@ -55,8 +56,8 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
         raise InputError(f"TensorFlow Datasets has no set {name!r}") from error
     except OSError as error:
         raise InputError(
-            f"the files of {name} are not available ({error}); put its original files "
-            "in a folder and pass it as `manual_dir`"
+            f"the files of {name} are not available ({error}); put the original files "
+            "in a folder and set `manual_dir`"
         ) from error
     return str(builder.data_dir)
 

@@ -12,25 +12,28 @@ from colddiff_jax.checks import InputError
 
 
 def run(
-    main: Callable[..., object], *, required: Sequence[str] = (), num_arguments: int = 0
+    main: Callable[..., object],
+    *,
+    required: Sequence[str] = (),
+    num_arguments: int | None = 0,
 ) -> NoReturn:
     """Parses the flags and runs `main`; bad input ends in one line and status 1.
 
     Args:
         main: the program; called with the arguments that are not flags.
         required: names of flags that must be given.
-        num_arguments: how many arguments the program takes besides its flags.
+        num_arguments: the number of arguments besides flags; None for any number.
     """
 
     def checked_main(argv: list[str]) -> None:
         try:
             arguments = argv[1:]
-            if len(arguments) > num_arguments:
+            expected = len(arguments) if num_arguments is None else num_arguments
+            if len(arguments) > expected:
                 raise InputError(
-                    f"unexpected argument {arguments[num_arguments]!r}; options begin "
-                    "with --"
+                    f"unexpected argument {arguments[expected]!r}; flags begin with --"
                 )
-            if len(arguments) < num_arguments:
+            if len(arguments) < expected:
                 raise InputError("an argument is missing; --help shows the usage")
             for name in required:
                 if not flags.FLAGS[name].value:
@@ -40,19 +43,19 @@ def run(
             _fail(_with_flags(str(error)))
 
     app.run(checked_main, flags_parser=_parse_flags)
-    raise SystemExit(0)  # absl exits itself; this line informs type checkers.
+    raise SystemExit(0)  # For type checkers: app.run does not return.
 
 
 def integers(flag: str, texts: Sequence[str]) -> list[int]:
-    """Parses the distinct integers, from 0 on, of a flag that is a list."""
+    """Parses the distinct non-negative integers of a list flag."""
     for text in texts:
         if not text.isdecimal():
-            raise InputError(f"--{flag} must be integers from 0 on, got {text!r}")
+            raise InputError(f"--{flag} must be non-negative integers, got {text!r}")
     return list(dict.fromkeys(int(text) for text in texts))
 
 
 def _with_flags(message: str) -> str:
-    """Replaces names of arguments in backquotes by the flags that set them."""
+    """Replaces argument names in backquotes with the flags that set them."""
 
     def flag(match: re.Match) -> str:
         name = match[1]
@@ -70,19 +73,19 @@ def _with_flags(message: str) -> str:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
-    except AttributeError as error:  # How config_flags reports an unknown field.
+    except AttributeError as error:  # config_flags reports unknown fields this way.
         field = str(error).strip("\"'")
         given = [a for a in argv if a.partition("=")[0].endswith(f".{field}")]
         _fail(
-            f"the configuration has no field {field!r} ({' '.join(given)}); the config "
-            "file lists those it has"
+            f"the configuration has no field {field!r} ({' '.join(given)}); see the "
+            "config file for its fields"
         )
     except (flags.Error, InputError) as error:
-        # An error inside a config file arrives with its traceback; the end says it.
+        # An error inside a config file comes with its traceback; keep the last line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _fail(lines[-1].removeprefix(f"{InputError.__module__}.InputError: "))
     if flags.FLAGS["verbosity"].using_default_value:
-        # Orbax, Grain and TFDS log every detail; --verbosity=0 shows it.
+        # Orbax, Grain and TFDS log every detail, which --verbosity=0 shows.
         flags.FLAGS["verbosity"].value = logging.ERROR
         flags.FLAGS["verbosity"].using_default_value = False
     return rest

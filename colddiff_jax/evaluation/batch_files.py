@@ -1,4 +1,4 @@
-"""The scores of an evaluation's batches, on disk until it is finished."""
+"""Scores of batches, kept on disk until an evaluation is finished."""
 
 import contextlib
 import hashlib
@@ -14,21 +14,21 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import npz_bytes, write_atomically
 
-_OURS = re.compile(r"settings\.json|\d{6}\.[0-9a-f]{16}\.npz|\.part-.*")
+_KNOWN = re.compile(r"settings\.json|\d{6}\.[0-9a-f]{16}\.npz|\.part-.*")
 
 
 class BatchFiles:
-    """A folder with one file per batch, so that an interrupted evaluation goes on.
+    """A folder with one file per batch, so that an interrupted evaluation can resume.
 
-    Every file is written whole or not at all, has its hash in its name, and belongs to
-    the settings that are stored beside them: files of other settings are removed.
+    Each file is written atomically and has its hash in its name. The settings are
+    stored in the same folder; files of other settings are deleted.
 
     Args:
-        folder: to write to; made if it is not there.
-        settings: everything that the scores depend on, as for JSON.
+        folder: the folder, created if missing.
+        settings: everything that the scores depend on, as JSON.
 
     Raises:
-        InputError: the folder holds anything else, or the disk refuses.
+        InputError: the folder holds other files, or cannot be written to.
 
     Example:
         >>> files = BatchFiles("runs/x/evaluation.part", {"step": 100})
@@ -43,20 +43,20 @@ class BatchFiles:
         path = os.path.join(folder, "settings.json")
         with disk.refusals(folder):
             os.makedirs(folder, exist_ok=True)
-            others = [name for name in os.listdir(folder) if not _OURS.fullmatch(name)]
+            others = [name for name in os.listdir(folder) if not _KNOWN.fullmatch(name)]
             if others:
                 raise InputError(
-                    f"{folder} holds {min(others)!r}, which is no part of an "
-                    "evaluation; name a folder of its own"
+                    f"{folder} holds {min(others)!r}, which is not part of an "
+                    "evaluation; choose another folder"
                 )
             if not _holds(path, text):
                 for name in os.listdir(folder):
                     os.unlink(os.path.join(folder, name))
                 write_atomically(path, text.encode())
-            self._paths = _whole_batches(folder)
+            self._paths = _intact_batches(folder)
 
     def __len__(self) -> int:
-        """The number of batches, without a gap from the first."""
+        """The number of batches before the first that is missing or damaged."""
         return len(self._paths)
 
     def append(self, values: Mapping[str, np.ndarray]) -> None:
@@ -69,18 +69,18 @@ class BatchFiles:
         self._paths.append(path)
 
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """The batches in their order, open one at a time; each array is read on use."""
+        """Iterates over the batches; arrays are read only when used."""
         for path in self._paths:
             with np.load(path, allow_pickle=False) as file:
                 yield file
 
 
-def _whole_batches(folder: str) -> list[str]:
-    """The files of the first batches, until one is missing or not what was written."""
+def _intact_batches(folder: str) -> list[str]:
+    """Returns the files of the batches before the first missing or damaged one."""
     paths: list[str] = []
     for name in sorted(os.listdir(folder)):
-        number, _, rest = name.partition(".")
-        if number == f"{len(paths):06d}":
+        index, _, rest = name.partition(".")
+        if index == f"{len(paths):06d}":
             path = os.path.join(folder, name)
             with open(path, "rb") as file:
                 if rest == f"{_digest(file.read())}.npz":

@@ -1,4 +1,4 @@
-"""Feature networks by name, for the data of a run."""
+"""Loads feature networks by name, or trains one on the data of a run."""
 
 import os
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ def choose_nets(
     """Returns the feature networks with these names.
 
     Args:
-        names: each "inception" (whose file is searched for), "classifier" (trained on
-            the run's training images if need be), or a file of weights: npz, which is
-            also searched for, or Inception's pth. "auto" alone stands for Inception if
-            its file is found, and the classifier if the images are grey and have
-            labels; "none" for none.
-        model: of a `Restorer`.
+        names: each is "inception" (see `find_weights` for where its file may be),
+            "classifier" (trained on the run's training images unless cached), or a file
+            of weights: npz, which may be in the same folders, or Inception's pth.
+            "auto" alone means Inception if its file is found, and the classifier if the
+            images are grey and have labels; "none" alone means no network.
+        model: the model of a `Restorer`.
         num_images: the number of images to compare.
-        splits: images with labels to use instead of those of the configuration.
+        splits: labelled images to use instead of those of the configuration.
 
     Raises:
-        InputError: an unknown name, a file that is missing or is another, images
-            without labels for a classifier, or too few images for any network.
+        InputError: an unknown name, a missing or unexpected file, images without labels
+            for a classifier, or too few images for distances between sets.
     """
     if list(names) == ["none"]:
         return []
@@ -49,7 +49,7 @@ def choose_nets(
         if not names:
             print(
                 f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
-                "other feature networks give other distances (--features)"
+                "other feature networks give other distances (features)"
             )
         if model.image_shape[-1] == 1 and _labelled(model, splits):
             names = [*names, "classifier"]
@@ -66,8 +66,8 @@ def _make_net(name: str, model: Model, splits: ImageSplits | None) -> FeatureNet
     if name.endswith(".pth"):
         return load_inception(name)
     if name.endswith(".npz"):
-        here = os.path.isfile(name)
-        return load_feature_net(name if here else find_weights(name) or name)
+        path = name if os.path.isfile(name) else find_weights(name)
+        return load_feature_net(path or name)
     raise InputError(
         "`features` must be auto, none, or among inception, classifier and files of "
         f"weights (.npz or .pth), separated by commas; got {name!r}"
@@ -75,7 +75,7 @@ def _make_net(name: str, model: Model, splits: ImageSplits | None) -> FeatureNet
 
 
 def _labelled(model: Model, splits: ImageSplits | None) -> ImageSplits | None:
-    """The run's images with their labels; None if the source has no labels."""
+    """Returns the run's images with labels, or None if the source has no labels."""
     if splits is not None:
         return splits if splits.train_labels is not None else None
     try:
@@ -85,11 +85,11 @@ def _labelled(model: Model, splits: ImageSplits | None) -> ImageSplits | None:
 
 
 def _classifier(model: Model, splits: ImageSplits | None) -> FeatureNet:
-    """A classifier of the run's own training images, trained if not cached."""
+    """Returns a classifier of the run's training images, trained unless cached."""
     splits = _labelled(model, splits)
     if splits is None:
         raise InputError(
-            "a classifier needs labels, and `data.source` "
+            "a classifier needs labels, but `data.source` "
             f"{model.config['data']['source']} has none for these images; choose other "
             "feature networks with `features`"
         )

@@ -32,15 +32,15 @@ class Evaluation(NamedTuple):
     """The results of an evaluation with one seed.
 
     Attributes:
-        settings: everything it depends on, as for JSON.
-        loss: the held-out training loss, one random t per image.
-        pixels: by sampler, the scores against the clean images.
-        distances: by feature network and sampler, the distances between the sets.
-        per_image: the scores of single images, float [N], such as "mse/alg2".
+        settings: everything that the results depend on, as JSON.
+        loss: the held-out training loss, with one random t per image.
+        pixels: scores against the clean images, by sampler.
+        distances: distances between the sets, by feature network and sampler.
+        per_image: scores of single images, float [N], by name, such as "mse/alg2".
         references: statistics of the clean images, by feature network.
-        notes: remarks for readers of the distances.
-        examples: by "best", "median" and "worst" (by RMSE of the last sampler) and by
-            sampler, and "clean", uint8 [n, H, W, C].
+        notes: caveats about the distances.
+        examples: images, uint8 [n, H, W, C], by group ("best", "median" and "worst" by
+            RMSE of the last sampler) and by sampler or "clean".
     """
 
     settings: dict[str, Any]
@@ -69,33 +69,32 @@ def evaluate(
     num_examples: int = 8,
     progress: str = "",
 ) -> list[Evaluation]:
-    """Degrades images fully, restores them by every sampler, and scores the results.
+    """Degrades images fully, restores them with every sampler, and scores the results.
 
     One compiled program serves all batches and seeds. The scores of every batch are
-    kept in `folder/SEED`: an interrupted evaluation continues where it stopped when it
-    is called again, and a finished one reads them. Removing these folders is left to
-    the caller.
+    kept in `folder/SEED`: the same call resumes an interrupted evaluation, and rereads
+    the scores of a finished one. Deleting these folders is left to the caller.
 
     Args:
         restorer: from `load_run`.
-        folder: for the folders with the scores of batches, which hold nothing else;
-            scores of other settings are removed.
-        images: what to score; None for the test images of the run.
-        num_images: the number of images, from the first on; 0 for all.
-        samplers: as for `parse_samplers`, in addition to the degraded images.
-        seeds: of the random part of the degradation; by default that of the run.
+        folder: the parent of the folders with the scores of batches, which hold nothing
+            else; scores of other settings are deleted.
+        images: the images to score; None for the test images of the run.
+        num_images: the number of images, starting from the first; 0 for all.
+        samplers: as for `parse_samplers`; the degraded images are scored, too.
+        seeds: seeds of the degradation and the samplers; by default the run's seed.
         nets: feature networks, for distances between sets of images.
-        references: by feature network, what to compare sets with; by default the clean
+        references: the sets to compare with, by feature network; by default the clean
             images that are scored, as in the paper.
-        protocol: which faults of the official evaluation to repeat.
-        endpoint: of a blend, fixed or estimated at every step.
+        protocol: the faults of the official evaluation to repeat.
+        endpoint: the endpoint of a blend, fixed or estimated at every step.
         batch_size: images restored at once; a multiple of the number of devices. The
             last bits of the scores depend on it.
-        num_examples: images of each kind in `examples`.
-        progress: text before a progress bar on a terminal; none if empty.
+        num_examples: the number of images in each group of `examples`.
+        progress: the label of a progress bar on a terminal; empty for no bar.
 
     Returns:
-        The results for each seed; the same call gives the same.
+        The results for each seed; the same call returns the same results.
 
     Raises:
         InputError: settings that do not fit the model or each other, a folder with
@@ -192,7 +191,7 @@ def evaluate(
 
 
 def _settings_of(restorer: Restorer) -> dict[str, Any]:
-    """The settings that the model and this machine determine."""
+    """Returns the settings that depend on the model and on this machine."""
     return {
         "step": restorer.step,
         "weights": _hash(restorer.params),
@@ -214,7 +213,7 @@ def _describe_references(references: Mapping[str, Reference]) -> dict[str, Any]:
 
 
 def _name_of(data: Mapping[str, Any]) -> str:
-    """The name of a reference of these images, such as "mnist train"."""
+    """Returns the name of a reference of these images, such as "mnist train"."""
     return f"{data['source']} {data['split']}".strip()
 
 
@@ -230,11 +229,11 @@ def _by_group(
     chosen: Mapping[str, np.ndarray],
     names: Sequence[str],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Splits the pictures into groups again."""
+    """Splits the pictures into the groups that they were chosen for."""
     examples: dict[str, dict[str, np.ndarray]] = {}
     start = 0
-    for group, found in chosen.items():
-        stop = start + len(found)
+    for group, indices in chosen.items():
+        stop = start + len(indices)
         examples[group] = {
             name: np.concatenate([part[name] for part in pictures])[start:stop]
             for name in names

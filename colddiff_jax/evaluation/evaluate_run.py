@@ -43,30 +43,31 @@ def evaluate_run(
     batch_size: int = 200,
     command: str = "",
 ) -> dict[str, Any]:
-    """Scores a trained model and writes numbers, a table, pictures and histograms.
+    """Scores a trained model, and writes numbers, a table, pictures and histograms.
 
-    An interrupted evaluation continues when the same call is made again.
+    The same call resumes an interrupted evaluation.
 
     Args:
         workdir: the run folder, or an exported file.
         out: the folder to write to; by default `evaluation` in the run folder.
         checkpoint: "latest", "best" or the number of a step.
-        split: which images of the run to score, by default "test".
-        folder: score the images in this folder instead; the run's need not exist.
-        num_images: the number of images, from the first on; 0 for all.
-        samplers: their names, such as "alg2", or "alg2:5" for five steps.
-        endpoint: of a blend, fixed or estimated at every step.
-        seeds: of the random part of the degradation; by default that of the run.
-        features: feature networks by name, as for `choose_nets`.
-        references: files to compare sets with, instead of the clean images.
-        save_references: a folder for statistics of the clean images.
+        split: the images of the run to score, "test" (default) or "train".
+        folder: a folder of images to score instead; the run's images need not exist.
+        num_images: the number of images, starting from the first; 0 for all.
+        samplers: names such as "alg2", or "alg2:5" for five steps.
+        endpoint: the endpoint of a blend, fixed or estimated at every step.
+        seeds: seeds of the degradation and the samplers; by default the run's seed.
+        features: names of feature networks, as for `choose_nets`.
+        references: files of `save_references` to compare with, instead of the clean
+            images.
+        save_references: the folder to save statistics of the clean images to.
         protocol: "sound", "published" for the faults of the official evaluation, or
             faults by name, separated by commas.
         batch_size: images restored at once, over all devices.
-        command: that reproduces the results, to be stored with them.
+        command: the command that reproduces the results, stored with them.
 
     Returns:
-        The content of `results.json`.
+        The contents of `results.json`.
 
     Raises:
         InputError: settings that do not fit the run or each other, files that are
@@ -109,10 +110,10 @@ def evaluate_run(
         content = write_results(out, found, nets, seconds=seconds, command=command)
         if save_references:
             write_references(save_references, found[0].references)
-        # These folders hold batches of scores and nothing else.
-        for one in found:
-            shutil.rmtree(os.path.join(scratch, str(one.settings["seed"])))
-        with contextlib.suppress(OSError):  # Other seeds, of an interrupted call.
+        # These folders hold nothing but scores of batches.
+        for evaluation in found:
+            shutil.rmtree(os.path.join(scratch, str(evaluation.settings["seed"])))
+        with contextlib.suppress(OSError):  # An interrupted call left other seeds.
             os.rmdir(scratch)
     print(f"{out}: {seconds:.0f} s")
     return content
@@ -123,16 +124,20 @@ def _open_images(restorer: Restorer, split: str | None, folder: str) -> ImageSet
         return images_of_run(restorer, split or "test")
     if split:
         raise InputError("`split` and `folder` name two sets of images; choose one")
-    return images_of_folder(restorer.model, folder)
+    try:
+        return images_of_folder(restorer.model, folder)
+    except InputError as error:  # Sources name fields of the section data.
+        message = str(error).replace("`data.path`", "`folder`")
+        raise InputError(message) from error
 
 
 def _load_references(paths: Sequence[str]) -> dict[str, Reference]:
-    """Loads references by the names of their feature networks."""
+    """Loads references, by the name of their feature network."""
     references = [load_reference(path) for path in paths]
     by_net = {reference.feature_net: reference for reference in references}
     if len(by_net) < len(references):
         raise InputError(
-            "`references` names two files for one feature network; choose one"
+            "`references` lists two files for one feature network; choose one"
         )
     return by_net
 
@@ -142,11 +147,11 @@ def _check_references(
 ) -> None:
     if save_references and not nets:
         raise InputError(
-            "`save_references` saves features of networks; choose one by `features`"
+            "`save_references` needs a feature network; choose one with `features`"
         )
     unused = by_net.keys() - {net.name for net in nets}
     if unused:
         raise InputError(
-            f"a reference is for the features of {min(unused)}, which `features` does "
-            "not name"
+            f"a reference is for the feature network {min(unused)}, which `features` "
+            "does not list"
         )

@@ -30,20 +30,20 @@ def write_results(
 
     Args:
         out: the folder; it must exist.
-        found: from `evaluate`, one evaluation per seed.
+        found: one evaluation per seed, from `evaluate`.
         nets: the feature networks.
-        seconds: how long it took.
-        command: that reproduces the results.
+        seconds: the duration of the evaluation.
+        command: the command that reproduces the results.
 
     Returns:
-        The content of `results.json`.
+        The contents of `results.json`.
     """
     first = found[0]
     settings, data = first.settings, first.settings["data"]
     paper: Mapping[str, Row] = {}
-    if data["split"] == "test":  # The paper's are of the test images.
+    if data["split"] == "test":  # As in the paper.
         paper = rows_for(settings["config"], data_set_name(settings["config"]))
-    content = {"command": command, "seconds": round(seconds, 1)}
+    content: dict[str, Any] = {"command": command, "seconds": round(seconds, 1)}
     content |= results(found, paper)
     fid = [net.name for net in nets if net.is_fid]
     lines = [_heading(found), ""]
@@ -66,7 +66,7 @@ def write_results(
 
 
 def write_references(folder: str, references: Mapping[str, Reference]) -> None:
-    """Writes statistics of the clean images, by feature network, and prints the paths."""
+    """Saves statistics of the clean images, by feature network; prints the paths."""
     os.makedirs(folder, exist_ok=True)
     for net, reference in references.items():
         name = re.sub(r"\W+", "_", f"{reference.name} {net}").strip("_")
@@ -79,25 +79,25 @@ def results(found: Sequence[Evaluation], paper: Mapping[str, Row]) -> dict[str, 
     """Returns all results, for a JSON file.
 
     Args:
-        found: one evaluation per seed, with otherwise the same settings.
-        paper: by sampler, what the paper prints.
+        found: one evaluation per seed, with the same settings apart from the seed.
+        paper: the scores that the paper prints, by sampler.
     """
     by_seed = {
-        str(one.settings["seed"]): {
-            "test_loss": one.loss,
-            "pixels": one.pixels,
-            "distances": one.distances,
+        str(evaluation.settings["seed"]): {
+            "test_loss": evaluation.loss,
+            "pixels": evaluation.pixels,
+            "distances": evaluation.distances,
         }
-        for one in found
+        for evaluation in found
     }
     scores = [*by_seed.values()]
-    together = _over_seeds(np.mean, scores)
+    combined = _over_seeds(np.mean, scores)
     if len(found) > 1:
-        together["standard_deviations"] = _over_seeds(np.std, scores)
-        together["by_seed"] = by_seed
+        combined["standard_deviations"] = _over_seeds(np.std, scores)
+        combined["by_seed"] = by_seed
     return {
         "settings": found[0].settings | {"seed": [int(seed) for seed in by_seed]},
-        **together,
+        **combined,
         "paper": {
             sampler: {name: number._asdict() for name, number in row._asdict().items()}
             for sampler, row in paper.items()
@@ -107,7 +107,7 @@ def results(found: Sequence[Evaluation], paper: Mapping[str, Row]) -> dict[str, 
 
 
 def _heading(found: Sequence[Evaluation]) -> str:
-    """One line about the images, the model and the settings."""
+    """Returns one line about the images, the model and the settings."""
     settings = found[0].settings
     data = settings["data"]
     split = f", {data['split']} split" if data["split"] else ""
@@ -121,10 +121,10 @@ def _heading(found: Sequence[Evaluation]) -> str:
 
 
 def _over_seeds(reduce: Callable[[Any], Any], scores: Sequence[Any]) -> Any:
-    """Reduces the numbers at the same place of nested dictionaries."""
+    """Reduces nested dictionaries of numbers to one, number by number."""
     first = scores[0]
     if isinstance(first, Mapping):
         return {
-            name: _over_seeds(reduce, [one[name] for one in scores]) for name in first
+            name: _over_seeds(reduce, [each[name] for each in scores]) for name in first
         }
     return float(reduce(scores))

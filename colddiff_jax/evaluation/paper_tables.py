@@ -1,9 +1,9 @@
 """The numbers that the paper prints, each marked as verified or not.
 
 Verified numbers were found in sources that quote the paper: a reproduction that
-reprints its Table 1 (Cornell CS4782, spring 2026), a summary that says it was checked
-against the first version on arXiv, and for one number each two sites that collect
-results (noted below). The others are from memory.
+reprints its Table 1 (Cornell CS4782, spring 2026), a summary that states it was checked
+against the first version on arXiv, and two sites that collect results, for one number
+each (noted below). All other numbers are from memory.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,7 @@ _TASKS = {
     "desaturate": "colorization",
 }
 
-
-# The last is 30,000 of its pictures, which the paper's code works with.
+# CelebA-HQ has 30,000 of CelebA's pictures; the paper's code uses it.
 _CELEBA = ("celeb_a", "celeba", "celeb_a_hq", "celeba_hq")
 
 
@@ -27,7 +26,7 @@ class Number(NamedTuple):
 
     Attributes:
         value: as printed.
-        verified: whether a source that quotes the paper has it.
+        verified: whether it was found in a source that quotes the paper.
     """
 
     value: float
@@ -35,7 +34,7 @@ class Number(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The scores of one way to restore.
+    """The scores of one method of restoration.
 
     Attributes:
         fid: Frechet inception distance to the clean images.
@@ -49,7 +48,7 @@ class Row(NamedTuple):
 
 
 def _rows(**scores: str) -> dict[str, Row]:
-    """By method, from "FID SSIM RMSE", with ? after numbers that are not verified."""
+    """Parses "FID SSIM RMSE" by method, with ? after numbers that are not verified."""
     return {
         method: Row(
             *(Number(float(word.rstrip("?")), "?" not in word) for word in text.split())
@@ -59,8 +58,8 @@ def _rows(**scores: str) -> dict[str, Row]:
 
 
 RESTORATION: dict[tuple[str, str], dict[str, Row]] = {
-    # Table 1. The SSIM of degraded MNIST equals its RMSE, and is probably a
-    # misprint: the reproduction measured 0.014.
+    # Table 1. The SSIM of degraded MNIST equals its RMSE and is probably a misprint:
+    # the reproduction measured 0.014.
     ("deblurring", "mnist"): _rows(
         degraded="438.59 0.287 0.287",
         alg2="4.69 0.718 0.154",
@@ -98,7 +97,7 @@ RESTORATION: dict[tuple[str, str], dict[str, Row]] = {
         alg2="4.33? 0.820? 0.115?",
         direct="4.05? 0.823? 0.114?",
     ),
-    # A site that collects results has the FID of 152.76.
+    # The FID of 152.76 is from a site that collects results.
     ("super-resolution", "cifar10"): _rows(
         degraded="358.99? 0.279? 0.146?",
         alg2="152.76 0.411? 0.155?",
@@ -109,7 +108,7 @@ RESTORATION: dict[tuple[str, str], dict[str, Row]] = {
         alg2="96.92? 0.381? 0.201?",
         direct="112.84? 0.400? 0.196?",
     ),
-    # Table 4. SSIM and RMSE look exchanged in the print; here they are not.
+    # Table 4. The printed columns of SSIM and RMSE look swapped; corrected here.
     ("snow", "cifar10"): _rows(
         degraded="125.63? 0.419? 0.327?",
         alg2="31.10? 0.838? 0.074?",
@@ -118,7 +117,7 @@ RESTORATION: dict[tuple[str, str], dict[str, Row]] = {
         degraded="398.31? 0.338? 0.283?",
         alg2="27.09? 0.907? 0.033?",
     ),
-    # The appendix. A site that collects results has the SSIM of 0.942.
+    # The appendix. The SSIM of 0.942 is from a site that collects results.
     ("colorization", "cifar10"): _rows(
         degraded="97.39? 0.937? 0.078?",
         alg2="45.74? 0.942 0.069?",
@@ -128,7 +127,7 @@ RESTORATION: dict[tuple[str, str], dict[str, Row]] = {
         alg2="15.17? 0.948? 0.077?",
     ),
 }
-"""Tables 1 to 4 and the appendix, by task and data set; "alg2" is "sampled"."""
+"""Tables 1 to 4 and the appendix, by task and data set; "alg2" is their "sampled"."""
 
 GENERATION: dict[str, dict[str, Number]] = {
     "celeb_a": {
@@ -144,25 +143,25 @@ GENERATION: dict[str, dict[str, Number]] = {
         "cold, broken symmetry": Number(54.68, True),
     },
 }
-"""Table 5, FID of generated images of 128 x 128 pixels."""
+"""Table 5, the FID of generated images of 128 x 128 pixels."""
 
 
 def rows_for(config: Mapping[str, Any], data_set: str) -> dict[str, Row]:
-    """What the paper prints for a run's task and data set; empty if nothing.
+    """Returns the paper's scores by method for a run's task and data set, if any.
 
     Args:
         config: the configuration of the run.
-        data_set: the name of the data set, as `data_set_name` tells it.
+        data_set: the name of the data set, from `data_set_name`.
     """
     task = _TASKS.get(config["degradation"]["name"], "")
     return RESTORATION.get((task, data_set), {})
 
 
 def data_set_name(config: Mapping[str, Any]) -> str:
-    """The name of a run's data set: that of TFDS, or of the file without its ending."""
+    """Returns the name of a run's data set: in TFDS, or of its file or folder."""
     data = config["data"]
     field = {"tfds": "name", "npz": "path", "folder": "path"}.get(data["source"])
     name = data.get(field, "") if field else data["source"]
-    # A set of TFDS may have a version, "mnist:3.0.1", and a file has an ending.
+    # Drop the version of a TFDS set, as in "mnist:3.0.1", and the file extension.
     stem = str(name).rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
     return "celeb_a" if stem in _CELEBA else stem

@@ -1,4 +1,4 @@
-"""How images are scored: soundly, or with the faults of the official evaluation."""
+"""Evaluation protocols: sound, or with the faults of the official evaluation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,42 +7,43 @@ from typing import Any
 from colddiff_jax.checks import InputError
 
 START_NOISE = 1e-3
-"""Standard deviation of the official noise on a flat start, on the [-1, 1] scale."""
+"""Standard deviation of the official noise on a flat start, for images in [-1, 1]."""
 
-# The folders of the official code, by our name of their degradation.
+# Folders of the official code with the same faults, by our names of degradations.
 _NEVER_IN_EVAL_MODE = ("gaussian_mask", "pixelate", "snow", "desaturate")
 _FADING = ("gaussian_mask", "snow", "desaturate")
-_SNOW_TREE = ("snow", "desaturate")
+_ONE_STEP_BEHIND = ("snow", "desaturate")
 _SCORED = ("gaussian_blur", *_NEVER_IN_EVAL_MODE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Which faults of the official evaluation are repeated; by default none.
+    """The faults of the official evaluation to repeat; by default none.
 
-    Without them the images are scored as a saved picture holds them, clipped and
-    rounded to 256 values, and every image counts.
+    Without faults, every image is scored as it would be saved: clipped and rounded to
+    256 values.
 
     Attributes:
         first_image_skipped: the first image of the set is left out.
-        values_not_clipped: what the network returns is scored as it is.
-        feature_rows_unfilled: Frechet distances are taken from an array with a row for
-            every image, of which only whole batches of 50 are filled; the rest, which
-            the official code leaves uninitialised, are zeros here.
-        degraded_after_one_step: as degraded counts what one step of Algorithm 2 makes
-            of x_T, on the way to x_{T-1}.
-        prediction_as_sample: as restored by an algorithm counts the network's last
-            prediction instead of x_0.
-        sampler_one_step_behind: at x_t the algorithms use D(., t - 1) and D(., t - 2).
-        dropout_on: the network drops units, as in training.
-        test_images_augmented: test images are cut and mirrored at random, as in
+        values_not_clipped: the network's outputs are scored unclipped and unrounded.
+        feature_rows_unfilled: Frechet distances are computed from an array with one row
+            per image, of which only full batches of 50 are filled; the other rows,
+            uninitialised in the official code, are zeros here.
+        degraded_after_one_step: the result of the first step of Algorithm 2, x_{T-1},
+            is scored as the degraded image instead of x_T.
+        prediction_as_sample: the network's last prediction is scored as the result of
+            an algorithm instead of x_0.
+        sampler_one_step_behind: at x_t the algorithms use D(., t - 1) and D(., t - 2)
+            instead of D(., t) and D(., t - 1).
+        dropout_on: dropout is active, as in training.
+        test_images_augmented: test images are randomly cropped and flipped, as in
             training.
         noise_on_flat_start: Gaussian noise of standard deviation 1e-3 is added to x_T
             and subtracted from x_0.
 
     Reference:
-        The official repository's `fid_distance_decrease_from_manifold`, of which its
-        folders have differing copies.
+        `fid_distance_decrease_from_manifold` in the official repository, whose folders
+        have differing copies of it.
     """
 
     first_image_skipped: bool = False
@@ -57,25 +58,25 @@ class Protocol:
 
     @property
     def faults(self) -> list[str]:
-        """The names of the faults that are on."""
+        """The names of the active faults."""
         return [name for name, on in dataclasses.asdict(self).items() if on]
 
 
 def published(config: Mapping[str, Any]) -> Protocol:
-    """The faults that the official evaluation of a run's degradation has.
+    """Returns the official evaluation protocol for the degradation of a run.
 
     Args:
         config: the configuration of the run.
 
     Raises:
-        InputError: a degradation that the official code does not score.
+        InputError: the official code does not evaluate this degradation.
     """
     name = config["degradation"]["name"]
     if name not in _SCORED:
         raise InputError(
-            "the official code scores runs of "
-            f"{', '.join(_SCORED)}, and this is one of {name}; name single faults, "
-            f"such as --protocol=values_not_clipped, of {', '.join(FAULTS)}"
+            f"the official code evaluates {', '.join(_SCORED)}, but not {name}; set "
+            f"`protocol` to single faults instead, such as values_not_clipped, among "
+            f"{', '.join(FAULTS)}"
         )
     large = config["data"]["image_size"] == 128  # CelebA.
     return Protocol(
@@ -84,7 +85,7 @@ def published(config: Mapping[str, Any]) -> Protocol:
         feature_rows_unfilled=True,
         degraded_after_one_step=name in _FADING,
         prediction_as_sample=name in _NEVER_IN_EVAL_MODE,
-        sampler_one_step_behind=name in _SNOW_TREE,
+        sampler_one_step_behind=name in _ONE_STEP_BEHIND,
         dropout_on=name in _NEVER_IN_EVAL_MODE
         and bool(config["model"].get("dropout", 0)),
         test_images_augmented=large and name in ("gaussian_mask", "pixelate"),
@@ -93,11 +94,11 @@ def published(config: Mapping[str, Any]) -> Protocol:
 
 
 def parse_protocol(text: str, config: Mapping[str, Any]) -> Protocol:
-    """The protocol that a user names.
+    """Parses the name of a protocol.
 
     Args:
-        text: "sound" for no faults, "published" for those of the official code, or
-            faults by name, separated by commas.
+        text: "sound" for no faults, "published" for the faults of the official code, or
+            names of faults, separated by commas.
         config: the configuration of the run.
 
     Raises:
@@ -111,7 +112,7 @@ def parse_protocol(text: str, config: Mapping[str, Any]) -> Protocol:
     for name in names:
         if name not in FAULTS:
             raise InputError(
-                "the protocol must be sound, published, or faults among "
+                "`protocol` must be sound, published, or faults among "
                 f"{', '.join(FAULTS)}; got {name!r}"
             )
     return Protocol(**dict.fromkeys(names, True))

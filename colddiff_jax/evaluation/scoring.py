@@ -43,16 +43,16 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores images with one compiled program.
 
-    Every random draw depends on (seed, index of the image) alone, so scores do not
+    Every random draw depends only on (seed, index of the image), so scores do not
     change with the batch size or the devices.
 
     Args:
         model: the degradation and the network.
         specs: the samplers, from `parse_samplers`.
         nets: feature networks, for distances between sets.
-        protocol: which faults to repeat.
-        batch_size: images at once, over all devices of this process.
-        endpoint: of a blend, fixed or estimated at every step.
+        protocol: the faults of the official evaluation to repeat.
+        batch_size: images scored at once, over all devices of this process.
+        endpoint: the endpoint of a blend, fixed or estimated at every step.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class Scorer:
         """Scores the images with these indices, batch by batch.
 
         Args:
-            params: of the network.
+            params: the parameters of the network.
             image_set: the images.
-            seed: of all draws.
-            indices: of the images, in any order.
+            seed: the seed of all random draws.
+            indices: the indices of the images to score, in any order.
             check_finite: whether to raise for scores that are not finite.
-            progress: text before a progress bar on a terminal; none if empty.
+            progress: the label of a progress bar on a terminal; empty for no bar.
 
         Raises:
             InputError: a score that is NaN or infinite.
@@ -103,8 +103,8 @@ class Scorer:
         key = devices.replicate(prng.stream(seed, "evaluate"))
         shared = (params, self._degrade, key, self._weights)
         results = self._run.stream(shared, load, len(indices), progress=progress)
-        for count, (values, pictures) in enumerate(results):
-            first = count * self._batch_size
+        for index, (values, pictures) in enumerate(results):
+            first = index * self._batch_size
             if check_finite:
                 _check_finite(values, indices[first : first + self._batch_size])
             yield Scores(values, pictures)
@@ -112,7 +112,7 @@ class Scorer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Program:
-    """The scores and pictures of one device's shard of a batch."""
+    """Computes the scores and pictures of one device's shard of a batch."""
 
     model: Model
     specs: tuple[SamplerSpec, ...]
@@ -143,7 +143,7 @@ class _Program:
         }
         restored = self._restored(restore_fn, degrade, x_T, noise_keys, sampler_keys)
         if not self.protocol.values_not_clipped:
-            # Infinite values must not be saved as white or black.
+            # Clipping would turn infinite values into white or black.
             restored = {
                 name: jnp.where(jnp.isfinite(x), images.as_saved(x), jnp.nan)
                 for name, x in restored.items()
@@ -186,7 +186,7 @@ class _Program:
         noise_keys: chex.PRNGKey,
         sampler_keys: chex.PRNGKey,
     ) -> dict[str, chex.Array]:
-        """x_T as "degraded", and x_0 by every sampler."""
+        """Returns x_T as "degraded", and x_0 by sampler."""
         protocol = self.protocol
         T = degrade.num_steps
         noise = jnp.zeros_like(x_T)
@@ -219,8 +219,8 @@ class _Program:
 def _features(
     net: FeatureNet, weights: Any, restored: dict[str, chex.Array]
 ) -> dict[str, chex.Array]:
-    """The features of all sets, and the class probabilities of the restored ones."""
-    # One set after the other: a feature network may be larger than ours.
+    """Returns features of all sets, and class probabilities of all but the clean."""
+    # One set at a time: a feature network may be larger than the restorer.
     features = jax.lax.map(
         functools.partial(net.apply, weights), jnp.stack([*restored.values()])
     )
@@ -258,6 +258,6 @@ def _check_finite(values: dict[str, np.ndarray], indices: Sequence[int]) -> None
         if not finite.all():
             where = int(np.argmin(finite))
             raise InputError(
-                f"{name} of image {indices[where]} is not a finite number; look at "
-                "that image, and at another `checkpoint` of the network"
+                f"{name} of image {indices[where]} is not a finite number; inspect "
+                "that image, or try another `checkpoint`"
             )

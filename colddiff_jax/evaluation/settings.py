@@ -1,4 +1,4 @@
-"""Checks of the settings of an evaluation, before any work."""
+"""Checks the settings of an evaluation before any work."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -30,19 +30,19 @@ def check_settings(
     endpoint: Literal["fixed", "estimated"] = "fixed",
     batch_size: int = 200,
 ) -> range:
-    """Checks settings of `evaluate` against a model, and returns what it would score.
+    """Checks settings of `evaluate` against a model, and selects the images to score.
 
     This takes no time; call it before making feature networks, which can take minutes.
 
     Args:
-        model: of a `Restorer`.
-        images: this and all that follows as in `evaluate`.
-        num_images: the number of images.
-        samplers: their names.
-        seeds: of the random part of the degradation.
-        protocol: the faults to repeat.
-        endpoint: fixed or estimated.
-        batch_size: images restored at once.
+        model: the model of a `Restorer`.
+        images: as in `evaluate`.
+        num_images: as in `evaluate`.
+        samplers: as in `evaluate`.
+        seeds: as in `evaluate`.
+        protocol: as in `evaluate`.
+        endpoint: as in `evaluate`.
+        batch_size: as in `evaluate`.
 
     Returns:
         The indices of the images to score.
@@ -56,13 +56,13 @@ def check_settings(
     devices.check_batch_size("`batch_size`", batch_size, num_devices)
     for seed in seeds:
         if not 0 <= seed < 2**32:
-            raise InputError(f"the seed must lie in 0..{2**32 - 1}, got {seed}")
+            raise InputError(f"a seed must lie in 0..{2**32 - 1}, got {seed}")
     first = int(protocol.first_image_skipped)
     available = len(images.images) - first
     if available < 1:
         raise InputError(
-            f"there is nothing to score: the set has {available + first} image(s), of "
-            f"which the protocol skips {first}"
+            f"there is nothing to score: of {available + first} image(s) the protocol "
+            f"skips {first}"
         )
     if not 0 <= num_images <= available:
         raise InputError(
@@ -73,7 +73,7 @@ def check_settings(
 
 
 def check_count(num_images: int) -> None:
-    """Raises InputError for too few images to compute distances between sets."""
+    """Raises InputError if there are too few images for distances between sets."""
     least = NUM_NEIGHBOURS + 2
     if num_images < least:
         raise InputError(
@@ -88,24 +88,24 @@ def check_nets(
     protocol: Protocol,
     num_images: int,
 ) -> None:
-    """Raises InputError for feature networks that do not fit the rest.
+    """Raises InputError for feature networks that do not fit the other settings.
 
     Args:
-        nets: as for `evaluate`.
-        references: likewise.
-        protocol: likewise.
+        nets: as in `evaluate`.
+        references: as in `evaluate`.
+        protocol: as in `evaluate`.
         num_images: the number of images to score.
     """
     for name, count in collections.Counter(net.name for net in nets).items():
         if count > 1:
             raise InputError(
-                f"{count} feature networks are called {name!r}; give each a name of "
-                "its own (that of a file of weights is the file's)"
+                f"{count} feature networks are called {name!r}; give each its own name "
+                "(rename the file of weights)"
             )
     if protocol.feature_rows_unfilled and references:
         raise InputError(
-            "the fault feature_rows_unfilled affects both sets that are compared, and "
-            "a saved reference does not have it; leave one of them out"
+            "the fault feature_rows_unfilled affects both sets that are compared, but "
+            "saved references do not have it; leave out one of the two"
         )
     if nets:
         check_count(num_images)

@@ -19,7 +19,7 @@ from colddiff_jax.metrics.inception_score import inception_score
 from colddiff_jax.metrics.neighbours import precision_recall
 from colddiff_jax.metrics.reference import MAX_FEATURES, Reference
 
-_BEST_PSNR = 100.0  # Decibels; that of equal images is infinite.
+_BEST_PSNR = 100.0  # In dB; the PSNR of equal images is infinite.
 _OFFICIAL_BATCH = 50
 NUM_NEIGHBOURS = 3
 
@@ -28,13 +28,13 @@ class Summary:
     """Combines the scores of all batches.
 
     Frechet distances are computed from all images; kernel distance, precision, recall
-    and Inception Score from up to 10,000, drawn at random but the same for every
-    sampler. Only the features of two sets are in memory at a time.
+    and Inception Score from up to 10,000 images, a random subset that is the same for
+    every sampler. At most two sets of features are in memory at a time.
 
     Args:
-        batches: the scores of each batch by name; they are iterated over many times.
-        samplers: their names, in the order of a table.
-        protocol: that they were computed with.
+        batches: the scores of each batch by name; iterated over many times.
+        samplers: the names of the samplers, in the order of a table.
+        protocol: the protocol that the scores were computed with.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Summary:
 
     @functools.cached_property
     def per_image(self) -> dict[str, np.ndarray]:
-        """The scores of single images, float [N], by name."""
+        """Scores of single images, float [N], by name."""
         found: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         for batch in self._batches:
             for name in batch:
@@ -56,11 +56,11 @@ class Summary:
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def pixels(self) -> dict[str, dict[str, float]]:
-        """Returns, by sampler, the scores of the images against the clean ones."""
-        every = self.per_image
+        """Returns the scores against the clean images, by sampler."""
+        scores = self.per_image
         found = {}
         for sampler in self._samplers:
-            mse = every[f"mse/{sampler}"].astype(np.float64)
+            mse = scores[f"mse/{sampler}"].astype(np.float64)
             with np.errstate(divide="ignore"):
                 decibels = np.minimum(-10 * np.log10(mse), _BEST_PSNR)
             found[sampler] = {
@@ -69,17 +69,17 @@ class Summary:
                 "psnr": float(decibels.mean()),
             }
             for metric in ("ssim", "ms_ssim"):
-                if f"{metric}/{sampler}" in every:
-                    values = every[f"{metric}/{sampler}"]
+                if f"{metric}/{sampler}" in scores:
+                    values = scores[f"{metric}/{sampler}"]
                     found[sampler][metric] = float(values.mean(dtype=np.float64))
         return found
 
     def loss(self) -> float:
-        """The held-out training loss."""
+        """Returns the held-out training loss."""
         return float(self.per_image["loss"].mean(dtype=np.float64))
 
     def reference(self, net: FeatureNet, name: str, data: dict[str, Any]) -> Reference:
-        """Returns the statistics of the clean images, to be saved."""
+        """Returns statistics of the clean images, to be saved."""
         key = f"pooled/{net.name}/clean"
         return Reference(
             name=name,
@@ -87,29 +87,29 @@ class Summary:
             feature_fingerprint=net.fingerprint,
             data=data,
             moments=self._moments(key, unfilled=False),
-            features=self._drawn(key),
+            features=self._subset(key),
         )
 
     def distances(
         self, net: FeatureNet, reference: Reference | None, seed: int
     ) -> dict[str, dict[str, float]]:
-        """Returns, by sampler, the distances between the restored images and others.
+        """Returns distances of the restored images to a reference, by sampler.
 
         Args:
-            net: on the features of this network.
-            reference: the others; None for the clean images themselves.
-            seed: of the subsets for KID.
+            net: the network whose features are compared.
+            reference: the set to compare with; None for the clean images.
+            seed: the seed of the subsets for the kernel distance.
         """
         clean = f"pooled/{net.name}/clean"
         found: dict[str, dict[str, float]] = {}
         unfilled = self._protocol.feature_rows_unfilled
         if reference is None:
-            target, features = self._moments(clean, unfilled), self._drawn(clean)
+            target, features = self._moments(clean, unfilled), self._subset(clean)
         else:
             target, features = reference.moments, reference.features
         for sampler in self._samplers:
             key = f"pooled/{net.name}/{sampler}"
-            own = self._drawn(key)
+            own = self._subset(key)
             kernel, spread = kernel_distance(features, own, seed=seed)
             overlap = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
             found[sampler] = {
@@ -121,7 +121,7 @@ class Summary:
             }
             probabilities = f"probabilities/{net.name}/{sampler}"
             if any(probabilities in batch for batch in self._batches):
-                rows = self._drawn(probabilities)
+                rows = self._subset(probabilities)
                 parts = min(10, len(rows))
                 mean, spread = inception_score(rows, num_splits=parts)
                 found[sampler] |= {
@@ -130,28 +130,31 @@ class Summary:
                 }
         return found
 
-    def _drawn(self, name: str) -> np.ndarray:
-        """The rows of up to 10,000 images in random order, as sets are often sorted."""
+    def _subset(self, name: str) -> np.ndarray:
+        """Returns the rows of up to 10,000 random images, in random order.
+
+        Data sets are often sorted, and scores of parts of a sorted set are misleading.
+        """
         count = len(self.per_image["loss"])
-        place = np.random.default_rng(0).permutation(count)
-        num_drawn = min(count, MAX_FEATURES)
-        drawn, start = None, 0
+        order = np.random.default_rng(0).permutation(count)
+        size = min(count, MAX_FEATURES)
+        subset, start = None, 0
         for batch in self._batches:
             rows = batch[name]
-            places = place[start : start + len(rows)]
+            positions = order[start : start + len(rows)]
             start += len(rows)
-            if drawn is None:
-                drawn = np.empty((num_drawn, *rows.shape[1:]), rows.dtype)
-            drawn[places[places < num_drawn]] = rows[places < num_drawn]
-        assert drawn is not None
-        return drawn
+            if subset is None:
+                subset = np.empty((size, *rows.shape[1:]), rows.dtype)
+            subset[positions[positions < size]] = rows[positions < size]
+        assert subset is not None
+        return subset
 
     def _moments(self, name: str, unfilled: bool) -> Moments:
-        """Mean and covariance of all images.
+        """Returns the mean and covariance of the rows of all images.
 
         Args:
-            name: of the rows.
-            unfilled: whether the rows after the last whole batch of 50 are zeros.
+            name: the name of the rows.
+            unfilled: whether to zero the rows after the last full batch of 50.
         """
         count = len(self.per_image["loss"])
         filled = count - count % _OFFICIAL_BATCH if unfilled else count

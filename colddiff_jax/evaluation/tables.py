@@ -1,4 +1,4 @@
-"""The results of an evaluation as a table in Markdown and as histograms."""
+"""Formats the results of an evaluation as a Markdown table and as histograms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,13 +25,13 @@ def table(
     fid: Sequence[str],
     paper: Mapping[str, Row],
 ) -> str:
-    """Formats the scores in Markdown, next to the paper's where it has any.
+    """Formats scores as a Markdown table, next to the paper's if it has any.
 
     Args:
-        pixels: by sampler, the scores of `Summary.pixels`.
-        distances: by feature network and sampler, those of `Summary.distances`.
-        fid: the networks whose Frechet distance is FID.
-        paper: by sampler, what the paper prints.
+        pixels: scores by sampler, from `Summary.pixels`.
+        distances: by feature network and sampler, from `Summary.distances`.
+        fid: the feature networks whose Frechet distance is FID.
+        paper: the scores that the paper prints, by sampler.
     """
     scores = [name for name in _PIXELS if name in next(iter(pixels.values()))]
     head = ["", *(_PIXELS[score] for score in scores)]
@@ -43,14 +43,14 @@ def table(
     if paper:
         head += ["paper: FID", "SSIM", "RMSE"]
     rows = []
-    for sampler, found in pixels.items():
+    for sampler, values in pixels.items():
         row = [
             title(sampler),
-            *(f"{found[score]:.{_DIGITS[score]}f}" for score in scores),
+            *(f"{values[score]:.{_DIGITS[score]}f}" for score in scores),
         ]
         for by_sampler in distances.values():
             own = by_sampler[sampler]
-            # Subsets that are the sets themselves do not differ.
+            # It is 0 if the sets are small enough to be compared whole.
             spread = f" ± {own['kernel_std']:.1g}" if own["kernel_std"] else ""
             row += [f"{own['frechet']:.4g}", f"{own['kernel']:.3g}{spread}"]
             row += [f"{own['precision']:.3f}", f"{own['recall']:.3f}"]
@@ -78,9 +78,9 @@ def histograms(
     """Draws histograms of RMSE and SSIM over images, by sampler, as PNG.
 
     Args:
-        path: of the PNG file.
-        per_image: the scores of `Summary.per_image`.
-        samplers: their names, in the order of the table.
+        path: the PNG file to write.
+        per_image: scores by name, from `Summary.per_image`.
+        samplers: the names of the samplers, in the order of the legend.
 
     Raises:
         ImportError: Matplotlib is not installed.

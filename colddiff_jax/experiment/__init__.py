@@ -1,1 +1,1 @@
-"""From a configuration to a model, and the folder that holds a run."""
+"""Models and data that a configuration describes, and the folder of a run."""

@@ -60,24 +60,24 @@ def load_splits(
 
     Args:
         section: "data" or "endpoints".
-        fields: of the section; those of other sources are ignored, so that a source
-            can be chosen on the command line. Fields of the preprocessing, too.
+        fields: the fields of the section. Those of other sources and of the
+            preprocessing are ignored, so that one flag switches the source.
         labels: whether to read labels.
 
     Raises:
-        InputError: an unknown source or field, or images that are not there.
+        InputError: an unknown source or field, or missing images.
     """
     fields = {n: v for n, v in fields.items() if n not in parameters_of(Preprocessing)}
     source = choose(f"{section}.source", SOURCES, fields.pop("source", None))
     parameters = inspect.signature(source).parameters
-    of_any = {n for s in SOURCES.values() for n in inspect.signature(s).parameters}
-    check_fields(section, fields, sorted(of_any - {"labels"}), [])
-    known = {"labels": labels} if "labels" in parameters else {}
-    if labels and not known:
+    known = {n for s in SOURCES.values() for n in inspect.signature(s).parameters}
+    check_fields(section, fields, sorted(known - {"labels"}), [])
+    options = {"labels": labels} if "labels" in parameters else {}
+    if labels and not options:
         raise InputError(f"`{section}.source` {source.__name__} has no labels")
     try:
-        return call(section, source, only(fields, parameters) | known)
-    except InputError as error:  # Sources name their fields as in the section data.
+        return call(section, source, only(fields, parameters) | options)
+    except InputError as error:  # Sources name fields of the section data.
         message = re.sub(r"`data\.", f"`{section}.", str(error))
         raise InputError(message) from error
 
@@ -88,7 +88,7 @@ def make_preprocessing(fields: Mapping[str, Any]) -> Preprocessing:
 
 
 def make_degradation(fields: Any, image_size: int) -> Degradation:
-    """Makes the degradation; fields that hold named fields are schedules."""
+    """Makes the degradation; a nested section describes a schedule."""
     if isinstance(fields, Mapping):
         fields = {
             name: make_schedule(f"degradation.{name}", value, image_size=image_size)
@@ -98,14 +98,14 @@ def make_degradation(fields: Any, image_size: int) -> Degradation:
 
 
 def make_schedule(section: str, value: Any, **known: Any) -> Any:
-    """Makes the schedule that named fields describe; returns other values as is."""
+    """Makes the schedule that a section describes; returns other values unchanged."""
     if not isinstance(value, Mapping):
         return value
     return call_named(section, SCHEDULES, value, **known)
 
 
 def make_network(fields: Mapping[str, Any]) -> nn.Module:
-    """Makes the network that the section model describes, not yet preconditioned."""
+    """Makes the network that the section model describes, without preconditioning."""
     if isinstance(fields, Mapping):
         fields = {n: v for n, v in fields.items() if n != "precondition"}
         fields["dtype"] = _dtype(fields.get("dtype", "auto"))
@@ -113,7 +113,7 @@ def make_network(fields: Mapping[str, Any]) -> nn.Module:
 
 
 def _dtype(name: str) -> Any:
-    """The network's dtype of computation; "auto" is bfloat16 if hardware has it."""
+    """Returns the network's compute dtype; "auto" is bfloat16 where it is fast."""
     if name == "auto":
         device = jax.local_devices()[0]
         capability = float(getattr(device, "compute_capability", 0) or 0)

@@ -48,7 +48,7 @@ def open_data(
         splits: images to use instead of those that the section data names.
 
     Raises:
-        InputError: images that are missing, of a wrong size or without the labels or
+        InputError: images that are missing, have the wrong size, or lack the labels or
             endpoints that the configuration needs.
     """
     num_classes = config["model"].get("num_classes", 0)
@@ -67,7 +67,7 @@ def open_data(
 def open_endpoints(
     config: Mapping[str, Any], degrade: Degradation
 ) -> ImageSplits | None:
-    """Opens the endpoints of a degradation that blends with images; else None.
+    """Opens the images that a degradation blends with; None if it needs none.
 
     Raises:
         InputError: endpoints that are missing, or that the degradation does not need.
@@ -85,14 +85,14 @@ def open_endpoints(
 
 def _check_splits(data: RunData, num_classes: int) -> None:
     splits, endpoints = data
-    for name, found in (("training", splits.train), ("test", splits.test)):
-        if not len(found):
+    for name, images in (("training", splits.train), ("test", splits.test)):
+        if not len(images):
             raise InputError(f"there are no {name} images; `data.source` found none")
     if num_classes:
         if splits.train_labels is None or splits.test_labels is None:
             raise InputError(
                 f"`model.num_classes` is {num_classes}, and the images have no labels; "
-                "set it to 0 or give labels"
+                "set it to 0 or provide labels"
             )
         if splits.num_classes > num_classes:
             raise InputError(
@@ -113,7 +113,7 @@ def _check_sizes(data: RunData, preprocessing: Preprocessing) -> None:
             f"`data.image_size` must be at least {SSIM_SIDE}, the window of SSIM, by "
             f"which runs are scored; got {side}"
         )
-    # The first image of each kind is resized now, where a wrong size costs nothing.
-    for split in (data.splits, data.endpoints) if data.endpoints else (data.splits,):
-        preprocessing.test(split.train[0])
-        preprocessing.test(split.test[0])
+    # Resize one image of each kind now: a wrong size must raise before any work.
+    for splits in (data.splits, data.endpoints) if data.endpoints else (data.splits,):
+        preprocessing.test(splits.train[0])
+        preprocessing.test(splits.test[0])

@@ -26,14 +26,14 @@ from colddiff_jax.sampling import RestoreFn, guide
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A degradation and the network that undoes it; needs no data and has no weights.
+    """A degradation and the network that undoes it, without data or weights.
 
     Attributes:
         config: the configuration, nested dictionaries.
         degrade: D, unbound.
         network: R, a Flax module.
-        scales: of a preconditioned network, or None.
-        image_shape: (H, W, C) of the images that the network is trained on.
+        scales: the scales of a preconditioned network, or None.
+        image_shape: (H, W, C) of the network's images.
     """
 
     config: dict[str, Any]
@@ -44,12 +44,12 @@ class Model:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes of a conditional network, 0 for an unconditional one."""
+        """The number of classes of a conditional network; 0 if unconditional."""
         return getattr(self.network, "num_classes", 0)
 
     @functools.cached_property
     def preprocessing(self) -> Preprocessing:
-        """How images are resized and cropped to the size of the network."""
+        """The preprocessing of images to the size that the network takes."""
         return make_preprocessing(self.config["data"])
 
     @functools.cached_property
@@ -66,8 +66,8 @@ class Model:
         """Returns the shapes and dtypes of the parameters.
 
         Raises:
-            InputError: a network that does not fit the images, or an attention that
-                this hardware does not have.
+            InputError: a network that does not fit the images, or an implementation of
+                attention that this hardware does not support.
         """
         try:
             return jax.eval_shape(self.init, jax.random.key(0))
@@ -84,9 +84,9 @@ class Model:
         """Returns R(x_t, t) with these parameters, for any sampler.
 
         Args:
-            params: of the network.
-            labels: classes, int32 [B], to condition on.
-            guidance: the scale of classifier-free guidance by the labels.
+            params: the parameters of the network.
+            labels: classes to condition on, int32 [B], or None.
+            guidance: the scale of classifier-free guidance; needs labels.
         """
         restore_fn = jax.tree_util.Partial(self.network.apply, {"params": params})
         if labels is None:
@@ -105,13 +105,13 @@ def build_model(
 
     Args:
         config: nested fields as in `configs/`.
-        channels: of the images.
-        scales: of a preconditioned network, measured on its training images.
-        degrade: the degradation of the configuration, if it has been built.
+        channels: the number of channels of the images.
+        scales: the scales of a preconditioned network, measured on training images.
+        degrade: the degradation of the configuration, if it is already built.
 
     Raises:
-        InputError: an unknown field or name, a missing one, a value that does not fit,
-            or scales that are missing or of another degradation.
+        InputError: an unknown or missing field, an unknown name, a value that does not
+            fit, or scales that are missing or belong to another degradation.
 
     Example:
         >>> model = build_model(digits_blur.get_config(), channels=1)
@@ -136,6 +136,6 @@ def build_model(
         network = Preconditioned(network, scales)
     else:
         scales = None
-    model = Model(config, degrade, network, scales, (size, size, channels))
+    model = Model(dict(config), degrade, network, scales, (size, size, channels))
     model.abstract_params()  # Raises before any work if the network does not fit.
     return model

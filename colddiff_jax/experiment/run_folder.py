@@ -1,4 +1,4 @@
-"""The description of a run in its folder: configuration, data, scales, versions."""
+"""The description of a run, stored in its folder: configuration, data, versions."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from colddiff_jax.models.preconditioning import Scales
 
 _PACKAGES = ("colddiff-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 
-# Fields that had another name when earlier runs were trained.
+# Fields that earlier versions wrote under another name.
 _RENAMED = {"test_share": "test_fraction"}
 
 
@@ -35,8 +35,8 @@ def describe(
     Args:
         config: the configuration.
         fingerprint: of the training images.
-        scales: of a preconditioned network.
-        channels: of the images.
+        scales: the scales of a preconditioned network, or None.
+        channels: the number of channels of the images.
     """
     return {
         "config": json.loads(json.dumps(plain(config))),
@@ -53,7 +53,7 @@ def is_run_folder(workdir: str) -> bool:
 
 
 def save_description(description: Mapping[str, Any], workdir: str) -> None:
-    """Writes the description of a run to its folder, in one process."""
+    """Writes the description of a run to its folder, from the main process only."""
     if devices.is_main_process():
         text = json.dumps(description, indent=2) + "\n"
         write_atomically(os.path.join(workdir, "config.json"), text.encode())
@@ -63,11 +63,12 @@ def load_description(workdir: str) -> dict[str, Any]:
     """Reads the description of a run.
 
     Returns:
-        As from `describe`. The "channels" of a run that was trained before they were
-        stored are None.
+        As from `describe`; "channels" is None if an earlier version, which did not
+        store it, trained the run.
 
     Raises:
-        InputError: there is no such folder, or it holds no run, or a damaged one.
+        InputError: there is no such folder, it does not hold a run, or its description
+            is damaged.
     """
     path = os.path.join(workdir, "config.json")
     if not os.path.isdir(workdir):
@@ -80,13 +81,13 @@ def load_description(workdir: str) -> dict[str, Any]:
         return upgrade_description(found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} is damaged ({type(error).__name__}: {error}); replace it by "
-            "about.json of a checkpoint, which has the same content"
+            f"{path} is damaged ({type(error).__name__}: {error}); replace it "
+            "with about.json from a checkpoint, which has the same content"
         ) from error
 
 
 def upgrade_description(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a description with the fields that it has today."""
+    """Converts a description from an earlier version to the current fields."""
     config = {
         section: {_RENAMED.get(name, name): value for name, value in fields.items()}
         if section in ("data", "endpoints")
@@ -98,7 +99,7 @@ def upgrade_description(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scales_of(description: Mapping[str, Any]) -> Scales | None:
-    """Returns the scales of a run whose network is preconditioned."""
+    """Returns the scales of a preconditioned network, or None for any other."""
     scales = description["scales"]
     return scales and Scales(**{name: tuple(v) for name, v in scales.items()})
 
@@ -107,11 +108,11 @@ def scales_of(description: Mapping[str, Any]) -> Scales | None:
 def locked(workdir: str) -> Iterator[None]:
     """Keeps other processes from training in a run folder, by a lock on the folder.
 
-    The lock is released however this process ends. File systems without locks on
-    folders, such as some network file systems, are not protected.
+    The lock is released however this process ends. On file systems that cannot lock
+    folders, such as some network file systems, it has no effect.
 
     Raises:
-        InputError: another process trains there.
+        InputError: another process is training there.
     """
     if not devices.is_main_process():
         yield
@@ -122,10 +123,10 @@ def locked(workdir: str) -> Iterator[None]:
     except BlockingIOError as error:
         os.close(folder)
         raise InputError(
-            f"another process trains in {workdir!r}; wait until it has ended, or "
+            f"another process is training in {workdir!r}; wait until it ends, or "
             "choose another `workdir`"
         ) from error
-    except OSError:  # No locks here.
+    except OSError:  # This file system cannot lock folders.
         pass
     try:
         yield

@@ -1,6 +1,6 @@
-"""Sections of a configuration: the arguments of a function, by name.
+"""Sections of a configuration: each holds the arguments of a function by name.
 
-The signature of the function is the only list of its fields and defaults.
+The signature of the function is the only list of the fields and their defaults.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from colddiff_jax.checks import InputError
 
 
 def parameters_of(function: Callable) -> dict[str, inspect.Parameter]:
-    """Returns the parameters of a function or class, without those that Flax adds."""
+    """Returns the parameters of a function or class, except those that Flax adds."""
     parameters = dict(inspect.signature(function).parameters)
     if isinstance(function, type) and issubclass(function, nn.Module):
         for added in ("parent", "name"):
@@ -24,14 +24,14 @@ def parameters_of(function: Callable) -> dict[str, inspect.Parameter]:
 
 
 def defaults_of(function: Callable) -> dict[str, Any]:
-    """Returns the defaults of a function; a string without a default is empty.
+    """Returns the defaults of a function; strings without a default become "".
 
     Args:
-        function: with type hints.
+        function: a function with type hints.
 
     Returns:
-        Name to default, in the order of the signature. Other parameters without a
-        default are left out: a configuration has to give them.
+        Default by name, in the order of the signature. Other parameters without a
+        default are left out: a configuration must set them.
 
     Example:
         >>> defaults_of(schedules.cosine)
@@ -47,7 +47,7 @@ def defaults_of(function: Callable) -> dict[str, Any]:
 
 
 def type_if_given(function: Callable, name: str) -> type:
-    """Returns the type of a parameter that may be None, for a `ConfigDict`."""
+    """Returns the type of a value other than None for an optional parameter."""
     annotation = parameters_of(function)[name].annotation
     union = (types.UnionType, typing.Union)
     options = (
@@ -68,11 +68,11 @@ def call_named(
     """Calls the function that `fields["name"]` chooses with the other fields.
 
     Args:
-        section: its name, for errors.
+        section: the name of the section, for errors.
         choices: the functions by name.
-        fields: of the section.
-        **known: further arguments, for functions that have such a parameter; they
-            follow from other sections and cannot be fields.
+        fields: the fields of the section.
+        **known: arguments that follow from other sections and therefore cannot be
+            fields; passed to functions with such parameters.
 
     Raises:
         InputError: an unknown name or field, a missing one, or a value that the
@@ -97,7 +97,7 @@ def chosen(section: str, choices: Mapping[str, Callable], fields: Any) -> Callab
 
 def choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
     """Returns choices[name], or raises an InputError that lists the names."""
-    if name not in list(choices):  # A list can search for unhashable values, too.
+    if name not in list(choices):  # In a list, as name may be unhashable.
         raise InputError(f"`{field}` must be one of {sorted(choices)}, got {name!r}")
     return choices[name]
 
@@ -125,7 +125,7 @@ def call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
 def check_fields(
     section: str, fields: Any, known: list[str], required: list[str]
 ) -> None:
-    """Raises an InputError for a section with unknown fields or missing ones."""
+    """Raises an InputError if a section has unknown fields or lacks required ones."""
     _check_mapping(section, fields)
     for name in fields:
         if name not in known:
@@ -153,7 +153,7 @@ def plain(value: Any) -> Any:
 
 
 def _in_section(section: str, message: str, parameters: Iterable[str]) -> str:
-    """Names the field a message begins with, or else the section."""
+    """Prefixes a message with its section, in backquotes if it begins with a field."""
     first, space, rest = message.partition(" ")
     if first in parameters:
         return f"`{section}.{first}`{space}{rest}"

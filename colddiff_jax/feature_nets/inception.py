@@ -93,7 +93,7 @@ def inception_params(state: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InputError: entries are missing, unexpected or of the wrong shape; the message
-            counts all of them and names the first.
+            counts all of them and names the first few.
 
     Example:
         >>> params = inception_params(read_torch_file(path))
@@ -156,6 +156,6 @@ def _check_entries(
     }
     if any(problems.values()):
         raise InputError(
-            "the weights are not those of the Inception network of 2015: "
+            "the weights do not fit the Inception network of 2015: "
             + listed_by_kind(problems)
         )

@@ -144,27 +144,28 @@ class Checkpoints:
                 f"of steps {intact} are intact; {fix} and run again"
             ) from error
 
-    def restore(self, like: Any, step: int) -> Any:
+    def restore(self, like: Any, step: int, *, partial: bool = False) -> Any:
         """Restores the state of a step, on the devices present now.
 
         Args:
             like: a state of the same structure, of `jax.ShapeDtypeStruct`s with
-                shardings, as returned by `devices.replicated_like`; or a dict of some
-                of its parts, such as "ema_params".
+                shardings, from `devices.replicated_like`.
             step: one of `steps()`.
+            partial: whether `like` is a dict of some parts, such as "ema_params".
 
         Raises:
             InputError: there is no such checkpoint, it is damaged, or it belongs to
                 another network.
         """
         self._check(step)
-        return self._restore(like, step)
+        return self._restore(like, step, partial)
 
-    def restore_newest(self, like: Any) -> tuple[Any, int]:
+    def restore_newest(self, like: Any, *, partial: bool = False) -> tuple[Any, int]:
         """Restores the newest intact checkpoint, and prints which are damaged.
 
         Args:
             like: as for `restore`.
+            partial: likewise.
 
         Returns:
             The state and its step.
@@ -179,7 +180,7 @@ class Checkpoints:
             if damage := integrity.damage(self._path(step)):
                 damaged.append(f"step {step} ({damage})")
                 continue
-            state = self._restore(like, step)
+            state = self._restore(like, step, partial)
             if damaged and devices.is_main_process():
                 found = f"damaged: {', '.join(damaged)}; using step {step} instead"
                 print(f"{self.folder}: {found}", flush=True)
@@ -221,25 +222,25 @@ class Checkpoints:
         for old in {*steps} - {*steps[-2:], self.best_step()}:
             integrity.delete_folder(self._path(old))
 
-    def fits(self, like: Any) -> bool:
-        """Whether any checkpoint has the dtypes and shapes of `like`."""
-        return any(not self._mismatch(like, step) for step in self.steps())
+    def has_parts(self, like: dict[str, Any]) -> bool:
+        """Whether an intact checkpoint has parts with these dtypes and shapes."""
+        intact = (s for s in self.steps() if not integrity.damage(self._path(s)))
+        return any(not self._mismatch(like, step, True) for step in intact)
 
-    def _restore(self, like: Any, step: int) -> Any:
-        if mismatch := self._mismatch(like, step):
+    def _restore(self, like: Any, step: int, partial: bool) -> Any:
+        if mismatch := self._mismatch(like, step, partial):
             raise InputError(
                 f"the checkpoint of step {step} in {self.folder} does not fit the "
                 f"network of its configuration: {mismatch}"
             )
         path = os.path.join(self._path(step), "state")
-        if isinstance(like, dict):
-            return self._trees.restore_parts(path, like)
-        return self._trees.restore(path, like)
+        read = self._trees.restore_parts if partial else self._trees.restore
+        return read(path, like)
 
-    def _mismatch(self, like: Any, step: int) -> str:
-        """Describes the first array of another shape or dtype; empty if there is none."""
+    def _mismatch(self, like: Any, step: int, partial: bool) -> str:
+        """Describes the first array of another shape or dtype; empty for none."""
         saved, expected = self._read(step, "shapes.json"), _shapes(like)
-        if isinstance(like, dict):
+        if partial:
             saved = {n: v for n, v in saved.items() if n.partition("/")[0] in like}
         for name in saved | expected:
             if saved.get(name) != expected.get(name):

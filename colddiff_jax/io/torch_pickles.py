@@ -134,7 +134,7 @@ class DtypeUnpickler(TensorUnpickler):
             raise pickle.UnpicklingError(f"storage {key} has two dtypes")
 
     def rebuild_tensor(self, *arguments: Any) -> None:
-        """Returns nothing."""
+        """Makes no tensor."""
 
 
 class _Call:

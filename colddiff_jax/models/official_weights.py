@@ -1,8 +1,8 @@
-"""Weights of the authors' PyTorch networks, as parameters of ours.
+"""Converts weights of the authors' PyTorch networks to Flax parameters.
 
-The official code passes t - 1 to its networks and we pass t. The first layer that sees
-the step absorbs the difference exactly: sin((t - 1) w) and cos((t - 1) w) are a
-rotation of sin(t w) and cos(t w).
+The official code passes t - 1 to its networks, this library passes t. The first layer
+of the time embedding absorbs the difference exactly, since sin((t - 1) w) and
+cos((t - 1) w) are a rotation of sin(t w) and cos(t w).
 """
 
 import re
@@ -23,13 +23,13 @@ _NETWORK = re.compile(r"^(?:module\.)*(?:denoise_fn|defade_fn)\.(?:module\.)*")
 
 
 class _Names(NamedTuple):
-    """How an official network calls what we call otherwise.
+    """Official names by our names.
 
     Attributes:
-        parts: patterns of our layers and blocks.
-        block: the layers in a block.
-        attention: the layers in an attention.
-        norm: the leaves of a normalisation in a block or attention.
+        parts: top-level layers and blocks, with regular expressions as keys.
+        block: layers of a block.
+        attention: layers of an attention block.
+        norm: parameters of a normalisation in a block or attention block.
     """
 
     parts: dict[str, str]
@@ -48,7 +48,7 @@ _CONVNEXT = _Names(
         r"middle_block_0": "mid_block1",
         r"middle_attention": "mid_attn",
         r"middle_block_1": "mid_block2",
-        # Counted from the middle there, see _official_name.
+        # The official code counts up levels from the middle; see _official_name.
         r"up_(\d+)_block_(\d+)": r"ups.\1.\2",
         r"up_(\d+)_attention": r"ups.\1.2",
         r"up_(\d+)_upsample": r"ups.\1.3",
@@ -97,18 +97,18 @@ _RESNET = _Names(
 
 
 def network_weights(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Picks the network out of a state dictionary of the official diffusion classes.
+    """Extracts the network from a state dictionary of the official diffusion classes.
 
     Args:
-        state: "model" or "ema" of a checkpoint: names to arrays. Those of the network
-            begin with `denoise_fn.` or `defade_fn.`, perhaps after `module.`; blur
-            kernels and other buffers do not.
+        state: "model" or "ema" of a checkpoint: arrays by name. Names of network
+            weights start with `denoise_fn.` or `defade_fn.`, possibly after `module.`;
+            those of blur kernels and other buffers do not.
 
     Returns:
-        The network's weights by their names within it, float32.
+        The network's weights, float32, by name within the network.
 
     Raises:
-        InputError: no name has such a beginning.
+        InputError: no name has such a prefix.
 
     Example:
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
@@ -133,20 +133,20 @@ def convert_weights(
     model: nn.Module,
     image_shape: tuple[int, int, int],
 ) -> Any:
-    """Maps the weights of an official network to the parameters of ours.
+    """Converts the weights of an official network to parameters of our network.
 
     Args:
-        weights: names within the official network, such as "downs.0.0.ds_conv.weight",
-            to arrays.
-        model: `ConvNeXtUNet` or `UNet`, of the same architecture.
-        image_shape: (H, W, C) of its images.
+        weights: arrays by name within the official network, such as
+            "downs.0.0.ds_conv.weight".
+        model: `ConvNeXtUNet` or `UNet` with the same architecture.
+        image_shape: shape (H, W, C) of its images.
 
     Returns:
         The parameters of `model`, float32, for steps in 1..T.
 
     Raises:
-        InputError: missing or left-over weights, or some of another shape: all of them
-            are named.
+        InputError: weights are missing, unexpected or of the wrong shape; the message
+            counts all of them and names the first few.
 
     Example:
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
@@ -187,13 +187,13 @@ def convert_weights(
             f"{image_shape}: " + listed_by_kind(problems)
         )
     first = ("time_0", "kernel")
-    if first in params:  # A network may be trained without the step.
+    if first in params:  # Absent in networks without time embedding.
         params[first] = _shift_step(params[first])
     return flax.traverse_util.unflatten_dict(params)
 
 
 def _official_name(path: tuple[str, ...], names: _Names, levels: int) -> str:
-    """The official name of a parameter of ours."""
+    """Returns the official name of one of our parameters."""
     part, *inner, leaf = path
     matches = ((re.fullmatch(pattern, part), to) for pattern, to in names.parts.items())
     (name,) = (match.expand(to) for match, to in matches if match)
@@ -209,7 +209,7 @@ def _official_name(path: tuple[str, ...], names: _Names, levels: int) -> str:
 
 
 def _official_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in PyTorch of a parameter of ours."""
+    """Returns the PyTorch shape of one of our parameters."""
     if len(shape) == 4 and _is_transposed(path, shape):
         return (shape[2], shape[3], *shape[:2])
     if len(shape) == 4:
@@ -218,19 +218,19 @@ def _official_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int,
 
 
 def _to_our_layout(value: np.ndarray, path: tuple[str, ...]) -> np.ndarray:
-    """A weight in the layout of Flax: channels last, outputs after inputs."""
+    """Converts a weight to the Flax layout: channels last, outputs after inputs."""
     if value.ndim < 4:
         return value.T
-    if "depthwise" in path:  # One input per output.
+    if "depthwise" in path:  # One input channel per output channel.
         return value[:, 0].transpose(1, 2, 0)
     if _is_transposed(path, value.shape[2:]):
-        # PyTorch's transposed convolution is IOHW and flipped.
+        # Kernels of PyTorch's transposed convolution are IOHW and flipped.
         return value.transpose(2, 3, 0, 1)[::-1, ::-1]
     return value.transpose(2, 3, 1, 0)
 
 
 def _is_transposed(path: tuple[str, ...], size: tuple[int, ...]) -> bool:
-    """Whether a layer of this name and kernel size is a transposed convolution."""
+    """Returns whether a layer with this name and kernel size is transposed."""
     return "upsample" in path[0] and size[:2] == (4, 4)
 
 
@@ -239,7 +239,7 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _shift_step(kernel: np.ndarray) -> np.ndarray:
-    """The first layer that sees the step, made to take t in place of t - 1."""
+    """Adapts the first layer of the time embedding from steps t - 1 to t."""
     sines, cosines = np.split(kernel.astype(np.float64), 2)
     half = len(sines)
     w = np.exp(-np.log(10000.0) / (half - 1) * np.arange(half))[:, None]

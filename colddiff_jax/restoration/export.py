@@ -10,7 +10,7 @@ def export_model(restorer: Restorer, path: str) -> None:
 
     Args:
         restorer: from `load_run`.
-        path: of the file to write; its name should end in `.safetensors`.
+        path: the file to write; its name should end in `.safetensors`.
 
     Raises:
         InputError: the file cannot be written.

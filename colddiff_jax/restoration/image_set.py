@@ -1,4 +1,4 @@
-"""Sets of images to restore: a split of a run's data, or any folder."""
+"""Sets of images to restore: a split of a run's data, or a folder of images."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,15 +21,15 @@ from colddiff_jax.restoration.load import Restorer
 
 
 class ImageSet(NamedTuple):
-    """Images to restore, with everything the restorer needs of them.
+    """Images to restore, with their labels, endpoints and preprocessing.
 
     Attributes:
-        source: the folder they are from, or "" for the data of the run.
-        split: "test" or "train"; "" in a folder.
-        images: uint8 [H, W, C] of any sizes.
+        source: the folder they come from, or "" for the data of the run.
+        split: "test" or "train"; "" for a folder.
+        images: uint8 [H, W, C] each, of any sizes.
         labels: their classes, int32 [N], or None.
-        endpoints: images that a blend degrades them into, or None; used cyclically, so
-            there may be fewer.
+        endpoints: images that a blend degrades them into, or None; reused cyclically
+            if there are fewer.
         preprocessing: how images are resized and cropped.
     """
 
@@ -44,9 +44,12 @@ class ImageSet(NamedTuple):
         """Loads the images with these indices, with their labels and endpoints.
 
         Args:
-            indices: of the images.
-            crop: whether to take the centre crop, or leave cropping to
+            indices: the indices of the images.
+            crop: whether to take the centre crop; False leaves cropping to
                 `Preprocessing.augment`.
+
+        Raises:
+            InputError: images of different sizes, without crop.
         """
         prepare = self.preprocessing.test if crop else self.preprocessing.resize
         labels, endpoints = None, None
@@ -63,7 +66,7 @@ class ImageSet(NamedTuple):
         """Describes the first images of this set, as in `Reference.data`.
 
         Args:
-            num_images: how many.
+            num_images: the number of images.
             data_set: the name of the run's data.
         """
         size = self.preprocessing.image_size
@@ -98,8 +101,8 @@ def images_of_run(
 ) -> ImageSet:
     """Opens the images that the configuration of a run names.
 
-    Prints a line if they are not those that the run was trained on, for example after
-    training on arrays in a notebook.
+    Prints a line if the run was trained on other images, for example on arrays in a
+    notebook.
 
     Args:
         restorer: from `load_run`.
@@ -115,11 +118,11 @@ def images_of_run(
     except InputError as error:
         if splits is not None:
             raise
-        raise InputError(f"{error} (as in the configuration of the run)") from error
+        raise InputError(f"{error} (from the configuration of the run)") from error
     _check_channels(model, data.channels)
     if splits is None and data.fingerprint() != restorer.trained_on:
         print(
-            f"data.source {model.config['data']['source']!r} gives other images now "
+            f"data.source {model.config['data']['source']!r} now gives other images "
             "than the run was trained on",
             flush=True,
         )
@@ -127,20 +130,20 @@ def images_of_run(
 
 
 def images_of_folder(model: Model, path: str) -> ImageSet:
-    """Opens all image files in a folder, for a model that may have no other data.
+    """Opens all image files in a folder; the data of the run need not exist.
 
     Args:
         model: of a `Restorer`.
         path: of the folder.
 
     Raises:
-        InputError: no such folder, no images in it, too many that cannot be read, or a
-            model that needs more than images.
+        InputError: no such folder, no images or too many unreadable ones in it, or a
+            model that also needs labels.
     """
     if model.num_classes:
         raise InputError(
-            "this model is conditional on classes, and a folder without training "
-            "images does not number its classes; use the test split of the run"
+            "this model is conditional on classes, and a folder of images has no "
+            "labels; use the test split of the run"
         )
     endpoints = open_endpoints(model.config, model.degrade)
     return ImageSet(
@@ -157,6 +160,6 @@ def _check_channels(model: Model, channels: int) -> None:
     expected = model.image_shape[-1]
     if channels != expected:
         raise InputError(
-            f"the model restores images of {expected} channel(s), and these have "
+            f"the model restores images with {expected} channel(s), and these have "
             f"{channels}"
         )

@@ -20,7 +20,7 @@ from colddiff_jax.io.checkpoints import Checkpoints, open_checkpoints
 from colddiff_jax.io.model_file import read_model
 from colddiff_jax.sampling import RestoreFn
 
-# Channels to try for runs trained before their number was stored.
+# Numbers of channels to try for runs of earlier versions, which did not store it.
 _CHANNELS = (1, 3, 4, 2)
 
 
@@ -32,7 +32,7 @@ class Restorer:
         model: the degradation and the network.
         params: the averaged (EMA) weights, on all local devices.
         step: the number of optimizer steps of the checkpoint.
-        trained_on: a hash of the images that it was trained on.
+        trained_on: the fingerprint of the images it was trained on.
     """
 
     model: Model
@@ -52,7 +52,7 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
     Args:
         workdir: the run folder of `train_and_evaluate`, or a file of `export_model`,
             which has one checkpoint.
-        checkpoint: "latest" (of those that are not damaged), "best" (by the run's
+        checkpoint: "latest" (the newest that is not damaged), "best" (by the run's
             `evaluation.best_by`) or the number of a step.
 
     Raises:
@@ -61,7 +61,8 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
     Example:
         >>> restorer = load_run("runs/digits_blur")
         >>> degrade = restorer.model.degrade
-        >>> x_T = degrade(jnp.zeros((1, *restorer.model.image_shape)), degrade.num_steps)
+        >>> x = jnp.zeros((1, *restorer.model.image_shape))
+        >>> x_T = degrade(x, degrade.num_steps)
         >>> x_0 = sample_alg2(restorer.restore_fn, degrade, x_T).x_0
     """
     if os.path.isfile(workdir):
@@ -77,14 +78,14 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
         model = _build_model(description, saved)
         like = {"ema_params": devices.replicated_like(model.abstract_params())}
         if chosen is None:
-            parts, step = saved.restore_newest(like)
+            parts, step = saved.restore_newest(like, partial=True)
         else:
-            parts, step = saved.restore(like, chosen), chosen
+            parts, step = saved.restore(like, chosen, partial=True), chosen
     return Restorer(model, parts["ema_params"], step, description["data"])
 
 
 def output_folder(workdir: str) -> str:
-    """Returns where to put restored images: in a run folder, or next to a file."""
+    """Returns the folder for results: the run folder, or one next to a model file."""
     return os.path.splitext(workdir)[0] if os.path.isfile(workdir) else workdir
 
 
@@ -108,9 +109,9 @@ def _build_model(description: Mapping[str, Any], saved: Checkpoints) -> Model:
         return build_model(config, channels=channels, scales=scales)
     for channels in _CHANNELS:
         model = build_model(config, channels=channels, scales=scales)
-        if saved.fits({"ema_params": model.abstract_params()}):
+        if saved.has_parts({"ema_params": model.abstract_params()}):
             return model
-    # What does not fit is reported when the checkpoint is restored.
+    # None fits: restoring the checkpoint will say why.
     return build_model(config, channels=3, scales=scales)
 
 
@@ -118,8 +119,8 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
     about, params = read_model(path)
     if checkpoint not in ("latest", str(about["step"])):
         raise InputError(
-            f"{path!r} holds one checkpoint, that of step {about['step']}, got "
-            f"`checkpoint` {checkpoint!r}"
+            f"{path!r} holds one checkpoint, of step {about['step']}; got `checkpoint` "
+            f"{checkpoint!r}"
         )
     description = upgrade_description(about)
     config, scales = description["config"], scales_of(description)

@@ -7,7 +7,7 @@ from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.restoration.restore import RestoredImages
 
 NUM_PICTURED = 16
-"""The number of images that pictures show."""
+"""The number of images that a picture shows."""
 
 
 def write_pictures(
@@ -20,16 +20,16 @@ def write_pictures(
     trajectory: bool = False,
     gif: bool = False,
 ) -> list[str]:
-    """Writes a grid of clean, degraded and restored images, and prints its path.
+    """Writes pictures of restored images, and prints their paths.
 
     Args:
-        stem: the path of the files without their endings.
+        stem: the path of the files without their extensions.
         restored: from `restore_images`.
-        sampler: its name, the title of the restored images.
+        sampler: the name of the sampler, the title of the restored images.
         timesteps: the steps visited, [N + 1].
-        arrays: whether to write the images as npz, too.
-        trajectory: whether to write a strip of about ten steps of the trajectory, too.
-        gif: whether to write an animation of the trajectory, too.
+        arrays: whether to also write the images as npz.
+        trajectory: whether to also write a strip of about ten steps of the trajectory.
+        gif: whether to also write an animation of the trajectory.
 
     Returns:
         The paths of the files.
@@ -47,6 +47,7 @@ def write_pictures(
         save_npz(paths[-1], **rows)
     if trajectory or gif:
         clean = pictured["clean"]
+        assert restored.result.trajectory is not None
         steps = restored.result.trajectory.swapaxes(0, 1)
     if trajectory:
         paths.append(f"{stem}_trajectory.png")

@@ -22,7 +22,7 @@ def bind(
     shape: tuple[int, ...],
     endpoints: chex.Array | None,
 ) -> Degradation:
-    """Draws everything random in D; gives a blend its endpoints, uint8 like x."""
+    """Draws the random parameters of D, and sets the endpoints of a blend, uint8."""
     bound = degrade.bind(keys, shape)
     if endpoints is None:
         return bound
@@ -51,7 +51,7 @@ def degrade_batch(
     Args:
         degrade: D, unbound.
         keys: one per example, [B].
-        batch: the images, of the size of the network, and endpoints for a blend.
+        batch: the images, of the network's size, with endpoints for a blend.
         t: the step, integer [] or [B].
     """
     x_0 = to_float(batch.images)
@@ -63,9 +63,9 @@ class RestoredImages(NamedTuple):
     """Images that were degraded and restored.
 
     Attributes:
-        clean: float [N, H, W, C].
-        degraded: likewise.
-        result: of the sampler; its trajectory is [N, steps, H, W, C].
+        clean: x_0, float [N, H, W, C].
+        degraded: D(x_0, start), likewise.
+        result: the sampler's; its trajectory is [n, steps, H, W, C].
     """
 
     clean: np.ndarray
@@ -86,19 +86,21 @@ def restore_images(
 ) -> RestoredImages:
     """Degrades images and restores them; shows a progress bar on a terminal.
 
-    Every random draw depends on (key, index of the image) alone.
+    Every random draw depends only on (key, index of the image).
 
     Args:
-        key: for everything random.
+        key: the key of all random draws.
         restorer: the trained model.
         batch: any number of images, with labels for a conditional network and with
             endpoints for a degradation that blends with images.
         sampler: called as sampler(restore_fn, degrade, x_t, key=keys) with one key per
             image; x_t is D(x_0, start).
         start: the step to degrade to, in 1..T.
-        batch_size: images at once, over all devices; rounded up to a multiple of them.
-        guidance: the scale of classifier-free guidance, where there are labels.
-        num_trajectories: images whose trajectory is kept, if the sampler returns it.
+        batch_size: images restored at once, over all devices; rounded up to a multiple
+            of their number.
+        guidance: the scale of classifier-free guidance, for batches with labels.
+        num_trajectories: the number n of images whose trajectory is kept, if the
+            sampler returns it.
     """
     num_images, num_devices = len(batch.images), devices.num_local_devices()
     in_batches = BatchSampler(
@@ -113,7 +115,7 @@ def restore_images(
         num_images,
         progress="restoring",
     ):
-        if part.result.trajectory is not None:  # Large.
+        if part.result.trajectory is not None:  # Too large to keep all of them.
             room = max(0, num_trajectories - sum(len(p.clean) for p in parts))
             kept = part.result._replace(trajectory=part.result.trajectory[:room])
             part = part._replace(result=kept)
@@ -124,7 +126,7 @@ def restore_images(
 def _restore_program(
     model: Model, sampler: Callable[..., SampleResult], start: int, guidance: float
 ) -> Callable[[tuple, tuple[Batch, chex.Array]], RestoredImages]:
-    """Returns the program for one device's shard of a batch."""
+    """Returns the function that restores one device's shard of a batch."""
 
     def restore(shared: tuple, indexed: tuple[Batch, chex.Array]) -> RestoredImages:
         params, degrade, key = shared

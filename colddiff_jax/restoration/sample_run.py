@@ -20,21 +20,23 @@ from colddiff_jax.restoration.pictures import NUM_PICTURED, write_pictures
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
 from colddiff_jax.restoration.samplers import check_endpoint, check_sampler
 
-_NUM_MEASURED = 64  # Images that a spacing is measured on.
+_NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
 
 class SampleOptions(NamedTuple):
-    """How to restore; None stands for the default, and for an option not given.
+    """How to restore; None stands for an option that is not given.
 
     Attributes:
         sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
-        steps: the number of steps; 0 for all. Each calls the network once, with heun
-            twice but for the last.
-        spacing: of the steps: equal "stride", equal ratios of severity ("log") or equal
-            changes of the images ("change"), the last two measured on test images.
-        endpoint: of a blend, "fixed" or "estimated" at every step.
-        label: the class of all images, or "own" for each image's own.
-        guidance: the scale of classifier-free guidance by the label, from 0 on.
+        steps: the number of steps; 0 for all. A step calls the network once, and with
+            heun twice, except for the last.
+        spacing: the spacing of the steps: equal "stride" (default), equal ratios of
+            severity ("log") or equal changes of the images ("change"), the last two
+            measured on test images.
+        endpoint: the endpoint of a blend, "fixed" (default) or "estimated" at every
+            step.
+        label: the class of all images, or "own" (default) for each image's own.
+        guidance: the scale of classifier-free guidance by the label, at least 0.
         eta: with ddim, the fraction of noise that is drawn anew, in [0, 1].
         start: the step to degrade to, from which the trajectory starts; 0 for T.
     """
@@ -50,7 +52,7 @@ class SampleOptions(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """The name of the files: the sampler and its options."""
+        """The file name without extension: the sampler and its options."""
         parts = [self.sampler]
         if self.steps:
             parts.append(f"{self.steps}_by_{self.spacing or 'stride'}")
@@ -80,19 +82,19 @@ def sample_run(
     trajectory: bool = False,
     gif: bool = False,
 ) -> list[str]:
-    """Degrades and restores test images, and writes a grid of clean, degraded, restored.
+    """Degrades and restores test images, and writes a grid that compares them.
 
     Args:
         workdir: the run folder, or an exported file.
         options: how to restore.
         out: the folder to write to; by default `samples` in the run folder.
         checkpoint: "latest", "best" or the number of a step.
-        num_images: test images to restore; the pictures show the first 16.
+        num_images: the number of test images; the pictures show the first 16.
         batch_size: images restored at once, over all devices.
-        seed: of the random part of the degradation.
-        arrays: whether to write the images as npz, too.
-        trajectory: whether to write a strip of the trajectory, too.
-        gif: whether to write an animation of the trajectory, too.
+        seed: the seed of the degradation and the sampler.
+        arrays: whether to also write the images as npz.
+        trajectory: whether to also write a strip of the trajectory.
+        gif: whether to also write an animation of the trajectory.
 
     Returns:
         The paths of the files.
@@ -107,7 +109,7 @@ def sample_run(
     """
     _check_options(options, trajectory=trajectory, gif=gif)
     if os.path.isfile(out):
-        raise InputError(f"`out` must be a folder, and {out!r} is a file")
+        raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
     batch = _load_batch(restorer, options, num_images)
     timesteps = _choose_timesteps(restorer.model, batch, options, seed)
@@ -143,7 +145,7 @@ def sample_run(
 
 
 def _check_options(options: SampleOptions, **trajectories: bool) -> None:
-    """Raises InputError for options that contradict each other."""
+    """Raises InputError for options that exclude each other."""
     if options.sampler not in sampling.SAMPLERS:
         raise InputError(
             f"`sampler` must be among {', '.join(sampling.SAMPLERS)}, got "
@@ -157,7 +159,7 @@ def _check_options(options: SampleOptions, **trajectories: bool) -> None:
                     f"trajectory; leave `{name}` out or choose another sampler"
                 )
     if options.spacing is not None and not options.steps:
-        raise InputError("`spacing` chooses among steps; set their number by `steps`")
+        raise InputError("`spacing` needs a number of steps; set `steps`")
     if options.eta is not None and options.sampler != "ddim":
         raise InputError("`eta` needs the sampler ddim")
     if options.endpoint is not None and options.sampler in ("direct", "ddim"):
@@ -167,7 +169,7 @@ def _check_options(options: SampleOptions, **trajectories: bool) -> None:
     if options.guidance is not None:
         if not 0 <= options.guidance < math.inf:
             raise InputError(
-                "`guidance` must be a finite number from 0 on, such as 2, got "
+                "`guidance` must be a finite number of at least 0, such as 2, got "
                 f"{options.guidance}"
             )
         if not options.guidance and options.label is not None:
@@ -175,7 +177,7 @@ def _check_options(options: SampleOptions, **trajectories: bool) -> None:
 
 
 def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> Batch:
-    """Loads test images, their labels or the label asked for, and endpoints."""
+    """Loads test images, with their own or the given label, and endpoints."""
     images = images_of_run(restorer)
     available = len(images.images)
     if num_images > available:
@@ -184,8 +186,8 @@ def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> 
     for name in ("label", "guidance"):
         if not classes and getattr(options, name) is not None:
             raise InputError(
-                f"`{name}` needs a conditional model; this one's `model.num_classes` "
-                "is 0"
+                f"`{name}` needs a conditional model; the `model.num_classes` of this "
+                "one is 0"
             )
     batch = images.load(range(num_images))
     label = str("own" if options.label is None else options.label)
@@ -201,7 +203,7 @@ def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> 
 def _choose_timesteps(
     model: Model, batch: Batch, options: SampleOptions, seed: int
 ) -> np.ndarray:
-    """Returns the steps to visit, from the start down to 0."""
+    """Returns the timesteps, from the start down to 0."""
     T = model.degrade.num_steps
     start = options.start or T
     if start > T:
@@ -209,7 +211,7 @@ def _choose_timesteps(
             f"`start` must lie in 1..{T}, the steps of this run's degradation, got "
             f"{start}"
         )
-    # The one step of the direct prediction goes to 0.
+    # The direct prediction is one step to 0.
     num_calls = 1 if options.sampler == "direct" else options.steps or start
     if num_calls > start:
         raise InputError(f"`steps` must be at most {start}, got {num_calls}")
@@ -223,7 +225,7 @@ def _choose_timesteps(
     severities = sampling.measured_severity(degrade, x_0)[:start]
     try:
         return sampling.equal_log_severity(severities, num_calls=num_calls)
-    except ValueError as error:  # A first step that changes nothing.
+    except ValueError as error:  # The first step changes nothing.
         raise InputError(f"`spacing` log: {error}; choose stride or change") from error
 
 
@@ -233,7 +235,7 @@ def _make_sampler(
     timesteps: np.ndarray,
     return_trajectory: bool,
 ) -> Callable[..., sampling.SampleResult]:
-    """Returns the sampler with its options, if the degradation allows them."""
+    """Returns the sampler with its options, which the degradation must support."""
     check_sampler(options.sampler, model.degrade)
     given: dict[str, Any] = {}
     if options.endpoint is not None:

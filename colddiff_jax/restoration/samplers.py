@@ -18,9 +18,9 @@ class SamplerSpec(NamedTuple):
     """A sampler and the number of its steps.
 
     Attributes:
-        name: as typed, such as "alg2" or "alg2:5".
+        name: as given, such as "alg2" or "alg2:5".
         sampler: its name in `SAMPLERS`.
-        num_steps: the number of steps, of equal stride.
+        num_steps: its number of steps, of equal stride.
     """
 
     name: str
@@ -34,8 +34,8 @@ def parse_samplers(
     """Parses the names of samplers.
 
     Args:
-        names: such as "alg2", which takes every step, or "alg2:5", which takes five of
-            equal stride.
+        names: such as "alg2", which takes every step, or "alg2:5", which takes five
+            steps of equal stride.
         degrade: the degradation to undo.
 
     Raises:
@@ -51,33 +51,34 @@ def parse_samplers(
                 f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
             )
         check_sampler(sampler, degrade)
-        wanted = int(steps) if steps.isdecimal() else T + bool(colon)
+        # A suffix that is not a number counts as out of range.
+        num_steps = int(steps) if steps.isdecimal() else T + bool(colon)
         if sampler == "direct":
             if colon:
                 raise InputError(
-                    f"direct is a single prediction without steps: {text!r}"
+                    f"direct is a single prediction without steps, got {text!r}"
                 )
-            wanted = 1
-        if not 1 <= wanted <= T:
+            num_steps = 1
+        if not 1 <= num_steps <= T:
             raise InputError(
-                f"the steps of a sampler must lie in 1..{T}, those of the degradation, "
-                f"such as {sampler}:{min(5, T)}; got {text!r}"
+                f"a sampler must take 1..{T} steps, as the degradation has {T}, such "
+                f"as {sampler}:{min(5, T)}; got {text!r}"
             )
-        specs.append(SamplerSpec(text, sampler, wanted))
+        specs.append(SamplerSpec(text, sampler, num_steps))
     return tuple(specs)
 
 
 def check_sampler(sampler: str, degrade: Degradation) -> None:
     """Raises InputError for a sampler that a degradation does not allow."""
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
-        raise InputError("the sampler ddim needs a model of gaussian_noise")
+        raise InputError("the sampler ddim needs a model trained on gaussian_noise")
 
 
 def check_endpoint(endpoint: str, degrade: Degradation) -> None:
-    """Raises InputError for an estimated endpoint of a degradation without one."""
+    """Raises InputError if a degradation has no endpoint to be estimated."""
     if endpoint == "estimated" and endpoint_kind(degrade) is None:
         raise InputError(
-            "`endpoint` estimated needs a model of animorph, fade_to_color or "
+            "`endpoint` estimated needs a model trained on animorph, fade_to_color or "
             f"gaussian_noise; this one's degradation is a {type(degrade).__name__}"
         )
 
@@ -92,7 +93,7 @@ def run_samplers(
     endpoint: Literal["fixed", "estimated"] = "fixed",
     last_step: Literal["full", "direct"] = "full",
 ) -> dict[str, chex.Array]:
-    """Restores x_T by each of the samplers.
+    """Restores x_T with each of the samplers.
 
     Args:
         specs: from `parse_samplers`.
@@ -100,13 +101,12 @@ def run_samplers(
         degrade: D, bound.
         x_T: fully degraded images, float [B, H, W, C].
         key: one per example, [B], for samplers that draw noise.
-        endpoint: of a blend, as in `sample_alg2`.
+        endpoint: "fixed" or "estimated", as in `sample_alg2`.
         last_step: as in `sample_alg2`.
 
     Returns:
-        x_0 by the names of the specs.
+        x_0 by `SamplerSpec.name`.
     """
-
     keys = [None] * len(specs) if key is None else prng.split_keys(key, len(specs))
 
     def run(spec: SamplerSpec) -> SampleResult:

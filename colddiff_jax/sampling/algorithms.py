@@ -219,11 +219,21 @@ def restore_direct(
         Bansal et al. (2022), section 4 ("direct reconstruction").
     """
     first = check_timesteps(timesteps, start, getattr(degrade, "num_steps", None))[0]
-    return sample_alg1(
+
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        return inputs.x0_hat, state
+
+    return scan_trajectory(
+        step,
         restore_fn,
-        lambda x, t: x,
+        degrade,
         x_T,
         timesteps=jnp.stack([first, 0]),
+        start=None,
+        endpoint="fixed",
+        last_step="full",
+        restart=None,
         check_finite=check_finite,
         return_trajectory=return_trajectory,
+        trajectory_every=1,
     )

@@ -45,7 +45,7 @@ class BatchSampler:
         """Samples images that are in memory.
 
         Args:
-            shared: what all images share, such as (restore_fn, degrade).
+            shared: the values that all images share, such as (restore_fn, degrade).
             images: a NumPy or JAX array [N, ...], or such arrays in any structure.
             progress: label of a progress bar on the terminal; no bar if empty.
 
@@ -83,7 +83,7 @@ class BatchSampler:
         running on the devices.
 
         Args:
-            shared: what all images share.
+            shared: the values that all images share.
             load: load(start, stop) returns the images start..stop - 1, as NumPy arrays.
             num_images: the number of images.
             progress: label of a progress bar on the terminal; no bar if empty.

@@ -141,7 +141,7 @@ def equal_change(
 
 
 def check_timesteps(
-    timesteps: Sequence[int] | np.ndarray | int | None,
+    timesteps: Sequence[int] | chex.Array | int | None,
     start: int | None,
     num_steps: int | None,
 ) -> chex.Array | np.ndarray:

@@ -94,7 +94,7 @@ def scan_trajectory(
     step_back: Callable[[StepInput], chex.Array] = degrade_prediction,
     /,
     *,
-    timesteps: Sequence[int] | np.ndarray | int | None,
+    timesteps: Sequence[int] | chex.Array | int | None,
     start: int | None,
     endpoint: Literal["fixed", "estimated"],
     last_step: Literal["full", "direct"],

@@ -1,4 +1,4 @@
-"""The batches of the training steps: images, or indices of images on the devices."""
+"""Batches for training steps: images, or indices into images on the devices."""
 
 import collections
 import concurrent.futures
@@ -27,9 +27,9 @@ class TrainingBatches(NamedTuple):
 
     Attributes:
         resident: all training images, on every device, or None.
-        batches: the batches of each call, on the devices: images, or indices into the
-            resident ones.
-        text: a line about where the images are.
+        batches: the batches of each call, on the devices: images, or indices into
+            `resident`.
+        text: a line that says where the images are kept.
     """
 
     resident: Batch | None
@@ -39,14 +39,14 @@ class TrainingBatches(NamedTuple):
 
 @contextlib.contextmanager
 def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
-    """Keeps the training images on the devices if they fit, or else streams them.
+    """Keeps the training images on the devices if they fit, and streams them otherwise.
 
     The batches are the same either way: their order is a pure function of the seed and
     the step, and images are augmented on the device.
 
     Args:
-        task: its data, preprocessing and options.
-        first_step: the step whose batch comes first.
+        task: the data, preprocessing and options.
+        first_step: the step of the first batch.
     """
     options, preprocessing = task.training, task.preprocessing
     splits = task.data.splits
@@ -104,11 +104,11 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
 def resident_limit(
     resident_mb: int | None, memory_stats: Mapping[str, int] | None
 ) -> float:
-    """Returns how many bytes of training images may be kept on a device.
+    """Returns the number of bytes of training images that may be kept on a device.
 
     Args:
         resident_mb: as in `TrainingOptions`.
-        memory_stats: of the device, `jax.Device.memory_stats()`.
+        memory_stats: `jax.Device.memory_stats()` of the device.
     """
     if resident_mb is not None:
         return resident_mb * 1e6
@@ -116,7 +116,7 @@ def resident_limit(
 
 
 def gather(resident: Batch, indices: Batch) -> Batch:
-    """Returns the images at some indices, with their labels; runs on the device."""
+    """Returns the images at the given indices with their labels, on the device."""
     return Batch(
         resident.images[indices.images],
         None if resident.labels is None else resident.labels[indices.images],
@@ -133,8 +133,8 @@ def _one_by_one(indices: Any) -> Iterator[Batch]:
 def _prefetched(batches: Iterator[Batch], number: int = 3) -> Iterator[Iterator[Batch]]:
     """Loads batches and sends them to the devices before they are needed.
 
-    This happens in a thread: sending takes milliseconds while steps keep all cores of a
-    CPU busy. It starts at once, in parallel to all work before the first step.
+    A thread does this, since sending takes milliseconds while steps keep all cores of a
+    CPU busy. It starts at once, in parallel with the work before the first step.
     """
 
     def load_and_send() -> Batch:

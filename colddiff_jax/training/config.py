@@ -1,8 +1,8 @@
-"""Default configurations, derived from the signatures of what their sections feed.
+"""Default configurations, derived from the signatures of functions.
 
-A section holds the arguments of a function or class, which documents its fields and has
-their defaults: data and endpoints (`colddiff_jax.data`), degradation
-(`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
+A section of a configuration holds the arguments of a function or class, which defines
+and documents its fields and their defaults: data and endpoints (`colddiff_jax.data`),
+degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 (`colddiff_jax.losses`), objective (`training.objective`), optimizer and ema
 (`training.optimizers`), training, evaluation and logging (`training.options`).
 """
@@ -49,7 +49,7 @@ _FIXED: dict[str, list[Callable]] = {
     "evaluation": [EvaluationOptions],
     "logging": [LoggingOptions],
 }
-# Fields that belong to no function, or whose values are names in a configuration.
+# Fields that are not arguments, or whose values in a configuration are names.
 _EXTRA: dict[str, dict[str, Any]] = {
     "data": {"source": "tfds"},
     "endpoints": {"source": ""},
@@ -65,10 +65,10 @@ SECTIONS = ("seed", *_FIXED, *_NAMED)
 def default_config(
     *, degradation: Mapping[str, Any], network: str = "unet"
 ) -> ml_collections.ConfigDict:
-    """Returns a configuration in which every field can be set.
+    """Returns a configuration with all fields, set to their defaults.
 
     Args:
-        degradation: its "name" and the arguments without defaults, at least.
+        degradation: its "name" and arguments, at least those without a default.
         network: the name of the network, "unet" or "convnext".
 
     Example:
@@ -105,21 +105,21 @@ def section(section_name: str, **fields: Any) -> ml_collections.ConfigDict:
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration as nested dicts, with the defaults of missing fields.
+    """Returns a configuration as nested dicts, with defaults for missing fields.
 
     Args:
         config: nested fields; a `ConfigDict` or plain dicts.
 
     Raises:
-        InputError: an unknown section or a missing one, or an unknown name.
+        InputError: an unknown or missing section, or an unknown name.
     """
-    config = plain(config)
-    check_fields("", config, list(SECTIONS), list(SECTIONS))
+    completed: dict[str, Any] = plain(config)
+    check_fields("", completed, list(SECTIONS), list(SECTIONS))
     for name in (*_FIXED, *_NAMED):
-        fields = config[name]
-        if isinstance(fields, Mapping):
-            config[name] = fields | _defaults(name, fields) | fields
-    return config
+        fields = completed[name]
+        if isinstance(fields, dict):
+            completed[name] = fields | _defaults(name, fields) | fields
+    return completed
 
 
 def with_variant(
@@ -127,12 +127,12 @@ def with_variant(
     variant: str | None,
     **variants: Callable[[ml_collections.ConfigDict], None],
 ) -> ml_collections.ConfigDict:
-    """Applies the variant of a configuration that follows the colon in its name.
+    """Applies the variant that follows the colon in the name of a configuration.
 
     Args:
         config: the default configuration, changed in place.
-        variant: the name of a variant, or None or "" for the default.
-        **variants: by name, the functions that turn the default into a variant.
+        variant: the name of a variant; None or "" for the default.
+        **variants: functions that change the default into a variant, by its name.
 
     Raises:
         InputError: an unknown variant.
@@ -152,8 +152,9 @@ def get_config(name: str) -> ml_collections.ConfigDict:
     """Returns a configuration by its name or the path of its file.
 
     Args:
-        name: "cifar_blur" for one that comes with this library, or the path of a Python
-            file with a function `get_config(variant)`; a variant follows a colon.
+        name: the name of a configuration of this library, such as "cifar_blur", or the
+            path of a Python file with a function `get_config(variant)`. A variant
+            follows a colon.
 
     Raises:
         InputError: no such configuration or variant.
@@ -172,7 +173,7 @@ def get_config(name: str) -> ml_collections.ConfigDict:
             if file.endswith(".py")
         )
         raise InputError(
-            f"no configuration {name!r}; those of this library are {', '.join(names)}"
+            f"no configuration {name!r}; this library has {', '.join(names)}"
         )
     spec = importlib.util.spec_from_file_location("colddiff_config", path)
     assert spec is not None and spec.loader is not None
@@ -182,7 +183,7 @@ def get_config(name: str) -> ml_collections.ConfigDict:
 
 
 def _shipped_configs() -> str:
-    """Returns the folder of the configurations: in a wheel, or in a clone."""
+    """Returns the folder of the configurations, in a wheel or in a clone."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     in_wheel = os.path.join(package, "configs")
     in_clone = os.path.join(os.path.dirname(package), "configs")

@@ -1,4 +1,4 @@
-"""Logs the evaluations of a run: scores, a grid of images, a line of text."""
+"""Logs an evaluation during training: scores, a grid of images, a line of text."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from colddiff_jax.training.writers import Writer
 
 
 def scores_by_name(scores: HeldOutScores) -> dict[str, float]:
-    """Returns the scores of an evaluation by their names in the logs."""
+    """Returns the scores of an evaluation, named as in the logs."""
     found = {"test_loss": scores.loss}
     for i, loss in enumerate(scores.quarters, start=1):
         if not math.isnan(loss):

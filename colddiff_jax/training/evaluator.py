@@ -1,4 +1,4 @@
-"""Scores the restorer on test images during training."""
+"""Scores a model on test images during training."""
 
 import collections
 import math
@@ -18,21 +18,22 @@ SCORED = ("degraded", *DEFAULT_SAMPLERS)
 """The rows of an evaluation during training."""
 
 NUM_QUARTERS = 4
-"""The parts of 1..T for which the loss is also reported."""
+"""The number of equal parts of 1..T for which the loss is also reported."""
 
 
 class HeldOutScores(NamedTuple):
     """The scores of one evaluation during training.
 
     Attributes:
-        loss: the held-out training loss, mean over the images, one random t each,
-            without the weights, noise and rollouts that training may add.
-        quarters: the same over the images whose t lies in each quarter of 1..T, from
-            the mildest; NaN for none.
-        rmse: by sampler, the root of the mean squared error over all images, in [0, 1].
-        ssim: by sampler, the mean structural similarity.
-        examples: by name ("clean", "degraded" and the samplers), the first images,
-            uint8 [N, H, W, C].
+        loss: the held-out training loss, averaged over the images with one random t
+            each, without the weights, noise and rollouts that training may add.
+        quarters: the loss over the images whose t lies in each quarter of 1..T, from
+            the mildest; NaN if there are none.
+        rmse: the root mean squared error over all images, in [0, 1], by sampler and for
+            "degraded".
+        ssim: the mean structural similarity, likewise.
+        examples: the first images, uint8 [N, H, W, C], by sampler and for "clean" and
+            "degraded".
     """
 
     loss: float
@@ -45,14 +46,14 @@ class HeldOutScores(NamedTuple):
 class Evaluator:
     """Evaluates parameters on test images with one compiled program.
 
-    The scores are those of `evaluation.evaluate` for the same images. Every random draw
-    depends on (seed, index of the image) alone, so they can be compared between steps
-    and do not change with the batch size or the devices.
+    The scores equal those of `evaluation.evaluate` on the same images. Every random
+    draw depends only on (seed, index of the image), so scores can be compared between
+    steps and do not depend on the batch size or the devices.
 
     Args:
         model: the degradation and the network.
         image_set: the test images.
-        seed: of all draws.
+        seed: the seed of all random draws.
         batch_size: images restored at once, over all devices of this process.
     """
 
@@ -79,7 +80,7 @@ class Evaluator:
         batches: list[dict[str, np.ndarray]] = []
         examples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         num_done = 0
-        # A diverging network is no reason to stop: the loop watches the loss.
+        # Scores may be non-finite here: the loop itself stops a diverging run.
         for values, pictures in self._scorer.stream(
             params,
             self._image_set,

@@ -1,4 +1,4 @@
-"""Stopping between two steps when the process is told to end."""
+"""Turns SIGTERM and SIGINT into requests to stop between two steps."""
 
 import contextlib
 import os
@@ -15,15 +15,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Takes the first SIGTERM or SIGINT as a request to stop.
+    """Treats the first SIGTERM or SIGINT as a request to stop.
 
-    What comes after the first acts as it did before: it ends the process at once. Also
-    while the main thread is in the compiler, where Python's handlers have to wait,
-    except at a prompt or in a notebook, whose process is not ours to end. Python lets
-    only the main thread listen to signals; in any other nothing changes.
+    Further signals act as they did before: by default, they end the process at once.
+    This also holds while the main thread is in the compiler and Python's handlers have
+    to wait, except in an interactive session or a notebook, whose process must not be
+    ended. Python allows signal handlers in the main thread only; in any other thread,
+    this does nothing.
 
     Yields:
-        A function that says whether a stop was requested.
+        A function that returns whether a stop was requested.
 
     Example:
         >>> with stop_requests() as stop_requested:
@@ -34,7 +35,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    # A handler that was not set from Python is None, and cannot be put back.
+    # A handler that was not set from Python is None and cannot be restored.
     before: dict[int, Any] = {
         number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS
     }
@@ -58,32 +59,32 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def _listening(before: dict[int, Any]) -> Iterator[None]:
-    """Answers the first signal, and ends the process on the second, from a thread.
+    """Confirms the first signal and ends the process on the second, from a thread.
 
     Args:
-        before: the handlers that a second signal goes to; one that is not Python's own
-            is left to do so.
+        before: the handlers of a second signal; the process is ended here only in place
+            of a default handler.
     """
-    ends = (signal.SIG_DFL, signal.default_int_handler)
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
 
     def listen() -> None:
-        heard = 0
+        num_received = 0
         while number := int.from_bytes(receiver.recv(1)):
             if number not in _SIGNALS:
                 continue
-            heard += 1
-            if heard == 1:
+            num_received += 1
+            if num_received == 1:
                 name = signal.Signals(number).name
                 text = f"{name}: stopping after this step; again to stop at once\n"
                 os.write(1, text.encode())
-            elif before[number] in ends and not hasattr(sys, "ps1"):
+            elif before[number] in defaults and not hasattr(sys, "ps1"):
                 os._exit(128 + number)
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
-    # Python writes the number of every signal there as soon as it comes.
+    # Python writes the number of every signal to this socket as soon as it arrives.
     others = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     try:
         yield

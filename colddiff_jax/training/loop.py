@@ -1,8 +1,8 @@
 """The training loop: `train_and_evaluate(config, workdir)`.
 
-Its order is a contract: evaluate, save, next batch, step, then log the metrics of
-earlier steps. A checkpoint of step k is therefore the state before batch k is drawn,
-and since every batch and every random number is a pure function of (seed, step), k + k
+The order is fixed: evaluate, save, load the next batch, step, then log the metrics of
+earlier steps. A checkpoint of step k is therefore the state before batch k is loaded.
+Since every batch and every random number is a pure function of (seed, step), k + k
 steps equal 2 k steps bit for bit. Nothing in the step path waits for the device.
 """
 
@@ -68,15 +68,15 @@ def train_and_evaluate(
         workdir: the run folder; created if it does not exist.
         splits: images to use instead of those that the configuration names, such as
             `data.arrays(train_images, test_images)` in a notebook.
-        force: continue in a folder of another configuration or other data.
+        force: whether to continue in a folder of another configuration or other data.
 
     Returns:
-        The final state, on all local devices. After SIGTERM or SIGINT, that of the step
-        it stopped at, which is saved: the same call resumes there.
+        The final state, on all local devices. After SIGTERM or SIGINT, the state of the
+        step at which training stopped; it is saved, and the same call resumes there.
 
     Raises:
-        InputError: a configuration or data that do not fit, a run folder of another
-            configuration, or a loss or gradient that is no longer finite.
+        InputError: an invalid configuration, data that does not fit it, a run folder of
+            another configuration, or a loss or gradient that is not finite.
 
     Example:
         >>> config = get_config("digits_blur:smoke")
@@ -118,7 +118,7 @@ def train_and_evaluate(
                 f"nothing to do: training.num_steps = {options.num_steps} is reached"
             )
             return state
-        # In a row, before this run was resumed.
+        # Consecutive skipped steps just before this run was resumed.
         skipped = int(getattr(state.opt_state, "notfinite_count", 0))
         run = _Run(
             workdir=workdir,
@@ -136,7 +136,7 @@ def train_and_evaluate(
 
 
 def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> TrainState:
-    """Takes all steps from the first one on; returns early if asked to stop."""
+    """Takes all steps from `first_step` on; returns early after a request to stop."""
     task, options, progress = run.task, run.task.training, run.progress
     steps = parallel_train_step(train_step(model, task))
     degrade = devices.replicate(model.degrade)
@@ -150,7 +150,7 @@ def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> Tra
         stop_requested = stack.enter_context(stop_requests())
         for step in range(first_step, options.num_steps, options.steps_per_call):
             logging = step % options.log_every == 0
-            # Several processes must agree to stop, for which they wait for each other.
+            # Several processes must agree to stop, and wait for each other to do so.
             stopping = (logging or devices.num_processes() == 1) and (
                 devices.any_process(stop_requested())
             )
@@ -165,7 +165,7 @@ def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> Tra
             with progress.waiting():
                 batches = next(training.batches)
             state, metrics = steps(state, training.resident, batches, degrade, key)
-            # Metrics of earlier steps are ready by now: reading them waits for nothing.
+            # Metrics of earlier steps are ready by now: reading them does not wait.
             if logging:
                 run.log(step)
             run.metrics.add(metrics)
@@ -175,7 +175,7 @@ def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> Tra
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Run:
-    """Everything the loop writes to, and when."""
+    """The outputs of the loop: logs, evaluations and checkpoints."""
 
     workdir: str
     about: dict[str, Any]
@@ -194,12 +194,12 @@ class _Run:
         last: bool = False,
         stopping: bool = False,
     ) -> None:
-        """Evaluates and saves the state before a step, if either is due."""
+        """Evaluates and saves the state before a step, whichever is due."""
         options = self.task.training
         evaluating = last or step % options.evaluate_every == 0
         saving = last or stopping or step % options.checkpoint_every == 0
-        # Waits for the steps before: a state that is not finite must never be saved,
-        # and their metrics must be written first, since a resumed run starts after.
+        # Waits for the steps so far: a non-finite state must never be saved, and their
+        # metrics must be written first, since a resumed run starts after them.
         if saving:
             self.log(step)
         elif evaluating:
@@ -218,12 +218,12 @@ class _Run:
                     self.progress.message(line)
             if saving:
                 self.saved.save(state, step, by_name, self.about)
-        if last or stopping:  # A process that exits early ends the others, too.
+        if last or stopping:  # The first process to exit would end the others.
             self.saved.wait()
             devices.any_process(False)
 
     def log(self, step: int) -> None:
-        """Writes the mean of the metrics of the steps since the last call, if any."""
+        """Writes the mean metrics of the steps since the last call, if any."""
         if not self.metrics:
             return
         means = self.metrics.means(step)
@@ -235,7 +235,7 @@ class _Run:
 def _build(
     config: Mapping[str, Any], workdir: str, splits: ImageSplits | None
 ) -> tuple[Model, Task]:
-    """Builds the model and the task, with the scales of a run that is resumed."""
+    """Builds the model and the task, with the saved scales if a run is resumed."""
     scales = None
     if Checkpoints(workdir).steps() and is_run_folder(workdir):
         scales = scales_of(load_description(workdir))

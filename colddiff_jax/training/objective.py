@@ -24,24 +24,24 @@ class Objective:
 
     Attributes:
         distance: the penalty of a difference of pixel values.
-        weights: w, T numbers, or none for ones.
+        weights: w, one number per step; empty for ones.
         input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
-            errors of the network that x_t contains in a sampler.
-        rollouts: fraction of the examples, in [0, 1], that are trained on inputs of a
-            sampler: x_t is one step of Algorithm 2 from a later t',
+            errors of the network that x_t contains during sampling.
+        rollouts: fraction of the examples, in [0, 1], whose input comes from a sampler:
+            x_t is one step of Algorithm 2 from a later t',
 
                 t' ~ U{t+1..T},   x_t = x_t' - D(x0_hat, t') + D(x0_hat, t)
 
             with x0_hat = R(x_t', t'), and no gradient through it. Any fraction above 0
             costs one more forward pass of the whole batch.
-        label_dropout: fraction of the examples, in [0, 1], whose label is dropped, so
-            that labels can guide the sampler.
+        label_dropout: fraction of the examples, in [0, 1], whose label is dropped,
+            which classifier-free guidance requires.
 
     Reference:
-        Bansal et al. (2022), section 3.1, have none of these. Noise: Rissanen et al. (2022),
-        arXiv:2206.13397, section 3. The network's own output as input: Yen et al.
-        (2022), arXiv:2211.02527; the step from any later t' is ours. Dropped labels:
-        Ho and Salimans (2022), arXiv:2207.12598.
+        Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
+        al. (2022), arXiv:2206.13397, section 3. The network's own output as input: Yen
+        et al. (2022), arXiv:2211.02527; the step from any later t' is ours. Dropped
+        labels: Ho and Salimans (2022), arXiv:2207.12598.
     """
 
     distance: Distance = jnp.abs
@@ -67,14 +67,14 @@ class Objective:
         batch: Batch,
         keys: chex.PRNGKey,
     ) -> chex.Array:
-        """Returns the losses of a batch, float32 [B]; draws use the examples' keys.
+        """Returns the losses of a batch, float32 [B].
 
         Args:
             model: the restorer R.
             params: its parameters, to be differentiated.
             degrade: D, unbound.
             batch: the images, of the size of the network.
-            keys: one per example, [B].
+            keys: one per example, [B], for all draws.
         """
         num_steps = degrade.num_steps
         t_keys, degrade_keys, noise_keys, roll_keys, choice_keys, label_keys, drop = (
@@ -120,7 +120,7 @@ def roll_out(
         restore_fn: R.
         degrade: D, bound.
         x_0: clean images, float [B, H, W, C].
-        later: int32 [B], in t..T; where it is t, the result is D(x_0, t).
+        later: t', int32 [B], in t..T; where it equals t, the result is D(x_0, t).
         t: int32 [B].
     """
     x_t = degrade(x_0, later)

@@ -1,4 +1,4 @@
-"""Optimizers and the decay of the moving average of the parameters."""
+"""The optimizer, and the decay of the moving average of the parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,10 +25,12 @@ def make_optimizer(
     Args:
         learning_rate: the peak rate.
         warmup_steps: steps over which the rate rises linearly from zero.
-        decay_steps: the step at which the rate is zero again, warm-up included; 0 for a
+        decay_steps: the step at which the rate reaches zero, warm-up included; 0 for a
             constant rate.
-        weight_decay: AdamW's, on kernels but not on biases and scales; 0 is Adam.
-        clip_norm: gradients are scaled down to this global norm; 0 disables it.
+        weight_decay: AdamW's weight decay, on kernels but not on biases and scales; 0
+            for Adam.
+        clip_norm: the global norm to which larger gradients are scaled down; 0 for no
+            clipping.
 
     Returns:
         An optax optimizer with betas (0.9, 0.999) and epsilon 1e-8. The paper's is Adam
@@ -85,7 +87,9 @@ def warmup_ema(*, decay: float = 0.9999) -> EmaDecay:
 
 
 def periodic_ema(*, decay: float, every: int, start: int) -> EmaDecay:
-    """Returns the paper's: averages every `every` steps, copies before step `start`.
+    """Returns the paper's decay: d = `decay` at every `every`-th step, 1 in between.
+
+    Before step `start`, d is 0 instead of `decay`: the average copies the parameters.
 
     Raises:
         ValueError: a decay outside 0..1, or an interval below one step.

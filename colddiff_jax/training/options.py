@@ -20,18 +20,18 @@ class TrainingOptions:
             useful where a step takes less than a few milliseconds. The intervals below
             and num_steps must be multiples of it.
         num_steps: optimizer steps in total.
-        log_every: steps between two lines of metrics; every checkpoint has one, too.
+        log_every: steps between two lines of metrics; each checkpoint adds a line.
         evaluate_every: steps between two evaluations.
         checkpoint_every: steps between two checkpoints.
-        skip_nonfinite: consecutive steps with a gradient that is not finite that are
-            skipped before the run ends with an error.
+        skip_nonfinite: the number of consecutive steps with a non-finite gradient that
+            are skipped; one more ends the run with an error.
         resident_mb: megabytes (10^6 bytes) of training images that may be kept on every
-            device, where a batch is only a list of indices; larger sets are streamed.
+            device, so that a batch is only a list of indices; larger sets are streamed.
             The batches are the same. 0 always streams; None is a quarter of the
             device's memory, or 2000 where its size is unknown, as on CPUs.
-        num_workers: processes that load streamed images; 0 for two threads, enough for
-            small images.
-        profile_steps: steps to profile, from the tenth after the start on; the trace,
+        num_workers: processes that load streamed images; 0 for two threads, which is
+            enough for small images.
+        profile_steps: steps to profile, starting ten steps after the start; the trace,
             for TensorBoard or xprof, goes to `profile` in the run folder.
     """
 
@@ -64,13 +64,14 @@ class TrainingOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """The evaluations during training.
+    """Evaluations during training.
 
     Attributes:
         num_images: test images to score; at most as many as there are.
-        batch_size: images restored at once, over the devices of one process.
-        best_by: the score by which the best checkpoint is kept, such as "test_loss",
-            "rmse_alg2" or "ssim_direct"; SSIM is better higher, all others lower.
+        batch_size: images restored at once, over all devices of one process.
+        best_by: the score that selects the best checkpoint, such as "test_loss",
+            "rmse_alg2" or "ssim_direct"; higher is better for SSIM, lower for the
+            others.
     """
 
     num_images: int = 256
@@ -95,7 +96,7 @@ class LoggingOptions:
 def check_counts(
     training: TrainingOptions, evaluation: EvaluationOptions, splits: ImageSplits
 ) -> None:
-    """Raises InputError for batches or evaluations larger than the data set."""
+    """Raises InputError for a batch or an evaluation larger than the data set."""
     if training.batch_size > len(splits.train):
         raise InputError(
             f"`training.batch_size` must be at most {len(splits.train)}, the number of "
@@ -125,5 +126,5 @@ def check_first_step(first_step: int, steps_per_call: int, workdir: str) -> None
         raise InputError(
             f"{workdir} stopped at step {first_step}, which is not a multiple of "
             f"`training.steps_per_call` = {steps_per_call}; resume it with 1, or with "
-            "the value it had"
+            "the previous value"
         )

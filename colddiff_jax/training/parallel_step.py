@@ -13,19 +13,18 @@ from colddiff_jax.training.unrolling import scan_or_unroll
 def parallel_train_step(train_step: TrainStep) -> TrainStep:
     """Runs training steps with `pmap`, each device on its shard of the batch.
 
-    The state has no device axis; it is the same on every device, and its old buffers
-    are donated. Everything that leaves the step must be equal on all devices, which
-    `pmap` does not check and `devices.assert_replicated` does. Devices are numbered
-    process by process. With several processes the sum over devices may be rounded
-    differently.
+    The state has no device axis: it is the same on every device, and its old buffers
+    are donated. All results of a step must be equal on all devices; `pmap` does not
+    check this, `devices.assert_replicated` does. Devices are numbered process by
+    process. With several processes, the sum over devices may be rounded differently.
 
     Args:
         train_step: from `make_train_step`; averages over the axis it is given.
 
     Returns:
-        `steps(state, resident, batches, degrade, key)`, which takes one step for each
-        of the batches of `devices.shard_steps` without returning to the host. It
-        returns the new state and the metrics of every step, [K]. With `resident`, a
+        `steps(state, resident, batches, degrade, key)`, which takes K steps without
+        returning to the host, one for each of the batches from `devices.shard_steps`.
+        It returns the new state and the metrics of every step, [K]. If `resident` is a
         `Batch` of all images, `batches` holds indices into it instead of images.
     """
 

@@ -1,4 +1,4 @@
-"""Variants of configurations: seconds on a CPU, two cores, the published settings."""
+"""Variants of configurations: a smoke test, two CPU cores, the published settings."""
 
 import ml_collections
 
@@ -6,7 +6,7 @@ from colddiff_jax.training.config import section
 
 
 def use_smoke(config: ml_collections.ConfigDict) -> None:
-    """Shrinks an experiment to seconds on a CPU, on scikit-learn's digits."""
+    """Shrinks a run to seconds on a CPU, on scikit-learn's digits."""
     size = config.data.image_size
     config.data.update({"source": "digits", "resize_to": size, "pad": 0, "flip": False})
     config.model = section(
@@ -36,10 +36,10 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
 
 
 def use_two_cores(config: ml_collections.ConfigDict) -> None:
-    """A network of 2.6 million parameters and a short training, for two CPU cores.
+    """Sets a network of 2.6 million parameters and a short run, for two CPU cores.
 
-    It folds 4 x 4 pixels into channels, where a CPU is fast. With as many groups as
-    channels the network could not see the step.
+    The network folds patches of 4 x 4 pixels into channels, which is fast on a CPU.
+    With as many groups as channels, it could not see the step t.
     """
     config.model.update(
         {
@@ -69,10 +69,10 @@ def use_two_cores(config: ml_collections.ConfigDict) -> None:
 
 
 def use_published_training(config: ml_collections.ConfigDict) -> None:
-    """The published optimizer, average and length: 700,000 steps of 64 images.
+    """Sets the published optimizer, moving average, and 700,000 steps of 64 images.
 
-    The official code sums two micro-batches of 32; without batch statistics that equals
-    one batch of 64.
+    The official code sums the gradients of two micro-batches of 32; without batch
+    statistics, that equals one batch of 64.
     """
     config.model.dtype = "float32"
     config.optimizer.update(
@@ -83,9 +83,9 @@ def use_published_training(config: ml_collections.ConfigDict) -> None:
 
 
 def use_published_convnext(config: ml_collections.ConfigDict) -> None:
-    """The published training of the ConvNeXt-style U-Net, 56,612,916 parameters.
+    """Sets the published ConvNeXt-style U-Net and its training.
 
-    The paper uses this network on MNIST and for animorphosis.
+    The paper uses this network on MNIST (56,612,916 parameters) and for animorphosis.
     """
     config.model = section("model", name="convnext")
     use_published_training(config)

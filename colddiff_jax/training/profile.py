@@ -1,4 +1,4 @@
-"""A trace of a few training steps."""
+"""Profiles a few training steps."""
 
 import contextlib
 import os
@@ -12,19 +12,19 @@ import jax
 def trace_steps(
     workdir: str, first_step: int, num_steps: int
 ) -> Iterator[Callable[[int, Any], None]]:
-    """Leaves a profiler's trace of some steps in `profile` of the run folder.
+    """Writes a profiler trace of some steps to `profile` in the run folder.
 
     Args:
         workdir: the run folder.
-        first_step: the first step to trace, after which all is compiled.
-        num_steps: how many, rounded up to whole calls; 0 traces nothing.
+        first_step: the first step to trace; by then everything must be compiled.
+        num_steps: the number of steps, rounded up to whole calls; 0 for no trace.
 
     Yields:
-        A function to call before every step with its number and the state that it
-        starts from, for which the end of the trace waits.
+        A function to call before every step, with its index and the state before it.
+        The trace ends once that state is computed.
 
     Reference:
-        https://docs.jax.dev/en/latest/profiling.html tells how to look at it.
+        How to view a trace: https://docs.jax.dev/en/latest/profiling.html
     """
     started: int | None = None
     done = num_steps == 0

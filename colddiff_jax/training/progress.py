@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 
 class Progress:
-    """Prints steps/s, images/s, loss, time left and the share of waiting for data.
+    """Prints the loss, steps/s, images/s, time left and time spent waiting for data.
 
-    On a terminal the line rewrites itself; in a file each report is a line.
+    On a terminal, the line is overwritten; in a file, each report is a new line.
 
     Args:
         first_step: the step the run starts or resumes at.
-        num_steps: the last one.
+        num_steps: the step the run ends at.
         batch_size: images per step.
-        quiet: print nothing, in all processes of a run but one.
+        quiet: whether to print nothing, as in all processes of a run but one.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class Progress:
         """Prints the line of a step.
 
         Returns:
-            "steps_per_second" and "waiting_for_data", the share of the time that went
-            into it, since the last report.
+            "steps_per_second" and "waiting_for_data", the fraction of the time spent
+            waiting, since the last report.
         """
         now = time.perf_counter()
         rate = (step - self._step) / (now - self._time)
@@ -58,12 +58,12 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Takes the time of an evaluation or a checkpoint off the clock."""
+        """Stops the clock during an evaluation or a checkpoint."""
         start = time.perf_counter()
         yield
         self._time += time.perf_counter() - start
 
     def message(self, text: str) -> None:
-        """Prints a line of its own."""
+        """Prints a separate line."""
         if not self._quiet:
             print(f"{text:<85}", flush=True)

@@ -1,5 +1,6 @@
-"""Whether a run may be resumed: the same configuration and the same data."""
+"""Checks that a run is resumed with the same configuration and the same data."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,8 +8,8 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.experiment.run_folder import is_run_folder, load_description
 from colddiff_jax.training.config import complete_config
 
-# Fields that may change when a run is resumed, as they do not affect what is learned.
-# Images may have moved; their hash shows whether they are the same.
+# Fields that may change when a run is resumed, since they do not affect what is
+# learned. Images may have moved: their hash shows whether they are the same.
 _FREE = (
     "data.path",
     "data.data_dir",
@@ -43,7 +44,9 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
     if not is_run_folder(workdir):
         return
     before = load_description(workdir)
-    changed = differences(complete_config(before["config"]), description["config"])
+    # As JSON, like the description: with lists in place of tuples.
+    completed = json.loads(json.dumps(complete_config(before["config"])))
+    changed = differences(completed, description["config"])
     if changed:
         raise InputError(
             f"{workdir} holds a run of another configuration "
@@ -60,7 +63,7 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Lists the fields that differ and matter: "optimizer.learning_rate: 0.1 -> 0.2"."""
+    """Lists the fields that must not change and did, as "seed: 0 -> 7"."""
     old, new = _flatten(before), _flatten(after)
     return [
         f"{field}: {old.get(field)!r} -> {new.get(field)!r}"
@@ -76,5 +79,5 @@ def _flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= _flatten(value, f"{path}.")
         else:
-            flat[path] = list(value) if isinstance(value, tuple) else value
+            flat[path] = value
     return flat

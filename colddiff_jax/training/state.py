@@ -11,13 +11,13 @@ import optax
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything a run must not lose; no keys and no functions.
+    """Everything needed to resume a run; contains no keys and no functions.
 
     Attributes:
-        step: number of optimiser steps taken, int32 [].
+        step: number of optimizer steps taken, int32 [].
         params: network parameters, float32.
         ema_params: their moving average, used for every evaluation and sample.
-        opt_state: the state of the optimiser.
+        opt_state: the state of the optimizer.
     """
 
     step: chex.Array
@@ -34,7 +34,7 @@ def create_state(params: Any, optimizer: optax.GradientTransformation) -> TrainS
         optimizer: the optimizer.
 
     Returns:
-        A state at step 0 whose average equals its parameters.
+        A state at step 0 whose moving average equals its parameters.
     """
     return TrainState(
         step=jnp.zeros((), jnp.int32),

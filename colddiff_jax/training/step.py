@@ -1,4 +1,4 @@
-"""One optimiser step, as a pure function that runs with or without devices."""
+"""One optimizer step: a pure function, for one device or under `pmap`."""
 
 import functools
 from collections.abc import Callable
@@ -30,28 +30,28 @@ def make_train_step(
     preprocessing: Preprocessing,
     micro_batches: int = 1,
 ) -> TrainStep:
-    """Builds the training step of a network, an optimiser and an average.
+    """Builds the training step of a network, an optimizer and a moving average.
 
         L      = mean_b L_b
         params = params + optimizer(dL / dparams)
         ema    = d ema + (1 - d) params
 
-    The step draws everything random (cuts and flips, t, the mask, dropout) per example,
-    from the number of the step and the number of the example in the whole batch. The
-    same batch therefore gives the same step on any number of devices.
+    Every random draw (crop, flip, t, mask, dropout) is made per example, from the index
+    of the step and the index of the example in the whole batch. The same batch
+    therefore gives the same step on any number of devices.
 
     Args:
         model: the restorer R.
-        optimizer: the optimiser.
+        optimizer: the optimizer.
         ema_decay: maps the step to the decay d.
         objective: the losses L_b.
-        preprocessing: its random part, the cuts and flips.
-        micro_batches: parts of the batch that are worked on one after the other, their
-            gradients averaged: less memory for the same step, to rounding.
+        preprocessing: its random part, crops and flips, is applied here.
+        micro_batches: parts of the batch that are processed one after the other and
+            their gradients averaged: the same step up to rounding, with less memory.
 
     Returns:
         `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is a
-        `Batch` (this device's share under `pmap` over `axis_name`), `degrade` an
+        `Batch` (this device's shard under `pmap` over `axis_name`), `degrade` an
         unbound degradation and `key` the key of the run's "train" stream. It returns
         the new state and the metrics "loss" and "gradient_norm", float32 [].
     """
@@ -68,16 +68,16 @@ def make_train_step(
         mean = (
             functools.partial(jax.lax.pmean, axis_name=axis_name)
             if axis_name
-            else _same
+            else _identity
         )
         device = jax.lax.axis_index(axis_name) if axis_name else 0
         examples = device * len(batch.images) + jnp.arange(len(batch.images))
-        cut_keys, end_keys, keys = split_keys(
+        crop_keys, endpoint_keys, keys = split_keys(
             indexed_keys(jax.random.fold_in(key, state.step), examples), 3
         )
-        batch = batch._replace(images=preprocessing.augment(cut_keys, batch.images))
+        batch = batch._replace(images=preprocessing.augment(crop_keys, batch.images))
         if batch.endpoints is not None:
-            endpoints = preprocessing.augment(end_keys, batch.endpoints)
+            endpoints = preprocessing.augment(endpoint_keys, batch.endpoints)
             batch = batch._replace(endpoints=endpoints)
 
         def mean_loss(params: Any, part: tuple[Batch, chex.PRNGKey]) -> chex.Array:
@@ -90,8 +90,8 @@ def make_train_step(
             _mean_over_parts(loss_and_gradient, (batch, keys), micro_batches)
         )
         norm = optax.tree.norm(gradient)
-        # Where only the norm overflows, so would Adam's squares, and for good: such a
-        # gradient is none, for the optimiser that skips as for the metrics.
+        # If only the norm overflows, so do Adam's squares, and they never recover: such
+        # a gradient counts as not finite, for `apply_if_finite` and for the metrics.
         usable = jnp.isfinite(loss) & jnp.isfinite(norm)
         gradient = jax.tree.map(lambda g: jnp.where(usable, g, jnp.nan), gradient)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
@@ -107,10 +107,10 @@ def make_train_step(
 
 
 def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int) -> Any:
-    """The mean of function(part) over equal parts of a batch, one after the other."""
+    """Returns the mean of function(part) over equal parts of a batch, one by one."""
     if num_parts == 1:
         return function(batch)
-    function = jax.jit(function)  # Traced once, for its shapes and its parts.
+    function = jax.jit(function)  # Traced once, for its shapes and all parts.
     parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
     like = jax.eval_shape(
         lambda parts: function(jax.tree.map(lambda x: x[0], parts)), parts
@@ -124,5 +124,5 @@ def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int)
     return jax.tree.map(lambda x: x / num_parts, total)
 
 
-def _same(tree: Any) -> Any:
+def _identity(tree: Any) -> Any:
     return tree

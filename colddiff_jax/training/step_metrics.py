@@ -1,4 +1,4 @@
-"""The metrics of the latest steps, with an error once they are no longer finite."""
+"""Collects the metrics of training steps and raises once they are not finite."""
 
 from collections.abc import Callable
 
@@ -12,12 +12,12 @@ from colddiff_jax.training.step import Metrics
 class StepMetrics:
     """Collects the metrics of steps until they are logged.
 
-    They stay on the device, so that no step waits, until `check` or `means` fetch them.
+    Until `check` or `means` fetch them, metrics stay on the device: no step waits.
 
     Args:
-        skip_nonfinite: consecutive steps without a finite loss and gradient that the
-            optimizer skips; one more is an error.
-        in_a_row: such steps just before a run was resumed.
+        skip_nonfinite: the number of consecutive steps with a non-finite loss or
+            gradient that the optimizer skips; one more is an error.
+        in_a_row: the number of such steps just before the run was resumed.
         last_saved: returns the path of the newest checkpoint.
     """
 
@@ -38,11 +38,11 @@ class StepMetrics:
         self._on_device.append(metrics)
 
     def check(self, step: int) -> None:
-        """Waits for all added steps, the last before `step`, and checks their values.
+        """Waits for all added steps, up to `step` - 1, and checks their values.
 
         Raises:
-            InputError: more steps in a row than allowed have a loss or gradient that is
-                not finite.
+            InputError: more consecutive steps than allowed have a non-finite loss or
+                gradient.
         """
         fetched = jax.device_get(self._on_device)
         self._on_device = []
@@ -51,12 +51,12 @@ class StepMetrics:
             for metrics in fetched
             for i in range(len(metrics["loss"]))
         ]
-        for number, metrics in enumerate(new, start=step - len(new)):
+        for index, metrics in enumerate(new, start=step - len(new)):
             finite = all(np.isfinite(value) for value in metrics.values())
             self._in_a_row = 0 if finite else self._in_a_row + 1
             if self._in_a_row > self._allowed:
                 raise InputError(
-                    f"step {number} has a loss of {metrics['loss']} and a gradient of "
+                    f"step {index} has a loss of {metrics['loss']} and a gradient of "
                     f"norm {metrics['gradient_norm']}, from which nothing can be "
                     f"learned. The last checkpoint is {self._last_saved()}. Start a "
                     "new run folder with a lower `optimizer.learning_rate`, or with "
@@ -68,11 +68,11 @@ class StepMetrics:
     def means(self, step: int) -> dict[str, float]:
         """Returns the mean of every metric since the last call, over finite steps.
 
-        Steps with metrics that are not finite are counted as "skipped_steps", if there
-        are any; if there are no others, that is all.
+        If any steps are not finite, "skipped_steps" is their number; if all are, there
+        are no means.
 
         Raises:
-            InputError: as `check`.
+            InputError: as for `check`.
         """
         self.check(step)
         fetched, self._fetched = self._fetched, []

@@ -1,4 +1,4 @@
-"""What a run trains on and how: its data, objective, optimizer and options."""
+"""The task of a run: data, objective, optimizer and options."""
 
 import dataclasses
 import functools
@@ -37,23 +37,23 @@ from colddiff_jax.training.options import (
 from colddiff_jax.training.state import TrainState, create_state
 from colddiff_jax.training.step import TrainStep, make_train_step
 
-_NUM_MEASURED = 512  # Images that the scales of a preconditioned network come from.
+_NUM_MEASURED = 512  # Images on which scales are measured.
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a model is trained on, and how.
+    """The data a model is trained on, and how it is trained.
 
     Attributes:
-        seed: of everything random.
+        seed: the seed of all random draws.
         data: the images.
-        preprocessing: how they are resized, cropped and flipped.
+        preprocessing: how images are resized, cropped and flipped.
         objective: the training losses.
-        optimizer: of the parameters.
-        ema_decay: the decay of their moving average.
-        training: options of the loop.
-        evaluation: options of its evaluations.
-        logging: options of its writers.
+        optimizer: the optimizer of the parameters.
+        ema_decay: the decay of the moving average of the parameters.
+        training: the options of the loop.
+        evaluation: the options of its evaluations.
+        logging: the options of its writers.
     """
 
     seed: int
@@ -75,20 +75,20 @@ def build_model_and_task(
 ) -> tuple[Model, Task]:
     """Builds the model and the task that a configuration describes.
 
-    Every section holds the arguments of the function it is named after, which documents
-    its fields; `name` chooses among several functions.
+    A section holds the arguments of one function, which documents its fields; where
+    there is a choice of functions, the field `name` selects one.
 
     Args:
         config: nested fields as in `configs/`.
         splits: images to use instead of those that the section data names.
-        scales: of a preconditioned network; None measures them on the training images.
+        scales: the scales of a preconditioned network; None measures them on the
+            training images.
 
     Returns:
-        The model and the task, checked to fit each other.
+        The model and the task, checked against each other.
 
     Raises:
-        InputError: an unknown field or name, a missing one, or a value that does not
-            fit.
+        InputError: an unknown or missing field or name, or an invalid value.
     """
     config = complete_config(config)
     seed = config["seed"]
@@ -123,7 +123,7 @@ def build_model_and_task(
 
 
 def make_objective(loss: Any, fields: Any, num_steps: int) -> Objective:
-    """Makes the objective that the sections loss and objective describe."""
+    """Builds the objective that the sections loss and objective describe."""
     fields = dict(fields)
     if "weights" in fields:
         weights = make_schedule("objective.weights", fields["weights"])
@@ -144,19 +144,19 @@ def initial_state(model: Model, task: Task) -> TrainState:
 
 def start(model: Model, task: Task) -> TrainState:
     """Returns the state before the first step, on every device."""
-    # Hundreds of random draws that run once: fast compilation is what counts.
+    # Hundreds of random draws that run once: only compilation time matters.
     fast = {"xla_backend_optimization_level": 0}
     first = jax.jit(lambda: initial_state(model, task), compiler_options=fast)
     return devices.replicate(first())
 
 
 def abstract_state(model: Model, task: Task) -> TrainState:
-    """Returns the shapes of the state and its devices, to restore a checkpoint to."""
+    """Returns the shapes, dtypes and devices of the state, to restore a checkpoint."""
     return devices.replicated_like(jax.eval_shape(lambda: initial_state(model, task)))
 
 
 def train_step(model: Model, task: Task) -> TrainStep:
-    """Returns the training step of a model and a task."""
+    """Returns the training step of a model on a task."""
     return make_train_step(
         model.network,
         task.optimizer,

@@ -1,4 +1,4 @@
-"""A scan of training steps that CPUs run fast."""
+"""A scan over training steps that is fast on CPUs, too."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ import jax.numpy as jnp
 def scan_or_unroll(
     step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any
 ) -> tuple[Any, Any]:
-    """`jax.lax.scan`, which is unrolled on CPUs.
+    """Runs `jax.lax.scan`, or on CPUs the same steps without a loop.
 
-    XLA for CPUs rewrites convolutions for its fast routines only outside of loops;
-    inside, the gradient of a convolution is far slower.
+    On CPUs, XLA uses its fast routines for convolutions only outside of loops; inside,
+    the gradient of a convolution is far slower.
     """
     length = len(jax.tree.leaves(xs)[0])
     if length > 1 and jax.default_backend() != "cpu":

@@ -1,4 +1,4 @@
-"""Where the numbers and pictures of a run go."""
+"""Writers of scalars and pictures: JSON lines, TensorBoard, Weights & Biases."""
 
 import json
 import os
@@ -9,29 +9,30 @@ from typing import Any, Protocol
 import numpy as np
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.io.atomic import write_atomically
 
 
 class Writer(Protocol):
     """Receives the scalars and pictures of a run."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes the values of a step."""
+        """Writes the values of a step."""
         ...
 
     def image(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Takes one uint8 picture [H, W, 3]."""
+        """Writes one uint8 picture [H, W, 3]."""
         ...
 
     def close(self) -> None:
-        """Writes what is still in memory."""
+        """Writes buffered values and closes the writer."""
         ...
 
 
 class JsonLines:
-    """One JSON object per line in `metrics.jsonl`, always written.
+    """Writes one JSON object per line to `metrics.jsonl`; every run has this writer.
 
-    A run that resumes at `first_step` first drops the lines that it is about to write
-    again: those of later steps, and of step 0 too if it starts there.
+    A run that resumes at `first_step` first drops the lines that it will write again:
+    those of later steps, and also of step 0 if it starts there.
     """
 
     def __init__(self, workdir: str, first_step: int):
@@ -43,12 +44,12 @@ class JsonLines:
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one line; a reader sees it at once."""
+        """Appends one line and flushes it."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
     def image(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Pictures are files of their own."""
+        """Does nothing: pictures are saved as separate files."""
         del step, name, pixels
 
     def close(self) -> None:
@@ -57,9 +58,9 @@ class JsonLines:
 
 
 class TensorBoard:
-    """TensorBoard event files in the run folder, through tensorboardX.
+    """Writes TensorBoard event files to the run folder, through tensorboardX.
 
-    TensorBoard hides what a killed run wrote of the steps after `first_step`.
+    TensorBoard hides what a killed run has written for steps after `first_step`.
     """
 
     def __init__(self, workdir: str, first_step: int):
@@ -67,7 +68,7 @@ class TensorBoard:
             import tensorboardX
         except ImportError as error:
             raise InputError(
-                "logging.tensorboard needs tensorboardX: pip install "
+                "`logging.tensorboard` needs tensorboardX: pip install "
                 "'colddiff-jax[tensorboard]'"
             ) from error
         self._writer = tensorboardX.SummaryWriter(
@@ -75,7 +76,7 @@ class TensorBoard:
         )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds one point to the curve of each value."""
+        """Adds one point to the curve of every value."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
@@ -84,19 +85,19 @@ class TensorBoard:
         self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Writes what is still in memory."""
+        """Writes buffered values and closes the writer."""
         self._writer.close()
 
 
 class WeightsAndBiases:
-    """A Weights & Biases run, continued when the training run resumes."""
+    """Logs to a Weights & Biases run, which continues when the training run resumes."""
 
     def __init__(self, workdir: str, project: str, config: dict[str, Any]):
         try:
             import wandb
         except ImportError as error:
             raise InputError(
-                "logging.wandb needs wandb: pip install 'colddiff-jax[wandb]'"
+                "`logging.wandb` needs wandb: pip install 'colddiff-jax[wandb]'"
             ) from error
         self._wandb = wandb
         self._run = wandb.init(
@@ -122,7 +123,7 @@ class WeightsAndBiases:
 
 
 def run_id(workdir: str) -> str:
-    """What tells this run from all others, of folders of the same name, too."""
+    """Returns the unique id of a run, stored in its folder; the first call draws it."""
     path = os.path.join(workdir, "run_id.txt")
     if not os.path.exists(path):
         write_atomically(path, f"{uuid.uuid4().hex}\n".encode())
@@ -138,14 +139,14 @@ def make_writers(
     tensorboard: bool = False,
     wandb: str = "",
 ) -> list[Writer]:
-    """Opens the writers a configuration asks for.
+    """Opens the writers that a configuration selects.
 
     Args:
         workdir: the run folder.
         first_step: the step the run starts or resumes at.
-        config: the whole configuration, for Weights & Biases to show.
-        tensorboard: also write TensorBoard event files.
-        wandb: name of the Weights & Biases project to log to; empty for none.
+        config: the whole configuration, shown by Weights & Biases.
+        tensorboard: whether to write TensorBoard event files, too.
+        wandb: the Weights & Biases project to log to; empty for none.
     """
     writers: list[Writer] = [JsonLines(workdir, first_step)]
     if tensorboard:
@@ -156,7 +157,7 @@ def make_writers(
 
 
 def _step(line: str) -> float:
-    """The step of a line, or infinity for the torn last line of a killed run."""
+    """Returns the step of a line; infinity for the torn last line of a killed run."""
     try:
         return json.loads(line)["step"]
     except (ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""What the training step is fed with."""
+"""Batches for the training steps."""
 
 import multiprocessing
 import os
@@ -8,40 +8,68 @@ import time
 
 import numpy as np
 
-from colddiff_jax.data import arrays
-from colddiff_jax.training.batches import open_feed, resident_limit
-from colddiff_jax.training.task import build_experiment
+from colddiff_jax.data import Batch, arrays
+from colddiff_jax.training.batches import gather, open_batches, resident_limit
+from colddiff_jax.training.task import build_model_and_task
 from configs import mnist_mask
 
 
-def test_images_may_take_a_quarter_of_a_device_that_tells_its_memory():
+def test_images_may_take_a_quarter_of_a_device_of_known_memory():
     assert resident_limit(None, {"bytes_limit": 80_000}) == 20_000
     assert resident_limit(None, None) == resident_limit(None, {}) == 2e9
 
 
-def test_a_limit_that_is_set_is_taken_as_it_is():
+def test_a_given_limit_does_not_depend_on_the_device():
     assert resident_limit(0, {"bytes_limit": 80_000}) == 0
     assert resident_limit(3, None) == 3e6
 
 
-def test_loaders_start_at_once_and_ignore_ctrl_c_from_their_first_moment():
+def test_gather_takes_labels_with_their_images_and_endpoints_by_their_own_indices():
+    resident = Batch(np.arange(5), 10 * np.arange(5), 100 * np.arange(3))
+    found = gather(resident, Batch(np.array([4, 1]), None, np.array([2, 0])))
+    np.testing.assert_array_equal(found.images, [4, 1])
+    np.testing.assert_array_equal(found.labels, [40, 10])
+    np.testing.assert_array_equal(found.endpoints, [200, 0])
+    alone = gather(Batch(np.arange(5)), Batch(np.array([3])))
+    assert alone.images == [3] and alone.labels is None and alone.endpoints is None
+
+
+def make_task(**training):
     config = mnist_mask.get_config("smoke")
-    config.training.update({"resident_mb": 0, "num_workers": 2, "batch_size": 4})
+    config.training.update({"batch_size": 4, **training})
     config.evaluation.num_images = 1
-    images = np.zeros((8, 32, 32, 1), np.uint8)
-    experiment = build_experiment(config, splits=arrays(images, images))
-    hits = []
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), np.uint8)
+    _, task = build_model_and_task(config, splits=arrays(images, images))
+    return task
+
+
+def test_streamed_batches_are_the_resident_images_at_the_same_indices():
+    with open_batches(make_task(), 1) as resident:
+        assert resident.text == "8 training images (0.0 MB), on every device"
+        indices = [next(resident.batches).images for _ in range(3)]
+    with open_batches(make_task(resident_mb=0), 1) as streamed:
+        assert streamed.text == "8 training images (0.0 MB), streamed"
+        assert streamed.resident is None
+        images = [next(streamed.batches).images for _ in range(3)]
+    for chosen, found in zip(indices, images, strict=True):
+        assert chosen.shape == (4, 1, 1)
+        np.testing.assert_array_equal(resident.resident.images[chosen], found)
+
+
+def test_workers_start_at_once_and_ignore_ctrl_c_from_the_start():
+    task = make_task(resident_mb=0, num_workers=2)
+    interrupted = []
 
     def ctrl_c():
-        while len(hits) < 600:
-            for loader in multiprocessing.active_children():
-                os.kill(loader.pid, signal.SIGINT)
-                hits.append(loader.pid)
+        while len(interrupted) < 600:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGINT)
+                interrupted.append(worker.pid)
             time.sleep(0.01)
 
     thread = threading.Thread(target=ctrl_c, daemon=True)
     thread.start()
-    with open_feed(experiment, 0) as feed:
-        thread.join(60)  # Nothing has been asked for.
-        assert len(set(hits)) == 2
-        assert next(feed.batches).images.shape == (4, 1, 1, 32, 32, 1)
+    with open_batches(task, 0) as training:
+        thread.join(60)  # No batch has been requested yet.
+        assert len(set(interrupted)) == 2
+        assert next(training.batches).images.shape == (4, 1, 1, 32, 32, 1)

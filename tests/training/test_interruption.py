@@ -1,4 +1,4 @@
-"""Requests to stop."""
+"""Signals as requests to stop."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.subprocesses import finish, start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capfd):
+def test_the_first_signal_is_a_request_and_the_second_acts_as_before(number, capfd):
     received = []
     before = signal.signal(number, lambda *_: received.append("ours"))
     try:
@@ -30,21 +30,21 @@ def test_the_first_signal_is_a_request_and_the_second_acts_as_ever(number, capfd
         signal.signal(number, before)
 
 
-# Long, and never in Python's own code.
+# Long, and without returning to the Python interpreter.
 IN_NATIVE_CODE = """
 import hashlib
 from colddiff_jax.training.interruption import stop_requests
 with stop_requests():
-    print("at work", flush=True)
+    print("working", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_are_answered_while_the_main_thread_is_in_native_code(number):
+def test_signals_are_handled_while_the_main_thread_is_in_native_code(number):
     process = start("-c", IN_NATIVE_CODE)
     try:
-        assert process.stdout.readline() == "at work\n"
+        assert process.stdout.readline() == "working\n"
         time.sleep(0.5)
         process.send_signal(number)
         assert process.stdout.readline().startswith(f"{number.name}: stopping after")
@@ -54,7 +54,7 @@ def test_signals_are_answered_while_the_main_thread_is_in_native_code(number):
         finish([process])
 
 
-def test_handlers_are_put_back_without_a_signal_and_after_an_error():
+def test_handlers_are_restored_without_a_signal_and_after_an_error():
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(RuntimeError, match="broken"), stop_requests():
         assert signal.getsignal(signal.SIGTERM) is not before[0]
@@ -63,7 +63,7 @@ def test_handlers_are_put_back_without_a_signal_and_after_an_error():
     assert after == before
 
 
-def test_another_thread_than_the_main_one_listens_to_nothing():
+def test_outside_the_main_thread_signals_are_ignored():
     heard = []
 
     def work():

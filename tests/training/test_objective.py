@@ -10,14 +10,15 @@ import pytest
 import colddiff_jax as cd
 from colddiff_jax.data import Batch
 from colddiff_jax.prng import indexed_keys, stream
-from colddiff_jax.training.objective import Objective, bind, roll_out
+from colddiff_jax.restoration.restore import bind
+from colddiff_jax.training.objective import Objective, roll_out
 
 SIZE, T, NUMBER = 8, 4, 256
 
 
 @dataclasses.dataclass
 class Network:
-    """Stands in for a model: shows what it was given and returns a known image."""
+    """Replaces a network: records its inputs and returns a constant image."""
 
     answer: float = 0.0
     num_classes: int = 3
@@ -42,7 +43,7 @@ def white(**fields):
     return Batch(np.full((NUMBER, SIZE, SIZE, 1), 255, np.uint8), **fields)
 
 
-def test_the_default_is_the_mean_distance_of_one_prediction():
+def test_the_default_loss_is_the_mean_distance_of_one_prediction():
     network = Network(answer=0.5)
     found = losses(Objective(), network, white())
     np.testing.assert_allclose(found, np.full(NUMBER, 0.5))
@@ -54,14 +55,14 @@ def test_the_default_is_the_mean_distance_of_one_prediction():
     np.testing.assert_allclose(squared, np.full(NUMBER, 0.25))
 
 
-def test_weights_multiply_the_loss_of_their_step():
+def test_weights_multiply_the_losses_of_their_steps():
     network = Network(answer=0.0)
     found = losses(Objective(weights=(1.0, 2.0, 0.5, 4.0)), network, white())
     t = np.asarray(network.seen[0][1])
     np.testing.assert_allclose(found, np.array([1.0, 2.0, 0.5, 4.0])[t - 1])
 
 
-def test_noise_of_the_given_size_is_added_to_the_input_alone():
+def test_noise_is_added_to_the_input_only_and_has_the_given_deviation():
     plain, noisy = Network(), Network()
     before = losses(Objective(), plain, white())
     after = losses(Objective(input_noise=0.1), noisy, white())
@@ -71,14 +72,14 @@ def test_noise_of_the_given_size_is_added_to_the_input_alone():
     assert len({x.tobytes() for x in noise}) == NUMBER
 
 
-def test_labels_are_dropped_as_often_as_asked():
+def test_the_given_fraction_of_labels_is_dropped():
     labels = np.arange(NUMBER, dtype=np.int32) % 3
-    for share in (0.0, 0.3, 1.0):
+    for fraction in (0.0, 0.3, 1.0):
         network = Network()
-        losses(Objective(label_dropout=share), network, white(labels=labels))
+        losses(Objective(label_dropout=fraction), network, white(labels=labels))
         shown = np.asarray(network.seen[0][2])
         assert (shown[shown != 3] == labels[shown != 3]).all()
-        assert abs((shown == 3).mean() - share) < 0.1
+        assert abs((shown == 3).mean() - fraction) < 0.1
 
 
 def test_a_rollout_is_one_step_of_algorithm_2_from_a_later_step():
@@ -90,19 +91,19 @@ def test_a_rollout_is_one_step_of_algorithm_2_from_a_later_step():
         return 0.5 * x + 0.1 * t[:, None, None, None]
 
     found = roll_out(restore_fn, bound, x_0, later, t)
-    for i in range(3):  # The others do not move.
-        way = cd.sample_alg2(
+    for i in range(3):  # The other examples do not move.
+        trajectory = cd.sample_alg2(
             restore_fn,
             bound,
             bound(x_0, later[i]),
             timesteps=np.array([later[i], t[i], 0]),
             return_trajectory=True,
         ).trajectory
-        np.testing.assert_allclose(found[i], way[1][i], atol=1e-6)
+        np.testing.assert_allclose(found[i], trajectory[1][i], atol=1e-6)
     np.testing.assert_allclose(found[3:], bound(x_0, t)[3:], atol=1e-6)
 
 
-def test_a_perfect_restorer_makes_rollouts_of_the_data_itself():
+def test_with_a_perfect_restorer_rollouts_equal_degraded_images():
     x_0 = jax.random.normal(jax.random.key(0), (5, SIZE, SIZE, 1))
     bound = degrade().bind(jax.random.key(1), x_0.shape)
     later, t = jnp.full(5, 4), jnp.array([1, 2, 3, 1, 2])
@@ -110,14 +111,14 @@ def test_a_perfect_restorer_makes_rollouts_of_the_data_itself():
     np.testing.assert_allclose(found, bound(x_0, t), atol=1e-6)
 
 
-def test_rollouts_replace_the_share_of_inputs_asked_for_but_never_the_last_step():
+def test_rollouts_replace_the_given_fraction_of_inputs_but_never_at_the_last_step():
     plain = Network()
     losses(Objective(), plain, white())
-    for share, low, high in ((0.5, 0.3, 0.7), (1.0, 1.0, 1.0)):
-        network = Network(answer=-1.0)  # Far from white: every rollout shows it.
-        losses(Objective(rollouts=share), network, white())
+    for fraction, low, high in ((0.5, 0.3, 0.7), (1.0, 1.0, 1.0)):
+        network = Network(answer=-1.0)  # Far from white, so that every rollout differs.
+        losses(Objective(rollouts=fraction), network, white())
         (_, later, _, dropout), (x_t, t, _, with_dropout) = network.seen
-        assert with_dropout and not dropout  # A sampler has none.
+        assert with_dropout and not dropout  # Samplers use no dropout.
         t, later = np.asarray(t), np.asarray(later)
         assert (later[t < T] > t[t < T]).all() and (later[t == T] == T).all()
         differs = np.abs(x_t - plain.seen[0][0]).max(axis=(1, 2, 3)) > 1e-6
@@ -132,7 +133,7 @@ def test_no_gradient_flows_through_the_rollout():
     class Linear:
         def apply(self, variables, x, t, *, dropout_keys=None):
             w = variables["params"]
-            # Without dropout it is the sampler's call.
+            # The call of the sampler has no dropout.
             return w * jnp.ones_like(x) if dropout_keys is None else 0.0 * x
 
     gradient = jax.grad(
@@ -143,7 +144,7 @@ def test_no_gradient_flows_through_the_rollout():
     assert gradient == 0
 
 
-def test_a_blend_is_given_its_endpoints():
+def test_bind_gives_a_blend_its_endpoints():
     blend = cd.animorph(cd.schedules.cosine(4))
     endpoints = np.zeros((2, SIZE, SIZE, 1), np.uint8)
     keys = indexed_keys(stream(0, "test"), jnp.arange(2))
@@ -161,6 +162,6 @@ def test_a_blend_is_given_its_endpoints():
         ({"label_dropout": -1}, r"label_dropout must lie in 0\.\.1, got -1"),
     ],
 )
-def test_bad_options_are_named(arguments, message):
+def test_invalid_options_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         Objective(**arguments)

@@ -1,4 +1,4 @@
-"""A trace of a few steps."""
+"""Profiler traces of a few steps."""
 
 import pathlib
 
@@ -11,9 +11,9 @@ def traces(folder: pathlib.Path) -> list[pathlib.Path]:
     return list(folder.glob("profile/**/*.xplane.pb"))
 
 
-def test_the_steps_asked_for_are_traced_also_in_calls_of_several(tmp_path):
+def test_the_given_steps_are_traced_even_if_a_call_takes_several(tmp_path):
     with trace_steps(str(tmp_path), 9, 2) as at:
-        for step in range(0, 24, 4):  # None of them is step 9 or 10.
+        for step in range(0, 24, 4):  # Never step 9 or 10.
             at(step, jnp.ones(3) * step)
             assert bool(traces(tmp_path)) == (step >= 16)
 
@@ -24,7 +24,7 @@ def test_a_trace_ends_with_the_run(tmp_path):
     assert traces(tmp_path)
 
 
-def test_no_steps_leave_nothing(tmp_path):
+def test_no_steps_write_no_trace(tmp_path):
     with trace_steps(str(tmp_path), 10, 0) as at:
         for step in range(9, 12):
             at(step, jnp.ones(3))

@@ -1,4 +1,4 @@
-"""The real data sets, where COLDDIFF_DATA has them."""
+"""Short runs on real data sets, if COLDDIFF_DATA has them."""
 
 import json
 
@@ -12,7 +12,7 @@ from configs import cifar_blur, mnist_mask
 
 
 def losses(config, workdir):
-    """Trains sixty steps of a small network; its mean losses, ten steps each."""
+    """Trains a small network for 60 steps; returns the mean loss of every ten."""
     config.model.update(
         {
             "base_channels": 16,
@@ -39,7 +39,7 @@ def test_a_short_run_on_real_cifar10_lowers_the_loss(data_folder, tmp_path):
     assert found[-1] < 0.7 * found[0]
 
 
-def test_a_short_run_on_a_folder_of_cats_of_all_sizes_passes_broken_files_over(
+def test_a_short_run_on_a_folder_of_cats_of_all_sizes_skips_damaged_files(
     data_folder, tmp_path, capsys
 ):
     cats = sorted((data_folder / "afhq_cat" / "train").glob("*.png"))[:400]
@@ -71,7 +71,7 @@ def test_a_short_run_on_real_mnist_from_tfds_lowers_the_loss(data_folder, tmp_pa
         pytest.skip("COLDDIFF_DATA/tfds holds no prepared MNIST")
     config = mnist_mask.get_config()
     config.data.data_dir = str(prepared)
-    config.training.resident_mb = 0  # Streamed: to read all 60,000 takes a while.
+    config.training.resident_mb = 0  # Streamed: reading all 60,000 takes a while.
     found = losses(config, tmp_path)
     assert len(found) == 6 and np.isfinite(found).all()
     assert found[-1] < 0.7 * found[0]

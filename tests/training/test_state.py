@@ -1,22 +1,18 @@
-"""The state, its averages and its optimisers."""
+"""The state before the first step."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import pytest
 
-from colddiff_jax.training import state as training_state
-from tests.networks import tiny_unet
+from colddiff_jax.training.optimizers import make_optimizer
+from colddiff_jax.training.state import create_state
+from tests.networks import random_parameters, tiny_unet
 
 
-def test_the_first_state_averages_nothing_and_shares_no_buffer():
-    optimizer = training_state.make_optimizer(learning_rate=1e-3)
-    state = jax.jit(
-        lambda key: training_state.create_state(
-            key, tiny_unet(), optimizer, (16, 16, 1)
-        )
-    )(jax.random.key(0))
+def test_the_first_average_equals_the_parameters_and_shares_no_buffer():
+    optimizer = make_optimizer(learning_rate=1e-3)
+    params = random_parameters(tiny_unet(), (16, 16, 1))
+    state = jax.jit(lambda params: create_state(params, optimizer))(params)
     assert state.step == 0 and state.step.dtype == jnp.int32
     pairs = zip(
         jax.tree.leaves(state.params), jax.tree.leaves(state.ema_params), strict=True
@@ -24,76 +20,3 @@ def test_the_first_state_averages_nothing_and_shares_no_buffer():
     for new, average in pairs:
         np.testing.assert_array_equal(new, average)
         assert new.unsafe_buffer_pointer() != average.unsafe_buffer_pointer()
-
-
-def test_the_default_optimiser_is_the_published_adam():
-    ours = training_state.make_optimizer(learning_rate=2e-5)
-    params, gradient = jnp.array([1.0, -2.0]), jnp.array([0.3, -1e-9])
-    state, published = ours.init(params), optax.adam(2e-5, 0.9, 0.999, 1e-8)
-    expected, expected_state = params, published.init(params)
-    for _ in range(3):
-        updates, state = ours.update(gradient, state, params)
-        params = optax.apply_updates(params, updates)
-        updates, expected_state = published.update(gradient, expected_state, expected)
-        expected = optax.apply_updates(expected, updates)
-    np.testing.assert_array_equal(params, expected)
-
-
-def learning_rates(num_steps, **arguments):
-    optimizer = training_state.make_optimizer(**arguments)
-    state = optimizer.init(jnp.ones(()))
-    for _ in range(num_steps):
-        update, state = optimizer.update(jnp.ones(()), state)
-        yield -float(update)  # Adam's update of a constant gradient is the rate.
-
-
-def test_the_rate_warms_up_and_decays_to_zero():
-    warm = list(learning_rates(6, learning_rate=1.0, warmup_steps=4))
-    np.testing.assert_allclose(warm, [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-5)
-    cosine = list(learning_rates(9, learning_rate=1.0, warmup_steps=4, decay_steps=8))
-    np.testing.assert_allclose(
-        cosine, [0, 0.25, 0.5, 0.75, 1, 0.853553, 0.5, 0.146447, 0], atol=1e-5
-    )
-
-
-def test_a_decay_before_the_end_of_the_warm_up_is_named():
-    with pytest.raises(ValueError, match="greater than warmup_steps = 10, got 5"):
-        training_state.make_optimizer(learning_rate=1.0, warmup_steps=10, decay_steps=5)
-
-
-def test_weight_decay_is_adamw_on_kernels_alone():
-    optimizer = training_state.make_optimizer(learning_rate=0.1, weight_decay=0.5)
-    params = {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}
-    zero = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = optimizer.update(zero, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["kernel"], -0.1 * 0.5 * 2.0)
-    np.testing.assert_array_equal(updates["bias"], 0)
-
-
-def test_longer_gradients_are_shortened_to_the_norm_before_adam_sees_them():
-    optimizer = training_state.make_optimizer(learning_rate=1.0, clip_norm=1.0)
-    plain = training_state.make_optimizer(learning_rate=1.0)
-    params = jnp.zeros(2)
-    state, plain_state = optimizer.init(params), plain.init(params)
-    for gradient, clipped in (([30.0, 40.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
-        found, state = optimizer.update(jnp.array(gradient), state, params)
-        expected, plain_state = plain.update(jnp.array(clipped), plain_state, params)
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
-def test_negative_options_are_named():
-    for name in ("weight_decay", "clip_norm"):
-        with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
-            training_state.make_optimizer(learning_rate=1.0, **{name: -1.0})
-
-
-def test_the_published_average_copies_then_averages_every_tenth_step():
-    decay = training_state.periodic_ema(decay=0.995, every=10, start=2000)
-    steps = jnp.array([0, 1, 9, 10, 1990, 1999, 2000, 2001, 2010])
-    expected = [0, 1, 1, 0, 0, 1, 0.995, 1, 0.995]
-    np.testing.assert_allclose(decay(steps), expected)
-
-
-def test_the_warm_average_lengthens_its_memory():
-    decay = training_state.warmup_ema(decay=0.999)
-    np.testing.assert_allclose(decay(jnp.array([0, 90, 10**6])), [0.1, 0.91, 0.999])

@@ -1,4 +1,4 @@
-"""One optimiser step, on one device and on four."""
+"""One optimizer step, on one device and on four."""
 
 import chex
 import jax
@@ -13,7 +13,9 @@ from colddiff_jax.data import Batch, Preprocessing
 from colddiff_jax.prng import stream
 from colddiff_jax.training import step
 from colddiff_jax.training.objective import Objective
-from colddiff_jax.training.state import TrainState, make_optimizer, warmup_ema
+from colddiff_jax.training.optimizers import make_optimizer, warmup_ema
+from colddiff_jax.training.parallel_step import parallel_train_step
+from colddiff_jax.training.state import TrainState
 from tests.networks import random_parameters, tiny_unet
 
 SIZE = 16
@@ -21,7 +23,7 @@ PREPROCESSING = Preprocessing(image_size=SIZE, pad=1, flip=True)
 
 
 def make_degrade(seed=0):
-    # Unbound, so that the step draws fresh masks itself.
+    # Unbound: the step itself draws new masks.
     return cd.gaussian_mask(SIZE, 6 * [2.0 + seed], center="random")
 
 
@@ -32,7 +34,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def optimizer():
-    return make_optimizer(learning_rate=1e-3)
+    return make_optimizer(learning_rate=1e-3, warmup_steps=0)
 
 
 @pytest.fixture
@@ -64,19 +66,19 @@ def batch(seed=0):
     return Batch(rng.integers(0, 256, shape, dtype=np.uint8))
 
 
-def shares(*batches):
-    """Batches for successive steps, on the devices that share them."""
+def sharded(*batches):
+    """Returns batches for consecutive steps, sharded over the devices."""
     return jax.tree.map(lambda *x: devices.shard_steps(np.stack(x)), *batches)
 
 
 def run_parallel(train_step, state, *batches, degrade=None, resident=None):
     degrade, replicated_key = devices.replicate((degrade or make_degrade(), key()))
-    run = devices.parallel_train_step(train_step)
+    run = parallel_train_step(train_step)
     return run(
-        # A copy, since what is replicated already would be donated itself.
+        # A copy: a replicated state would itself be donated.
         devices.replicate(jax.tree.map(jnp.copy, state)),
         resident,
-        shares(*batches),
+        sharded(*batches),
         degrade,
         replicated_key,
     )
@@ -86,19 +88,19 @@ def key():
     return stream(0, "train")
 
 
-def test_it_is_adam_on_the_mean_loss_followed_by_the_average(
+def test_a_step_is_adam_on_the_mean_loss_followed_by_the_average(
     model, optimizer, train_step, state
 ):
-    """Written out again by hand, with the random draws of the step."""
+    """An independent implementation, with the random draws of the step."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
         jax.random.fold_in(key(), 0), jnp.arange(8)
     )
-    cut_keys, _, keys = jax.vmap(lambda k: tuple(jax.random.split(k, 3)))(keys)
+    crop_keys, _, keys = jax.vmap(lambda k: tuple(jax.random.split(k, 3)))(keys)
     t_keys, degrade_keys, _, _, _, _, dropout_keys = jax.vmap(
         lambda k: tuple(jax.random.split(k, 7))
     )(keys)
     t = jax.vmap(lambda k: jax.random.randint(k, (), 1, 7))(t_keys)
-    x_0 = cd.to_float(PREPROCESSING.augment(cut_keys, batch().images))
+    x_0 = cd.to_float(PREPROCESSING.augment(crop_keys, batch().images))
     degrade = make_degrade().bind(degrade_keys, x_0.shape)
     x_t = degrade(x_0, t)
 
@@ -125,30 +127,30 @@ def test_it_is_adam_on_the_mean_loss_followed_by_the_average(
     assert new.step == 1
 
 
-def test_four_devices_equal_one_to_rounding_and_hold_the_same_state(train_step, state):
+def test_four_devices_equal_one_up_to_rounding_and_hold_the_same_state(train_step, state):
     assert jax.local_device_count() == 4
     alone, loss = state, []
     jitted = jax.jit(train_step)
     for i in range(3):
         alone, metrics = jitted(alone, batch(i), make_degrade(), key())
         loss.append(float(metrics["loss"]))
-    pmapped = devices.parallel_train_step(train_step)
+    pmapped = parallel_train_step(train_step)
     shared = devices.replicate(state)
     degrade, replicated_key = devices.replicate((make_degrade(), key()))
     for i in range(3):
         shared, metrics = pmapped(
-            shared, None, shares(batch(i)), degrade, replicated_key
+            shared, None, sharded(batch(i)), degrade, replicated_key
         )
         np.testing.assert_allclose(metrics["loss"], [loss[i]], rtol=1e-5)
         devices.assert_replicated((shared, metrics))
-    # Adam divides by the root of tiny second moments: rounding grows to a thousandth of
-    # the distance travelled, which is about 3e-3.
+    # Adam divides by the root of tiny second moments, which amplifies rounding errors
+    # to a hundredth of the total update, about 3e-3.
     chex.assert_trees_all_close(shared.params, alone.params, atol=3e-5)
     chex.assert_trees_all_close(shared.ema_params, alone.ema_params, atol=3e-5)
 
 
-def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
-    """Plain descent instead of Adam, so that differences are those of the gradient."""
+def test_gradients_on_four_devices_equal_those_on_one_up_to_rounding(model, state):
+    """With plain gradient descent, the updates differ only as the gradients do."""
     descend = make_step(model, optax.sgd(1.0))
     state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
     alone, _ = jax.jit(descend)(state, batch(), make_degrade(), key())
@@ -156,7 +158,7 @@ def test_gradients_of_four_devices_equal_those_of_one_to_rounding(model, state):
     chex.assert_trees_all_close(shared.params, alone.params, atol=1e-6)
 
 
-def test_micro_batches_on_four_devices_make_the_same_step_to_rounding(model, state):
+def test_micro_batches_on_four_devices_take_the_same_step_up_to_rounding(model, state):
     optimizer = optax.sgd(1.0)
     state = state.replace(opt_state=optimizer.init(state.params))
     whole = make_step(model, optimizer)
@@ -170,15 +172,15 @@ def test_micro_batches_on_four_devices_make_the_same_step_to_rounding(model, sta
     chex.assert_trees_all_close(found, expected, rtol=1e-5)
 
 
-def test_a_forgotten_average_over_devices_is_caught():
-    forgetful = jax.pmap(lambda x: x.sum(), axis_name="batch", out_axes=None)
-    value = forgetful(np.arange(8.0).reshape(4, 2))
+def test_a_missing_average_over_devices_is_detected():
+    without_mean = jax.pmap(lambda x: x.sum(), axis_name="batch", out_axes=None)
+    value = without_mean(np.arange(8.0).reshape(4, 2))
     with pytest.raises(AssertionError, match="differs between device 0 and 1"):
         devices.assert_replicated({"loss": value})
 
 
 def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
-    """With the network left out, the loss shows the draws alone."""
+    """A network that only records its inputs shows the draws."""
     seen = []
 
     class Recorder(type(model)):
@@ -194,42 +196,42 @@ def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
         state, _ = jax.jit(run)(state, white, make_degrade(), key())
     jax.effects_barrier()
     steps = np.concatenate([t for t, _ in seen])
-    assert set(steps.tolist()) == set(range(1, 7))  # 0 is clean and never drawn.
+    assert set(steps.tolist()) == set(range(1, 7))  # Step 0, a clean image, is never drawn.
     counts = np.bincount(steps, minlength=7)[1:]
     assert counts.min() > 50 and counts.max() < 110  # 80 each are expected.
     masks = {x.tobytes() for _, batch_x in seen for x in batch_x}
     assert len(masks) > 400
 
 
-def test_a_second_call_with_everything_new_compiles_nothing(train_step, state):
-    run = devices.parallel_train_step(chex.assert_max_traces(train_step, n=1))
+def test_a_second_call_with_new_arguments_does_not_recompile(train_step, state):
+    run = parallel_train_step(chex.assert_max_traces(train_step, n=1))
     state = devices.replicate(state)
     for seed in range(3):
         degrade, replicated_key = devices.replicate(
             (make_degrade(seed), stream(seed, "train"))
         )
-        state, _ = run(state, None, shares(batch(seed)), degrade, replicated_key)
+        state, _ = run(state, None, sharded(batch(seed)), degrade, replicated_key)
 
 
 def test_the_old_state_is_donated(train_step, state):
-    run = devices.parallel_train_step(train_step)
+    run = parallel_train_step(train_step)
     old = devices.replicate(state)
     degrade, replicated_key = devices.replicate((make_degrade(), key()))
-    run(old, None, shares(batch()), degrade, replicated_key)
+    run(old, None, sharded(batch()), degrade, replicated_key)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
 
 
 def test_the_program_keeps_its_state_in_place(train_step, state):
-    """The new state takes the memory of the old one, all but the key and the step."""
-    run = devices.parallel_train_step(train_step)
+    """The new state takes the memory of the old one."""
+    run = parallel_train_step(train_step)
     degrade, replicated_key = devices.replicate((make_degrade(), key()))
     old = devices.replicate(state)
-    compiled = run.lower(old, None, shares(batch()), degrade, replicated_key).compile()
+    compiled = run.lower(old, None, sharded(batch()), degrade, replicated_key).compile()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     assert compiled.memory_analysis().alias_size_in_bytes >= size
 
 
-def test_two_steps_in_one_call_are_two_calls_to_rounding(model, state):
+def test_two_steps_in_one_call_equal_two_calls_up_to_rounding(model, state):
     descend = make_step(model, optax.sgd(1.0))
     state = state.replace(opt_state=optax.sgd(1.0).init(state.params))
     expected, losses = state, []
@@ -242,16 +244,16 @@ def test_two_steps_in_one_call_are_two_calls_to_rounding(model, state):
     chex.assert_trees_all_close(found.params, expected.params, atol=1e-6)
 
 
-def test_resident_images_give_the_step_of_streamed_ones_bit_for_bit(train_step, state):
+def test_resident_and_streamed_images_give_the_same_step_bit_for_bit(train_step, state):
     images = np.random.default_rng(5).integers(0, 256, (20, SIZE, SIZE, 1), np.uint8)
-    numbers = np.random.default_rng(6).permutation(20)[:8]
-    streamed, _ = run_parallel(train_step, state, Batch(images[numbers]))
+    indices = np.random.default_rng(6).permutation(20)[:8]
+    streamed, _ = run_parallel(train_step, state, Batch(images[indices]))
     resident = devices.replicate(Batch(images))
-    gathered, _ = run_parallel(train_step, state, Batch(numbers), resident=resident)
+    gathered, _ = run_parallel(train_step, state, Batch(indices), resident=resident)
     chex.assert_trees_all_equal(streamed, gathered)
 
 
-def test_a_batch_that_does_not_divide_is_named():
+def test_a_batch_size_that_does_not_divide_evenly_raises():
     for size in (6, 0, -4):
         with pytest.raises(
             cd.InputError, match=f"multiple of the 4 devices, got {size}"
@@ -261,10 +263,11 @@ def test_a_batch_that_does_not_divide_is_named():
         devices.check_batch_size("training.batch_size", 16, 4, micro_batches=3)
 
 
-def test_a_gradient_whose_norm_overflows_is_skipped_and_not_learned_from(model, state):
-    optimizer = optax.apply_if_finite(make_optimizer(learning_rate=1e-3), 2)
+def test_a_gradient_whose_norm_overflows_is_skipped(model, state):
+    adam = make_optimizer(learning_rate=1e-3, warmup_steps=0)
+    optimizer = optax.apply_if_finite(adam, 2)
     state = state.replace(opt_state=optimizer.init(state.params))
-    # Every entry is finite, and their squares are not.
+    # Every entry is finite, but its square is not.
     huge = make_step(model, optimizer, weights=(1e22,) * 6)
     after, metrics = jax.jit(huge)(state, batch(), make_degrade(), key())
     assert jnp.isfinite(metrics["loss"]) and jnp.isinf(metrics["gradient_norm"])

@@ -1,4 +1,4 @@
-"""Configurations that do not fit are named."""
+"""Configurations that build a model and a task, and errors for those that do not."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from colddiff_jax import InputError
-from colddiff_jax.training.objective import bind
+from colddiff_jax.experiment.builders import DEGRADATIONS
+from colddiff_jax.restoration.restore import bind
+from colddiff_jax.training.task import build_model_and_task
 from configs import animorph, digits_blur
 
 
@@ -32,60 +34,88 @@ def change(path, value):
         ("model.base_chanels", 8, "section 'model' .* unknown field 'base_chanels'"),
         ("degradation.sigma", 1, "section 'degradation' .* unknown field 'sigma'"),
         ("degradation.stds.stop", 1, "'degradation.stds' .* field 'stop'"),
-        ("data.source", "web", "data.source must be one of .* got 'web'"),
-        ("model.name", "resnet", "model.name must be one of .* got 'resnet'"),
-        ("degradation.name", "fog", "degradation.name must be one of .* got 'fog'"),
-        ("degradation.stds.name", "up", "stds.name must be one of"),
-        ("ema.name", "long", "ema.name must be one of"),
+        ("data.source", "web", "`data.source` must be one of .* got 'web'"),
+        ("model.name", "resnet", "`model.name` must be one of .* got 'resnet'"),
+        ("degradation.name", "fog", "`degradation.name` must be one of .* got 'fog'"),
+        ("degradation.stds.name", "up", "`degradation.stds.name` must be one of"),
+        ("ema.name", "long", "`ema.name` must be one of"),
         ("model.attention_implementation", "cudnn", "model: .*(cuDNN|fp16)"),
-        ("loss.name", "l3", "loss.name must be one of"),
-        ("loss", {"name": "pseudo_huber", "scale": 0}, "loss: scale must be positive"),
+        ("loss.name", "l3", "`loss.name` must be one of"),
+        ("loss", {"name": "pseudo_huber", "scale": 0}, "`loss.scale` must be positive"),
         ("loss", {"name": "pseudo_huber"}, "'loss' .* lacks the field 'scale'"),
-        ("model.dtype", "int8", "model.dtype must be one of"),
+        ("model.dtype", "int8", "`model.dtype` must be one of"),
         (
             "degradation.kernel_size",
             4,
-            "degradation: kernel_size must be a positive odd",
+            "`degradation.kernel_size` must be a positive odd",
         ),
         ("data.image_size", 18, "model: image sides must be divisible by 8"),
         ("data.image_size", "big", "`data.image_size` must be a positive .* got 'big'"),
         (
             "training.num_steps",
             0,
-            "training.num_steps must be an integer of at least 1, got 0",
+            "`training.num_steps` must be a positive integer, got 0",
         ),
         ("degradation.image_size", 8, "must not have a field 'image_size': it follows"),
-        ("model.name", {}, "model.name must be one of"),
+        ("model.name", {}, "`model.name` must be one of"),
         ("training", 3, "section 'training' .* must hold named fields, got 3"),
         ("data.labels", True, "section 'data' .* unknown field 'labels'"),
-        ("training.steps_per_call", 4, "num_steps must be a multiple .* = 4, got 6"),
-        ("training.num_workers", -1, "num_workers must be an integer of at least 0"),
-        ("objective.input_noise", -0.1, "objective: input_noise must"),
-        ("objective.rollouts", 1.5, "objective: rollouts must lie in 0..1, got 1.5"),
-        ("objective.weights", (1.0, 2.0), "weights must be 20 numbers, .* got 2"),
+        (
+            "training.steps_per_call",
+            4,
+            "`training.num_steps` must be a multiple .* = 4, got 6",
+        ),
+        (
+            "training.num_workers",
+            -1,
+            "`training.num_workers` must be an integer of at least 0",
+        ),
+        ("objective.input_noise", -0.1, "`objective.input_noise` must"),
+        ("objective.rollouts", 1.5, "`objective.rollouts` must lie in 0..1, got 1.5"),
+        (
+            "objective.weights",
+            (1.0, 2.0),
+            "`objective.weights` must be 20 numbers, .* got 2",
+        ),
         ("objective.name", "x", "section 'objective' .* unknown field 'name'"),
         ("endpoints.source", "digits", "section endpoints must name .* only if"),
         ("degradation", {"name": "animorph", "alphas_cumprod": (0.5,)}, "endpoints"),
-        ("model.num_classes", 9, "num_classes must be at least 10, .* got 9"),
-        ("optimizer.clip_norm", -1, "optimizer: clip_norm must not be negative"),
-        ("evaluation.best_by", "fid", "evaluation: best_by must be one of"),
-        ("optimizer.learning_rate", 0.0, "learning_rate must be positive, got 0.0"),
-        ("optimizer.warmup_steps", -5, "warmup_steps must not be negative, got -5"),
-        ("ema.decay", 2.0, r"decay must lie in \[0, 1\], got 2.0"),
-        ("ema", {"name": "periodic", "decay": 0.9, "every": 0, "start": 1}, "every"),
-        ("seed", -1, "seed must be an integer in 0..4294967295, got -1"),
-        ("seed", "a", "seed must be an integer .* got 'a'"),
+        ("model.num_classes", 9, "`model.num_classes` must be at least 10, .* got 9"),
+        ("optimizer.clip_norm", -1, "`optimizer.clip_norm` must not be negative"),
+        ("evaluation.best_by", "fid", "`evaluation.best_by` must be one of"),
+        (
+            "optimizer.learning_rate",
+            0.0,
+            "`optimizer.learning_rate` must be positive, got 0.0",
+        ),
+        (
+            "optimizer.warmup_steps",
+            -5,
+            "`optimizer.warmup_steps` must not be negative, got -5",
+        ),
+        ("ema.decay", 2.0, r"`ema.decay` must lie in \[0, 1\], got 2.0"),
+        (
+            "ema",
+            {"name": "periodic", "decay": 0.9, "every": 0, "start": 1},
+            "`ema.every`",
+        ),
+        ("seed", -1, "`seed` must be an integer in 0..4294967295, got -1"),
+        ("seed", "a", "`seed` must be an integer .* got 'a'"),
         ("data.pad", 1.5, "`data.pad` must be an integer of at least 0, got 1.5"),
-        ("evaluation.num_images", 2.5, "evaluation.num_images must be an integer"),
+        (
+            "evaluation.num_images",
+            2.5,
+            "`evaluation.num_images` must be a positive integer",
+        ),
         ("data.resize_to", 0, "images of 8 x 8 pixels are smaller than .* = 16"),
     ],
 )
-def test_bad_fields_are_named(path, value, message):
+def test_invalid_fields_raise(path, value, message):
     config = change(path, value)
     if path == "data.image_size" and value == 18:
         config["data"]["resize_to"] = 18
     with pytest.raises(InputError, match=message):
-        experiment.build_experiment(config)
+        build_model_and_task(config)
 
 
 SECTIONS = {
@@ -109,8 +139,8 @@ SECTIONS = {
 }
 
 
-def test_every_degradation_that_a_configuration_can_name_is_tried_here():
-    assert SECTIONS.keys() == components.DEGRADATIONS.keys()
+def test_every_degradation_of_a_configuration_is_tested_here():
+    assert SECTIONS.keys() == DEGRADATIONS.keys()
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -119,23 +149,23 @@ def test_every_degradation_can_be_configured_and_trained_on(name):
     config["degradation"] = {"name": name, **SECTIONS[name]}
     if name == "animorph":
         config["endpoints"]["source"] = "digits"
-    built = experiment.build_experiment(config)
-    assert built.degrade.num_steps == 4
+    model, _ = build_model_and_task(config)
+    assert model.degrade.num_steps == 4
     keys = jax.random.split(jax.random.key(0), 2)
-    x = jnp.zeros((2, *built.image_shape))
+    x = jnp.zeros((2, *model.image_shape))
 
     @jax.jit
-    def degraded(degrade, keys, x):  # As the training step does.
+    def degraded(degrade, keys, x):  # As in the training step.
         endpoints = jnp.zeros(x.shape, jnp.uint8) if name == "animorph" else None
         return bind(degrade, keys, x.shape, endpoints)(x, jnp.array([1, 4]))
 
-    assert jnp.isfinite(degraded(built.degrade, keys, x)).all()
+    assert jnp.isfinite(degraded(model.degrade, keys, x)).all()
 
 
-def test_an_optimiser_that_may_skip_steps_is_not_moved_by_what_is_not_finite():
+def test_an_optimizer_that_may_skip_steps_ignores_non_finite_gradients():
     config = digits_blur.get_config("smoke")
     config.training.skip_nonfinite = 2
-    optimizer = experiment.build_experiment(config).optimizer
+    optimizer = build_model_and_task(config)[1].optimizer
     params = {"w": jnp.ones(3)}
     nan = {"w": jnp.array([1.0, jnp.nan, 2.0])}
     updates, _ = optimizer.update(nan, optimizer.init(params), params)
@@ -143,31 +173,41 @@ def test_an_optimiser_that_may_skip_steps_is_not_moved_by_what_is_not_finite():
 
 
 @pytest.mark.parametrize("section", ["data", "endpoints"])
-def test_an_empty_path_names_its_section(section):
+def test_an_empty_path_raises_and_names_its_section(section):
     config = animorph.get_config("smoke").to_dict()
     config[section]["source"] = "folder"
-    with pytest.raises(InputError, match=rf"--config\.{section}\.path=FOLDER"):
-        experiment.build_experiment(config)
+    with pytest.raises(InputError, match=rf"`{section}\.path` is empty"):
+        build_model_and_task(config)
 
 
-def test_the_advice_for_endpoints_names_their_section_and_no_wrong_path(tmp_path):
+def test_an_error_for_endpoints_names_their_section_and_keeps_paths(tmp_path):
     config = animorph.get_config("smoke").to_dict()
     where = str(tmp_path / "data.v2")
     config["endpoints"] |= {"source": "tfds", "name": "cifar10", "data_dir": where}
     with pytest.raises(InputError) as found:
-        experiment.build_experiment(config)
+        build_model_and_task(config)
     assert where in str(found.value)
+    assert "set `endpoints.source` to" in str(found.value)
     assert "python -m colddiff_jax.cli.prepare cifar10" in str(found.value)
 
 
-def test_missing_fields_are_named():
+def test_a_missing_section_or_field_raises():
     config = smoke()
     del config["optimizer"]
     with pytest.raises(
         InputError, match=r"the configuration lacks the field 'optimizer'"
     ):
-        experiment.build_experiment(config)
+        build_model_and_task(config)
     config = smoke()
-    del config["optimizer"]["learning_rate"]
-    with pytest.raises(InputError, match=r"section 'optimizer' .* lacks the field"):
-        experiment.build_experiment(config)
+    config["degradation"] = {"name": "snow"}
+    with pytest.raises(InputError, match=r"section 'degradation' .* 'num_steps'"):
+        build_model_and_task(config)
+
+
+def test_missing_fields_take_their_defaults():
+    config = smoke()
+    del config["optimizer"]["learning_rate"], config["model"]["zero_output"]
+    model, _ = build_model_and_task(config)
+    assert model.config["optimizer"]["learning_rate"] == 2e-4
+    assert model.config["model"]["zero_output"] is False
+    assert model.network.zero_output is False

@@ -1,4 +1,4 @@
-"""Where numbers go."""
+"""Writers of scalars and pictures."""
 
 import json
 import struct
@@ -30,32 +30,17 @@ def test_a_resumed_run_rewrites_the_lines_after_its_checkpoint(tmp_path):
     second.close()
 
 
-def test_a_run_that_starts_again_at_step_0_evaluates_it_again_and_keeps_one_line(
+def test_a_run_that_restarts_at_step_0_evaluates_it_again_and_keeps_one_line(
     tmp_path,
 ):
-    for _ in range(2):  # The first is killed before it has saved anything else.
+    for _ in range(2):  # The first run is killed before it saves anything else.
         lines = writers.JsonLines(str(tmp_path), first_step=0)
         lines.scalars(0, {"test_loss": 0.5})
         lines.close()
     assert read(tmp_path) == [{"step": 0, "test_loss": 0.5}]
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file"
-    writers.write_atomically(str(path), b"old")
-    with pytest.raises(TypeError):
-        writers.write_atomically(str(path), "not bytes")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_arrays_survive_the_round_trip(tmp_path):
-    writers.save_npz(str(tmp_path / "a.npz"), x=np.arange(3.0))
-    with np.load(tmp_path / "a.npz") as arrays:
-        np.testing.assert_array_equal(arrays["x"], np.arange(3.0))
-
-
-def test_tensorboard_gets_every_scalar_and_picture(tmp_path):
+def test_tensorboard_receives_every_scalar_and_picture(tmp_path):
     made = writers.make_writers(str(tmp_path), 0, {}, tensorboard=True)
     for writer in made:
         writer.scalars(1, {"loss": 0.25})
@@ -66,7 +51,7 @@ def test_tensorboard_gets_every_scalar_and_picture(tmp_path):
     assert read(tmp_path) == [{"step": 1, "loss": 0.25}]
 
 
-def test_tensorboard_hides_what_a_killed_run_wrote_of_later_steps(tmp_path):
+def test_tensorboard_hides_what_a_killed_run_wrote_for_later_steps(tmp_path):
     for first_step in (0, 40):
         writer = writers.TensorBoard(str(tmp_path / str(first_step)), first_step)
         writer.scalars(first_step + 10, {"loss": 0.25})
@@ -91,7 +76,7 @@ def events(path):
         content = content[16 + length :]
 
 
-def test_a_run_keeps_its_identity_and_no_two_folders_share_one(tmp_path):
+def test_a_run_keeps_its_id_and_no_two_folders_share_one(tmp_path):
     folders = [tmp_path / where / "run" for where in ("here", "there")]
     for folder in folders:
         folder.mkdir(parents=True)
