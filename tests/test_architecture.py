@@ -14,7 +14,7 @@ LAYERS = [
     *("checks", "prng", "devices", "distributed", "schedules", "io"),
     *("degradations", "sampling", "models", "losses"),
     *("data", "feature_nets", "metrics"),
-    *("experiment", "restoration", "evaluation", "training", "cli"),
+    *("experiment", "restoration", "runs", "evaluation", "training", "cli"),
 ]
 # The three parts of the algorithm depend on nothing else.
 ALLOWED = {

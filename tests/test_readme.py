@@ -6,6 +6,7 @@ import re
 import pytest
 
 from colddiff_jax.evaluation.paper_tables import Number, Row
+from colddiff_jax.evaluation.tables import table
 
 
 def test_the_python_example_runs(pytestconfig):
@@ -20,11 +21,10 @@ def test_the_python_example_runs(pytestconfig):
 def test_every_configuration_is_listed(pytestconfig):
     text = (pytestconfig.rootpath / "README.md").read_text()
     for path in (pytestconfig.rootpath / "configs").glob("*.py"):
-        if path.stem != "base":
-            assert f"configs/{path.name}" in text
-            source = path.read_text()
-            for variant in re.findall(r'variant == "(\w+)"', source):
-                assert f"`:{variant}`" in text
+        assert f"configs/{path.name}" in text
+        (variants,) = re.findall(r"with_variant\((.*?)\)", path.read_text(), re.DOTALL)
+        for variant in re.findall(r"(\w+)=", variants):
+            assert f"`:{variant}`" in text
 
 
 def test_the_table_of_costs_is_the_committed_result(pytestconfig):
@@ -82,7 +82,7 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
         method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
         for method, row in result["paper"].items()
     }
-    whole = report.table(result["pixels"], result["distances"], fid=[], paper=paper)
+    whole = table(result["pixels"], result["distances"], fid=[], paper=paper)
     dropped = [6, 7, 8]  # The columns after the Frechet distance.
     for line in whole.splitlines()[2:]:
         cells = [c for i, c in enumerate(line.split("|")) if i not in dropped]

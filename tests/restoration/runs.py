@@ -4,7 +4,6 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -50,15 +49,13 @@ def save_run(
 
 
 def as_earlier_version(about: Mapping) -> dict:
-    """Returns a description as versions wrote it that did not store the channels."""
+    """Returns the description of a run of `npz_config` as earlier versions wrote it."""
     about = json.loads(json.dumps(about))
-    about.pop("channels", None)
-    for section in ("data", "endpoints"):
-        fields = about["config"][section]
-        if "test_fraction" in fields:
-            fields["test_share"] = fields.pop("test_fraction")
+    del about["channels"]
+    config = about["config"]
+    for name in ("attention_implementation", "remat", "zero_output"):
+        del config["model"][name]
+    del config["degradation"]["repeated"]
+    for name in ("data", "endpoints"):
+        config[name]["test_share"] = config[name].pop("test_fraction")
     return about
-
-
-def shapes(tree) -> list[tuple[int, ...]]:
-    return [leaf.shape for leaf in jax.tree.leaves(tree)]

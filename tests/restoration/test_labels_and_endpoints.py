@@ -1,6 +1,5 @@
-"""A run with classes that blends with other images, from its start to samples."""
+"""A conditional run that blends with other images, from training to samples."""
 
-import dataclasses
 import json
 import pathlib
 
@@ -8,10 +7,9 @@ import chex
 import jax
 import numpy as np
 import pytest
-from colddiff_jax.evaluation.image_set import load_batch, split_of
 
 import colddiff_jax as cd
-from colddiff_jax.data import Batch, ImageSplits
+from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.load import load_run
 from colddiff_jax.restoration.restore import restore_images
 from colddiff_jax.training import train_and_evaluate
@@ -31,14 +29,19 @@ def make(**training):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of six steps with classes and endpoints, undisturbed."""
+    """An uninterrupted run of six steps with classes and endpoints."""
     workdir = str(tmp_path_factory.mktemp("finished"))
     return workdir, train_and_evaluate(make(), workdir)
 
 
 @pytest.fixture(scope="module")
-def run(finished):
+def restorer(finished):
     return load_run(finished[0])
+
+
+@pytest.fixture(scope="module")
+def images(restorer):
+    return images_of_run(restorer)
 
 
 def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
@@ -57,20 +60,20 @@ def test_evaluations_are_finite_and_the_loss_falls(finished):
     assert found[-1]["test_loss"] < found[0]["test_loss"]
 
 
-def restore(run, batch, **options):
-    def sampler(keys, *args):
-        return cd.sample_alg2(*args, return_trajectory=True)
+def restore(restorer, batch, **options):
+    def sampler(*args, **keywords):
+        return cd.sample_alg2(*args, return_trajectory=True, **keywords)
 
     options = {"start": T, "batch_size": 4} | options
-    return restore_images(jax.random.key(0), run, batch, sampler, **options)
+    return restore_images(jax.random.key(0), restorer, batch, sampler, **options)
 
 
-def test_a_loaded_run_restores_by_labels_with_guidance(run):
-    batch = load_batch(split_of(run.experiment), run.experiment, range(0, 6))
-    np.testing.assert_array_equal(batch.labels, run.experiment.splits.test_labels[:6])
+def test_a_loaded_run_restores_by_labels_with_guidance(restorer, images):
+    batch = images.load(range(6))
+    np.testing.assert_array_equal(batch.labels, images.labels[:6])
     null = batch._replace(labels=np.full(6, 10, np.int32))
-    own, other, loud, none = (
-        restore(run, batch, guidance=scale)[2].x_0
+    own, other, strong, none = (
+        restore(restorer, batch, guidance=scale).result.x_0
         for batch, scale in (
             (batch, 1.0),
             (batch._replace(labels=(batch.labels + 1) % 10), 1.0),
@@ -78,37 +81,26 @@ def test_a_loaded_run_restores_by_labels_with_guidance(run):
             (batch, 0.0),
         )
     )
-    np.testing.assert_allclose(none, restore(run, null)[2].x_0, atol=1e-5)
-    for x_0 in (other, loud, none):
+    unconditional = restore(restorer, null).result.x_0
+    np.testing.assert_allclose(none, unconditional, atol=1e-5)
+    for x_0 in (other, strong, none):
         assert (
             np.isfinite(x_0).all() and (np.abs(x_0 - own).max((1, 2, 3)) > 1e-5).all()
         )
 
 
-def test_images_are_blended_with_the_endpoints_of_their_numbers(run):
+def test_images_are_blended_with_the_endpoints_of_their_indices(restorer, images):
     # Other images than those to restore, and fewer.
-    others = run.experiment.endpoints.test[::-1][:4]
-    experiment = dataclasses.replace(
-        run.experiment, endpoints=ImageSplits(others, others)
-    )
-    batch = load_batch(split_of(experiment), experiment, range(0, 6))
+    images = images._replace(endpoints=images.endpoints[::-1][:4])
+    batch = images.load(range(6))
     np.testing.assert_array_equal(batch.endpoints[4:], batch.endpoints[:2])
-    run = run._replace(experiment=experiment)
-    clean, degraded, result = restore(run, batch, num_ways=5)
+    clean, degraded, result = restore(restorer, batch, num_trajectories=5)
     np.testing.assert_allclose(clean, cd.to_float(batch.images), atol=1e-6)
-    # What is left of the image at t = T.
-    share = float(run.experiment.degrade.image_weights[T])
-    expected = cd.to_float(batch.endpoints) + share * clean
-    np.testing.assert_allclose(degraded, expected, atol=share)
-    assert share < 0.02
+    # The weight of the image in the blend at t = T.
+    weight = float(restorer.model.degrade.image_weights[T])
+    expected = cd.to_float(batch.endpoints) + weight * clean
+    np.testing.assert_allclose(degraded, expected, atol=weight)
+    assert weight < 0.02
     assert result.trajectory.shape == (5, T + 1, 16, 16, 1)
     np.testing.assert_array_equal(result.trajectory[:, 0], degraded[:5])
     assert np.isfinite(result.x_0).all()
-
-
-def test_a_run_without_either_has_batches_without_either(run):
-    splits = run.experiment.splits._replace(test_labels=None)
-    experiment = dataclasses.replace(run.experiment, splits=splits, endpoints=None)
-    batch = load_batch(split_of(experiment), experiment, range(2, 5))
-    assert isinstance(batch, Batch) and len(batch.images) == 3
-    assert batch.labels is None and batch.endpoints is None

@@ -1,4 +1,4 @@
-"""The whole loop: runs, resumes exactly, keeps the right checkpoints."""
+"""The whole loop: it trains, resumes exactly and keeps the right checkpoints."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from PIL import Image
 
 from colddiff_jax import InputError, devices
 from colddiff_jax.data import digits
+from colddiff_jax.evaluation import evaluate_run
 from colddiff_jax.experiment.run_folder import locked
 from colddiff_jax.io.checkpoints import open_checkpoints
 from colddiff_jax.restoration.load import load_run
@@ -30,7 +31,7 @@ def smoke(module=digits_blur, **training):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of six steps with random masks, dropout and micro-batches, undisturbed."""
+    """An uninterrupted run of six steps: random masks, dropout, micro-batches."""
     workdir = str(tmp_path_factory.mktemp("finished"))
     return workdir, train_and_evaluate(smoke(mnist_mask), workdir)
 
@@ -40,7 +41,7 @@ def lines(workdir):
         return [json.loads(line) for line in file]
 
 
-def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
+def test_a_run_writes_metrics_grids_config_and_checkpoints(finished):
     workdir, state = finished
     assert state.step == 6
     devices.assert_replicated(state)
@@ -52,18 +53,40 @@ def test_a_run_leaves_metrics_grids_config_and_checkpoints(finished):
     with Image.open(os.path.join(workdir, "grids", names[-1])) as picture:
         assert picture.mode == "RGB" and picture.height == 5 * (2 * 32 + 2)
     trained = [line for line in lines(workdir) if "loss" in line]
-    assert [line["step"] for line in trained] == [2, 3, 4, 6]  # And at every save.
+    assert [line["step"] for line in trained] == [
+        2,
+        3,
+        4,
+        6,
+    ]  # Also at every checkpoint.
     assert {"gradient_norm", "steps_per_second", "waiting_for_data"} < set(trained[0])
     evaluated = [line for line in lines(workdir) if "test_loss" in line]
     assert [line["step"] for line in evaluated] == [0, 3, 6]
     assert evaluated[-1]["test_loss"] < evaluated[0]["test_loss"]
     assert any(name.startswith("test_loss_quarter_") for name in evaluated[0])
-    for method in ("degraded", "direct", "alg1", "alg2"):
-        assert 0 < evaluated[-1][f"rmse_{method}"] < 1
-        assert -1 < evaluated[-1][f"ssim_{method}"] < 1
+    for name in ("degraded", "direct", "alg1", "alg2"):
+        assert 0 < evaluated[-1][f"rmse_{name}"] < 1
+        assert -1 < evaluated[-1][f"ssim_{name}"] < 1
 
 
-def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
+def test_metrics_of_a_run_agree_with_evaluate_run_on_the_same_images(
+    finished, tmp_path
+):
+    workdir, _ = finished
+    logged = [line for line in lines(workdir) if "test_loss" in line]
+    for line in logged[-2:]:
+        options = {"checkpoint": str(line["step"]), "num_images": 8, "batch_size": 8}
+        evaluate_run(workdir, out=str(tmp_path), features=["none"], **options)
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert results["test_loss"] == pytest.approx(line["test_loss"], abs=1e-6)
+        assert list(results["pixels"]) == ["degraded", "direct", "alg1", "alg2"]
+        for name, scores in results["pixels"].items():
+            for metric in ("rmse", "ssim"):
+                expected = pytest.approx(line[f"{metric}_{name}"], abs=1e-6)
+                assert scores[metric] == expected
+
+
+def test_three_plus_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     _, expected = finished
     train_and_evaluate(smoke(mnist_mask, num_steps=3), str(tmp_path))
     resumed = train_and_evaluate(smoke(mnist_mask), str(tmp_path))
@@ -73,7 +96,7 @@ def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     assert first[-1] == second[-1]
 
 
-def test_the_saved_state_is_the_returned_one_and_evaluation_uses_its_average(finished):
+def test_the_saved_state_is_the_returned_one_and_load_run_returns_its_average(finished):
     workdir, state = finished
     run = load_run(workdir)
     assert run.step == 6
@@ -84,7 +107,7 @@ def test_the_saved_state_is_the_returned_one_and_evaluation_uses_its_average(fin
     assert any(jax.tree.leaves(different))
 
 
-def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
+def test_running_a_finished_run_again_changes_nothing(finished, capsys):
     workdir, state = finished
     before = lines(workdir)
     again = train_and_evaluate(smoke(mnist_mask), workdir)
@@ -93,15 +116,15 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     assert lines(workdir) == before
 
 
-def test_another_configuration_is_refused_in_the_same_folder(finished):
+def test_another_configuration_in_the_same_folder_raises(finished):
     workdir, _ = finished
     config = smoke(mnist_mask)
     config.optimizer.learning_rate = 0.5
-    with pytest.raises(InputError, match=r"optimizer.learning_rate: 0.001 -> 0.5\)"):
+    with pytest.raises(InputError, match=r"\(optimizer.learning_rate: 0.001 -> 0.5\)"):
         train_and_evaluate(config, workdir)
 
 
-def test_other_images_are_refused_in_the_same_folder(finished):
+def test_other_images_in_the_same_folder_raise(finished):
     workdir, _ = finished
     splits = digits()
     other = splits._replace(train=255 - splits.train)
@@ -109,7 +132,7 @@ def test_other_images_are_refused_in_the_same_folder(finished):
         train_and_evaluate(smoke(mnist_mask), workdir, splits=other)
 
 
-def test_a_forced_run_goes_on_with_the_new_configuration(finished, tmp_path, capsys):
+def test_a_forced_run_continues_with_the_new_configuration(finished, tmp_path, capsys):
     workdir = str(tmp_path / "run")
     shutil.copytree(finished[0], workdir)
     config = smoke(mnist_mask, num_steps=9)
@@ -119,15 +142,38 @@ def test_a_forced_run_goes_on_with_the_new_configuration(finished, tmp_path, cap
     assert state.step == 9
 
 
-def test_one_process_trains_in_a_run_folder_at_a_time(finished):
+def test_a_run_of_an_earlier_version_resumes_without_force(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    about = json.loads(path.read_text())
+    expected = about["config"]
+    del about["channels"]
+    about["config"] = json.loads(json.dumps(expected))
+    for name in ("attention_implementation", "remat", "residual", "zero_output"):
+        del about["config"]["model"][name]
+    for section in ("data", "endpoints"):
+        fields = about["config"][section]
+        fields["test_share"] = fields.pop("test_fraction")
+    path.write_text(json.dumps(about))
+    assert load_run(str(tmp_path / "run")).step == 6
+    config = smoke(mnist_mask, num_steps=8)
+    state = train_and_evaluate(config, str(tmp_path / "run"))
+    assert "resuming at step 6" in capsys.readouterr().out and state.step == 8
+    about = json.loads(path.read_text())
+    assert about["channels"] == 1
+    expected["training"]["num_steps"] = 8
+    assert about["config"] == expected
+
+
+def test_only_one_process_at_a_time_trains_in_a_run_folder(finished):
     workdir, _ = finished
-    message = "another process trains in .*; wait until it has ended"
+    message = "another process is training in .*; wait until it ends"
     with locked(workdir), pytest.raises(InputError, match=message):
         train_and_evaluate(smoke(mnist_mask), workdir)
-    train_and_evaluate(smoke(mnist_mask), workdir)  # Has nothing to do.
+    train_and_evaluate(smoke(mnist_mask), workdir)  # Released again; nothing to do.
 
 
-def test_a_forced_run_that_does_not_fit_leaves_the_folder_as_it_was(finished):
+def test_a_forced_run_that_does_not_fit_leaves_the_folder_unchanged(finished):
     workdir, _ = finished
     path = os.path.join(workdir, "config.json")
     with open(path) as file:
@@ -140,14 +186,16 @@ def test_a_forced_run_that_does_not_fit_leaves_the_folder_as_it_was(finished):
         assert file.read() == before
 
 
-def test_a_step_that_calls_do_not_meet_is_named(tmp_path):
+def test_resuming_at_a_step_between_two_calls_raises(tmp_path):
     train_and_evaluate(smoke(num_steps=3), str(tmp_path))
     config = smoke(steps_per_call=2, num_steps=8, evaluate_every=4, checkpoint_every=4)
-    with pytest.raises(InputError, match=r"step 3, .* no multiple of .* = 2; resume"):
+    with pytest.raises(
+        InputError, match=r"step 3, .* not a multiple of .* = 2; resume"
+    ):
         train_and_evaluate(config, str(tmp_path))
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_is_lost(
+def test_a_damaged_newest_checkpoint_is_skipped_and_its_steps_are_repeated(
     finished, tmp_path, capsys
 ):
     shutil.copytree(finished[0], tmp_path / "run")
@@ -167,7 +215,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_is_lost(
     assert lines(workdir)[-1] == lines(finished[0])[-1]
 
 
-def test_more_images_than_there_are_are_named(tmp_path):
+def test_batches_and_evaluations_larger_than_the_data_raise(tmp_path):
     with pytest.raises(InputError, match=r"at most 1500, the number of .* got 1504"):
         train_and_evaluate(smoke(batch_size=1504), str(tmp_path / "run"))
     config = smoke()
@@ -177,18 +225,18 @@ def test_more_images_than_there_are_are_named(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_folder_that_cannot_be_made_is_named_before_any_work(tmp_path):
+def test_a_run_folder_that_cannot_be_created_raises_before_any_work(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match=r"cannot write to '.*file/run/grids'"):
         train_and_evaluate(smoke(), str(tmp_path / "file" / "run"))
 
 
-def test_some_steps_can_be_profiled(tmp_path):
+def test_steps_can_be_profiled(tmp_path):
     train_and_evaluate(smoke(num_steps=12, profile_steps=1), str(tmp_path))
     assert list(tmp_path.glob("profile/**/*.xplane.pb"))
 
 
-def test_the_progress_line_tells_speed_loss_and_time_left(tmp_path, capsys):
+def test_the_progress_line_shows_speed_loss_and_time_left(tmp_path, capsys):
     train_and_evaluate(smoke(num_steps=3, log_every=1), str(tmp_path))
     out = capsys.readouterr().out
     assert "4 cpu device(s), starting at step 0" in out
@@ -198,10 +246,10 @@ def test_the_progress_line_tells_speed_loss_and_time_left(tmp_path, capsys):
     assert "RMSE degraded" in out
 
 
-def test_sigterm_stops_after_a_step_and_the_run_goes_on_as_if_it_had_not(
+def test_after_sigterm_a_resumed_run_equals_an_uninterrupted_one(
     finished, tmp_path, capsys
 ):
-    # The signal arrives with the first line of metrics, that of step 2.
+    # The signal arrives after the first line of metrics, at step 2.
     metrics = tmp_path / "metrics.jsonl"
 
     def interrupt():
@@ -223,10 +271,10 @@ def test_sigterm_stops_after_a_step_and_the_run_goes_on_as_if_it_had_not(
     assert lines(str(tmp_path))[-1] == lines(finished[0])[-1]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_is_never_saved(tmp_path):
+def test_a_non_finite_loss_stops_the_run_and_is_never_saved(tmp_path):
     config = smoke(num_steps=6, log_every=6, checkpoint_every=1)
     config.optimizer.update({"learning_rate": 1e30, "warmup_steps": 0})
     with pytest.raises(InputError, match=r"step 1 has a loss of (nan|inf)"):
         train_and_evaluate(config, str(tmp_path))
     with open_checkpoints(str(tmp_path)) as saved:
-        assert saved.steps() == [0, 1]  # The step that led astray is finite itself.
+        assert saved.steps() == [0, 1]  # The state that diverges is itself finite.

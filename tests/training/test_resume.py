@@ -1,4 +1,4 @@
-"""k + k steps equal 2 k steps bit for bit, for every source and with all options."""
+"""k + k steps equal 2 k steps bit for bit, for all sources and options."""
 
 import os
 
@@ -12,12 +12,12 @@ from colddiff_jax.restoration.load import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 
-# Images on the devices make another program than streamed ones.
+# Resident and streamed images are trained on by different programs.
 pytestmark = pytest.mark.usefixtures("optimized")
 
 
 def everything(num_steps):
-    """Four devices, random masks, dropout, and all that a step can do."""
+    """Returns a configuration with every option of a step, for four devices."""
     config = mnist_mask.get_config("smoke")
     config.model.channel_multipliers = (1,)
     config.model.precondition = True
@@ -31,16 +31,16 @@ def everything(num_steps):
 
 @pytest.fixture(scope="module")
 def images(pytestconfig):
-    """The images of the small TFDS set, as arrays."""
+    """The folder of the small TFDS set, and its images as arrays."""
     folder = pytestconfig.rootpath / "tests" / "data" / "tfds"
     splits = data.tfds(name="tiny_digits", data_dir=str(folder))
     return str(folder), *(np.stack(list(split)) for split in splits[:2])
 
 
 @pytest.fixture(scope="module")
-def undisturbed(images, tmp_path_factory):
-    """Four steps on these images in memory."""
-    workdir = str(tmp_path_factory.mktemp("undisturbed"))
+def uninterrupted(images, tmp_path_factory):
+    """Four steps on the same images in memory."""
+    workdir = str(tmp_path_factory.mktemp("uninterrupted"))
     _, train, test = images
     return train_and_evaluate(everything(4), workdir, splits=data.arrays(train, test))
 
@@ -51,12 +51,12 @@ def save_png(folder, pixels):
         Image.fromarray(image[..., 0]).save(folder / f"{i:05d}.png")
 
 
-SOURCES = ["arrays", "folder", "npz", "tfds", "tfds, streamed", "tfds, by a process"]
+SOURCES = ["arrays", "folder", "npz", "tfds", "tfds, streamed", "tfds, by a worker"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_two_and_two_steps_equal_four_bit_for_bit_from(
-    source, images, undisturbed, tmp_path
+def test_two_plus_two_steps_equal_four_bit_for_bit(
+    source, images, uninterrupted, tmp_path
 ):
     folder, train, test = images
     config, splits = everything(4), None
@@ -77,13 +77,13 @@ def test_two_and_two_steps_equal_four_bit_for_bit_from(
         )
     if "," in source:
         config.training.resident_mb = 0
-        config.training.num_workers = int("process" in source)
+        config.training.num_workers = int("worker" in source)
     workdir = str(tmp_path / "run")
     config.training.num_steps = 2
     train_and_evaluate(config, workdir, splits=splits)
     config.training.num_steps = 4
     resumed = train_and_evaluate(config, workdir, splits=splits)
-    chex.assert_trees_all_equal(resumed, undisturbed)
+    chex.assert_trees_all_equal(resumed, uninterrupted)
     if splits is None:
         assert os.listdir(os.path.join(workdir, "grids"))
-        chex.assert_trees_all_equal(load_run(workdir).params, undisturbed.ema_params)
+        chex.assert_trees_all_equal(load_run(workdir).params, uninterrupted.ema_params)

@@ -1,4 +1,4 @@
-"""Two processes train as one, through the program that users type."""
+"""Two processes train like one, started with train.py."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 from tests.subprocesses import free_port, start, succeed
 
-# As the programs that are started are.
+# As in train.py.
 pytestmark = pytest.mark.usefixtures("optimized")
 
 
@@ -28,7 +28,7 @@ def smoke(num_steps):
 
 
 def start_two(workdir, *arguments):
-    """The smoke test of two processes with two devices each."""
+    """Starts the smoke test in two processes with two devices each."""
     address = f"127.0.0.1:{free_port()}"
     command = ["train.py", "--config=configs/mnist_mask.py:smoke", *arguments]
     command += [f"--workdir={workdir}", "--config.model.channel_multipliers=(1,)"]
@@ -38,15 +38,15 @@ def start_two(workdir, *arguments):
 
 
 def assert_close(params, others):
-    """Sums over devices are rounded in another order, which Adam enlarges.
+    """Sums over devices are rounded in another order, which Adam amplifies.
 
-    To a hundredth of the distance travelled, which is about 3e-3.
+    The differences are up to a hundredth of the total update, about 3e-3.
     """
     for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(others), strict=True):
         np.testing.assert_allclose(a, b, atol=3e-5)
 
 
-def test_two_processes_with_two_devices_train_as_one_with_four_and_resume_on_one(
+def test_two_processes_with_two_devices_equal_one_with_four_and_resume_as_one(
     tmp_path,
 ):
     assert jax.local_device_count() == 4
@@ -64,7 +64,7 @@ def test_two_processes_with_two_devices_train_as_one_with_four_and_resume_on_one
     assert_close(resumed.ema_params, alone.ema_params)
 
 
-def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
+def test_ctrl_c_in_one_process_and_its_workers_stops_both_at_the_same_step(tmp_path):
     options = {"num_steps": 10**6, "log_every": 2, "evaluate_every": 10**6}
     options |= {"checkpoint_every": 10**6, "resident_mb": 0, "num_workers": 1}
     trainers = start_two(
@@ -72,7 +72,7 @@ def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
     )
     deadline = time.monotonic() + 200
     metrics = tmp_path / "metrics.jsonl"
-    # With a line of training in it, all processes are past their first step.
+    # Once there is a line with a loss, all processes are past their first step.
     while not (metrics.exists() and '"loss"' in metrics.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -85,7 +85,7 @@ def test_ctrl_c_at_one_process_and_its_loaders_stops_both_at_one_step(tmp_path):
     lines = metrics.read_text().splitlines()
     assert json.loads(lines[-1])["step"] == step
     for trainer in trainers:
-        with pytest.raises(ProcessLookupError):  # Once its loaders have ended.
+        with pytest.raises(ProcessLookupError):  # Once its workers have ended.
             while time.monotonic() < deadline:
                 os.killpg(trainer.pid, 0)
                 time.sleep(0.1)
