@@ -22,6 +22,12 @@ class InputError(ValueError):
     The programs print the line and exit with status 1; any other exception is a bug in
     this library and keeps its traceback. Argument names are in backquotes, which the
     programs replace by the corresponding command-line flags.
+
+    Example:
+        >>> get_config("mnist")
+        Traceback (most recent call last):
+            ...
+        colddiff_jax.checks.InputError: no configuration 'mnist'; this library has ...
     """
 
 

@@ -33,7 +33,10 @@ def initialize(
             or no cluster.
 
     Example:
-        >>> distributed.initialize("10.0.0.1:1234", num_processes=2, process_id=0)
+        >>> from colddiff_jax import distributed
+        >>> distributed.initialize(  # doctest: +SKIP
+        ...     "10.0.0.1:1234", num_processes=2, process_id=0
+        ... )
     """
     # JAX's preemption service would catch SIGTERM and keep the process running.
     jax.config.update("jax_enable_preemption_service", False)

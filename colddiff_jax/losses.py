@@ -13,12 +13,22 @@ Distance = Callable[[chex.Array], chex.Array]
 
 
 def l1() -> Distance:
-    """Absolute error |d|, the distance used in the paper."""
+    """Absolute error |d|, the distance used in the paper.
+
+    Example:
+        >>> l1()(jnp.array([-0.5, 1.0]))
+        Array([0.5, 1. ], dtype=float32)
+    """
     return jnp.abs
 
 
 def l2() -> Distance:
-    """Squared error d^2, minimised by the mean of all clean images that x_t allows."""
+    """Squared error d^2, minimised by the mean of all clean images that x_t allows.
+
+    Example:
+        >>> l2()(jnp.array([-0.5, 1.0]))
+        Array([0.25, 1.  ], dtype=float32)
+    """
     return jnp.square
 
 

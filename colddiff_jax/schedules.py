@@ -87,7 +87,7 @@ def exponential(num_steps: int, *, rate: float) -> np.ndarray:
 
     Example:
         >>> exponential(3, rate=0.01).round(3)
-        array([1.   , 1.01 , 1.02 ])
+        array([1.  , 1.01, 1.02])
     """
     return np.exp(
         rate * np.arange(check_integer("num_steps", num_steps), dtype=np.float64)
@@ -234,8 +234,8 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
         ValueError: num_steps is not a positive integer, or offset is negative.
 
     Example:
-        >>> cosine(200)[-1]
-        6.07...e-08
+        >>> f"{cosine(200)[-1]:.2e}"
+        '6.07e-08'
 
     Reference:
         Nichol and Dhariwal (2021), arXiv:2102.09672, section 3.2; the official code of

@@ -1,4 +1,4 @@
-"""The experiments in configs/."""
+"""The configurations in configs/."""
 
 import importlib
 import pathlib
@@ -11,12 +11,12 @@ import pytest
 import colddiff_jax as cd
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.objective import Objective
+from colddiff_jax.training.task import build_model_and_task, initial_state
 from tests.networks import random_parameters
 
 NAMES = sorted(
     path.stem
     for path in (pathlib.Path(__file__).parent.parent / "configs").glob("*.py")
-    if path.stem != "base"
 )
 
 
@@ -25,15 +25,15 @@ def config_of(name, variant=None):
 
 
 def build(config):
-    """The experiment, on bundled images instead of its own."""
+    """Builds the model and the task on bundled images instead of its own."""
     size = config.data.image_size
     config.data.update({"source": "digits", "resize_to": size + 3})
     if config.endpoints.source:
         config.endpoints.source = "digits"
-    return experiment.build_experiment(config)
+    return build_model_and_task(config)
 
 
-def test_the_promised_experiments_are_there():
+def test_the_documented_configurations_exist():
     assert NAMES == [
         "animorph",
         "cifar_blur",
@@ -46,50 +46,51 @@ def test_the_promised_experiments_are_there():
     ]
 
 
-def test_smoke_trains_a_few_steps_without_any_download(tmp_path):
-    # Other tests train those of blur, mask and animorphosis.
+def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
+    # Other tests train the smoke variants of blur, mask and animorphosis.
     state = train_and_evaluate(config_of("cifar_pixelate", "smoke"), str(tmp_path))
     assert state.step == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
-    assert build(config_of(name)).degrade.num_steps in (20, 28, 50, 200)
-    smoke = experiment.build_experiment(config_of(name, "smoke"))
-    assert smoke.training.num_steps == 6
-    assert smoke.degrade.num_steps == build(config_of(name)).degrade.num_steps
+    model, _ = build(config_of(name))
+    assert model.degrade.num_steps in (20, 28, 50, 200)
+    smoke, task = build_model_and_task(config_of(name, "smoke"))
+    assert task.training.num_steps == 6
+    assert smoke.degrade.num_steps == model.degrade.num_steps
 
 
-def test_the_published_blurs_are_those_of_the_paper():
-    mnist = build(config_of("mnist_blur", "paper")).degrade
+def test_the_published_blurs_match_the_paper():
+    mnist = build(config_of("mnist_blur", "paper"))[0].degrade
     expected = cd.gaussian_blur(32, 20 * [7.0], kernel_size=11)
     np.testing.assert_array_equal(mnist.operators[0], expected.operators[0])
-    cifar = build(config_of("cifar_blur", "paper")).degrade
+    cifar = build(config_of("cifar_blur", "paper"))[0].degrade
     stds = [0.35 + 0.01 * i for i in range(50)]
     expected = cd.gaussian_blur(32, stds, kernel_size=11, padding="reflect")
     np.testing.assert_allclose(cifar.operators[0], expected.operators[0], atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["mnist_mask", "cifar_mask"])
-def test_the_published_masks_are_those_of_the_paper(name):
-    found = build(config_of(name, "paper")).degrade
+def test_the_published_masks_match_the_paper(name):
+    found = build(config_of(name, "paper"))[0].degrade
     stds = [0.1 * (i + 11) for i in range(50)]
     expected = cd.gaussian_mask(32, stds, center="random")
     np.testing.assert_allclose(found.masks, expected.masks, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["mnist_pixelate", "cifar_pixelate"])
-def test_the_published_pixelation_is_that_of_the_paper(name):
-    found = build(config_of(name, "paper")).degrade
+def test_the_published_pixelation_matches_the_paper(name):
+    found = build(config_of(name, "paper"))[0].degrade
     expected = cd.pixelate(32, [16, 8, 4], method="bicubic")
     np.testing.assert_array_equal(found.operators[0], expected.operators[0])
 
 
-def test_the_published_animorphosis_is_that_of_the_paper():
+def test_the_published_animorphosis_matches_the_paper():
     config = config_of("animorph", "paper")
     assert config.data.image_size == 128
     assert config.data.resize_to == int(1.12 * 128) and config.data.flip
-    found = build(config).degrade
+    found = build(config)[0].degrade
     expected = cd.animorph(cd.schedules.cosine(200))
     np.testing.assert_array_equal(found.image_weights, expected.image_weights)
 
@@ -106,16 +107,15 @@ def test_the_published_animorphosis_is_that_of_the_paper():
         ("animorph", 3, 56_615_708),
     ],
 )
-def test_the_published_network_and_training_are_those_of_the_paper(
-    name, channels, parameters
-):
+def test_the_published_network_and_training_match_the_paper(name, channels, parameters):
     config = config_of(name, "paper")
-    built = build(config)
+    model, task = build(config)
+    network = model.network
     x, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
-    shapes = jax.eval_shape(built.model.init, jax.random.key(0), x, t)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), x, t)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == parameters
-    assert built.model.dtype == jnp.float32
-    assert built.training.batch_size == 64 and built.training.num_steps == 700_000
+    assert network.dtype == jnp.float32
+    assert task.training.batch_size == 64 and task.training.num_steps == 700_000
     assert config.optimizer.to_dict() == {
         "learning_rate": 2e-5,
         "warmup_steps": 0,
@@ -124,8 +124,8 @@ def test_the_published_network_and_training_are_those_of_the_paper(
         "clip_norm": 0.0,
     }
     assert not config.model.precondition
-    assert built.objective == Objective(label_dropout=0.1)
-    decays = built.ema_decay(jnp.array([10, 11, 2000, 2001]))
+    assert task.objective == Objective(label_dropout=0.1)
+    decays = task.ema_decay(jnp.array([10, 11, 2000, 2001]))
     np.testing.assert_allclose(decays, [0, 1, 0.995, 1])
 
 
@@ -133,24 +133,26 @@ def test_the_published_network_and_training_are_those_of_the_paper(
     ("name", "variant"), [("digits_blur", None), ("mnist_blur", "cpu")]
 )
 def test_small_networks_see_the_step(name, variant):
-    model = build(config_of(name, variant)).model
-    variables = {"params": random_parameters(model, (32, 32, 1))}
+    network = build(config_of(name, variant))[0].network
+    variables = {"params": random_parameters(network, (32, 32, 1))}
     x = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1), minval=-1)
-    first, last = (jax.jit(model.apply)(variables, x, jnp.array([t])) for t in (1, 20))
-    assert np.abs(first - last).max() > 1e-3  # Rounding alone makes 1e-6.
+    first, last = (
+        jax.jit(network.apply)(variables, x, jnp.array([t])) for t in (1, 20)
+    )
+    assert np.abs(first - last).max() > 1e-3  # Rounding alone gives 1e-6.
 
 
-def test_digits_are_never_mirrored():
+def test_digits_are_never_flipped():
     for name in ("digits_blur", "mnist_blur", "mnist_mask", "mnist_pixelate"):
         for variant in (None, "smoke") if name == "digits_blur" else (None, "paper"):
             assert not config_of(name, variant).data.flip
 
 
 def test_auto_precision_is_float32_on_a_cpu():
-    assert build(config_of("cifar_blur")).model.dtype == jnp.float32
+    assert build(config_of("cifar_blur"))[0].network.dtype == jnp.float32
 
 
-def test_an_unknown_variant_lists_the_known_ones():
+def test_an_unknown_variant_raises_and_lists_the_known_ones():
     with pytest.raises(cd.InputError, match=r"no variant 'tpu' .* cpu, paper, smoke"):
         config_of("mnist_blur", "tpu")
 
@@ -158,7 +160,7 @@ def test_an_unknown_variant_lists_the_known_ones():
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits_blur"])
 def test_the_variant_for_two_cores_is_small(name):
     config = config_of(name, "cpu")
-    built = build(config)
-    parameters = jax.eval_shape(built.initial_state).params
+    model, task = build(config)
+    parameters = jax.eval_shape(lambda: initial_state(model, task)).params
     assert sum(leaf.size for leaf in jax.tree.leaves(parameters)) < 2.7e6
     assert config.training.num_steps == config.optimizer.decay_steps == 4000

@@ -48,9 +48,9 @@ def folder(
             broken, or labels are requested but the subfolders do not provide them.
 
     Example:
-        >>> splits = folder(path="flowers", labels=True)
+        >>> splits = folder(path="photos", labels=True)
         >>> splits.train[0].shape, splits.num_classes
-        ((480, 640, 3), 5)
+        ((48, 64, 3), 2)
     """
     _check_options(path, channels, test_fraction, max_unreadable)
     root = os.path.abspath(path)
@@ -114,7 +114,7 @@ def images_in_folder(
 
     Example:
         >>> len(images_in_folder("photos"))
-        12
+        24
     """
     _check_options(path, channels, 0.5, max_unreadable)
     root = os.path.abspath(path)

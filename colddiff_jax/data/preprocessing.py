@@ -28,6 +28,11 @@ class Preprocessing:
             their size, which must then be the same for all.
         pad: black pixels added on every side before a random crop.
         flip: mirror half of the training images; wrong for digits and letters.
+
+    Example:
+        >>> preprocessing = Preprocessing(image_size=32, resize_to=36, flip=True)
+        >>> preprocessing.test(np.zeros((48, 64, 3), np.uint8)).shape
+        (32, 32, 3)
     """
 
     image_size: int = 32

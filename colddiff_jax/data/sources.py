@@ -19,6 +19,11 @@ def digits(*, labels: bool = False) -> ImageSplits:
 
     Returns:
         1,500 training images and the last 297, by other writers, as test images.
+
+    Example:
+        >>> splits = digits(labels=True)
+        >>> splits.train.shape, splits.num_classes
+        ((1500, 8, 8, 1), 10)
     """
     from sklearn.datasets import load_digits
 
@@ -40,6 +45,12 @@ def npz(*, path: str, labels: bool = False) -> ImageSplits:
 
     Raises:
         InputError: the file is missing, is not an .npz file, or lacks these arrays.
+
+    Example:
+        >>> x = np.zeros((6, 28, 28), np.uint8)
+        >>> np.savez("images.npz", train_images=x[:4], test_images=x[4:])
+        >>> npz(path="images.npz").train.shape
+        (4, 28, 28, 1)
     """
     if not path:
         raise InputError("`data.path` is empty; it must name an .npz file")
@@ -86,6 +97,9 @@ def tfds(
     Raises:
         InputError: the set is unknown, is not prepared as ArrayRecord, or has no images
             or no labels.
+
+    Example:
+        >>> splits = tfds(name="mnist")  # doctest: +SKIP
     """
     import tensorflow_datasets
 

@@ -23,6 +23,11 @@ class ImageSplits(NamedTuple):
         test: the held-out images, never used in training.
         train_labels: the class of each training image, int32 [N] in 0..K-1, or None.
         test_labels: the class of each test image, int32 [N] in 0..K-1, or None.
+
+    Example:
+        >>> x = np.zeros((6, 8, 8, 1), np.uint8)
+        >>> ImageSplits(train=x[:4], test=x[4:]).num_classes   # no labels
+        0
     """
 
     train: Images

@@ -27,6 +27,13 @@ class RankMask:
         color_range: bounds of the colours, float32 [2], or None for c = 0.
         colors: c, float32 [B, 1, 1, C]; None before `bind`, or if c = 0.
         num_steps: T.
+
+    Example:
+        >>> degrade = rank_mask(spiral_ranks(3), [4, 9])
+        >>> degrade(jnp.ones((1, 3, 3, 1)), t=1)[0, ..., 0]
+        Array([[1., 1., 1.],
+               [1., 0., 0.],
+               [1., 0., 0.]], dtype=float32)
     """
 
     ranks: chex.Array

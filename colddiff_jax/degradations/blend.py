@@ -31,6 +31,11 @@ class Blend:
             ([B, 1, 1, C] for a colour); None until it is drawn or given.
         endpoint_kind: "image" (another image), "noise", or "color" (one per image).
         num_steps: T.
+
+    Example:
+        >>> degrade = animorph([0.64]).with_endpoint(jnp.ones((1, 1, 1, 1)))
+        >>> degrade(jnp.zeros((1, 1, 1, 1)), t=1).item()   # 0.8 x + 0.6 z
+        0.6...
     """
 
     image_weights: chex.Array
@@ -201,7 +206,7 @@ def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
 
     Example:
         >>> degrade = gaussian_noise(schedules.cosine(200))
-        >>> x_T = degrade.bind(key, x.shape)(x, t=200)
+        >>> x_T = degrade.bind(jax.random.key(0), x.shape)(x, t=200)
 
     Reference:
         Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section
@@ -244,8 +249,8 @@ def fade_to_color(
 
     Example:
         >>> stds = schedules.linear(750, start=0.05, increment=0.05)   # published
-        >>> degrade = fade_to_color(128, stds)
-        >>> x_T = degrade.bind(key, x.shape)(x, t=750)
+        >>> degrade, x = fade_to_color(128, stds), jnp.zeros((2, 128, 128, 3))
+        >>> x_T = degrade.bind(jax.random.key(0), x.shape)(x, t=750)
 
     Reference:
         Bansal et al. (2022), section 5.3; `defading-generation-diffusion-pytorch` in

@@ -25,6 +25,10 @@ class Shrinkage:
         keep: k, float32 [T + 1] in [0, 1], with k_0 = 1.
         to_channel_mean: whether m(x) is the mean over the channels rather than zero.
         num_steps: T.
+
+    Example:
+        >>> fade([0.5, 0.25]).keep
+        Array([1.  , 0.5 , 0.25], dtype=float32)
     """
 
     keep: chex.Array

@@ -21,6 +21,11 @@ class FunctionDegradation:
         fn: the function as a pytree, so that arrays bound to it are traced rather than
             compiled in as constants.
         num_steps: T.
+
+    Example:
+        >>> degrade = from_function(lambda x, t: x / t, num_steps=4)
+        >>> degrade(jnp.ones((1, 1, 1, 1)), t=4).item()
+        0.25
     """
 
     fn: jax.tree_util.Partial

@@ -56,6 +56,10 @@ class JpegLike:
         quantizers: float32 [T + 1, 2, 8, 8], bin widths of luminance and chrominance,
             for pixel values on the scale 0..255.
         num_steps: T.
+
+    Example:
+        >>> jpeg_like([50]).quantizers[1, 0, 0, :4]
+        Array([16., 11., 10., 16.], dtype=float32)
     """
 
     quantizers: chex.Array

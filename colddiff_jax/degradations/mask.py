@@ -23,6 +23,10 @@ class Mask:
     Attributes:
         masks: M, float32 [T + 1, H, W] in [0, 1], with M_0 = 1.
         num_steps: T.
+
+    Example:
+        >>> gaussian_mask(5, [1.0]).masks[1, 2].round(2)   # the middle row
+        Array([0.86, 0.39, 0.  , 0.39, 0.86], dtype=float32)
     """
 
     masks: chex.Array
@@ -63,6 +67,11 @@ class RandomMask:
         windows: int32 [B, 2], first row and column of each example's window; None
             before `bind`.
         num_steps: T.
+
+    Example:
+        >>> degrade = gaussian_mask(32, [1.0, 2.0], center="random")
+        >>> degrade.bind(jax.random.key(0), (4, 32, 32, 3)).windows.shape
+        (4, 2)
     """
 
     masks: chex.Array

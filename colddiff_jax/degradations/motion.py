@@ -30,6 +30,11 @@ class MotionBlur:
         image_size: (H, W).
         margin: width in pixels of the mirrored border; 0 for circular padding.
         num_steps: T.
+
+    Example:
+        >>> degrade = motion_blur(32, [2, 4, 8])
+        >>> degrade.bind(jax.random.key(0), (4, 32, 32, 3)).angles.shape
+        (4,)
     """
 
     lengths: chex.Array

@@ -23,6 +23,11 @@ class Separable:
         operators: (A, B) for rows and columns, float32 [T, H, H] and [T, W, W] for
             steps 1..T; just (A,) for square images, whose axes share it.
         num_steps: T.
+
+    Example:
+        >>> blur = gaussian_blur((24, 32), 5 * [1.0], kernel_size=5)
+        >>> [operator.shape for operator in blur.operators]
+        [(5, 24, 24), (5, 32, 32)]
     """
 
     operators: tuple[chex.Array, ...]

@@ -55,6 +55,11 @@ class Snow:
             before `bind`.
         brighten: whether the image is also brightened.
         num_steps: T.
+
+    Example:
+        >>> degrade = snow(32, num_steps=10)
+        >>> degrade.bind(jax.random.key(0), (4, 32, 32, 3)).flakes.shape
+        (4, 32, 32)
     """
 
     thresholds: chex.Array

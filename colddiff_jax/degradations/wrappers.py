@@ -23,6 +23,11 @@ class Composition:
         degradations: the members, in the order in which they are applied.
         shares: the steps of each member, t_i for t = 0 ... T, int32 [T + 1] each.
         num_steps: T.
+
+    Example:
+        >>> degrade = compose(fade([0.5]), fade([0.8, 0.5]))
+        >>> degrade.num_steps, degrade(jnp.ones((1, 1, 1, 1)), t=2).item()
+        (2, 0.25)
     """
 
     degradations: tuple[Degradation, ...]
@@ -102,6 +107,11 @@ class Quantized:
 
     Attributes:
         degradation: the wrapped degradation.
+
+    Example:
+        >>> degrade = quantize(fade([0.5]))
+        >>> round(degrade(jnp.full((1, 1, 1, 1), 0.3), t=1).item(), 4)   # not 0.15
+        0.1451
     """
 
     degradation: Degradation
@@ -145,8 +155,8 @@ def quantize(degradation: Degradation) -> Quantized:
         TypeError: the argument is not a degradation.
 
     Example:
-        >>> blur = gaussian_blur(128, schedules.exponential(300, rate=0.01),
-        ...                      kernel_size=27, to_mean=True)
+        >>> blur = gaussian_blur(32, schedules.exponential(20, rate=0.01),
+        ...                      kernel_size=11, to_mean=True)
         >>> for_training = quantize(blur)
 
     Reference:

@@ -51,7 +51,7 @@ def choose_nets(
                 f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
                 "other feature networks give other distances (features)"
             )
-        if model.image_shape[-1] == 1 and _labelled(model, splits):
+        if model.image_shape[-1] == 1 and _has_labels(model, splits):
             names = [*names, "classifier"]
     if names:
         check_count(num_images)
@@ -74,25 +74,32 @@ def _make_net(name: str, model: Model, splits: ImageSplits | None) -> FeatureNet
     )
 
 
-def _labelled(model: Model, splits: ImageSplits | None) -> ImageSplits | None:
-    """Returns the run's images with labels, or None if the source has no labels."""
-    if splits is not None:
-        return splits if splits.train_labels is not None else None
-    try:
+def _load_labelled(model: Model, splits: ImageSplits | None) -> ImageSplits:
+    """Returns the run's images with labels; raises InputError if it has none."""
+    if splits is None:
         return load_splits("data", model.config["data"], labels=True)
+    if splits.train_labels is None:
+        raise InputError("the images have no labels")
+    return splits
+
+
+def _has_labels(model: Model, splits: ImageSplits | None) -> bool:
+    try:
+        _load_labelled(model, splits)
     except InputError:
-        return None
+        return False
+    return True
 
 
 def _classifier(model: Model, splits: ImageSplits | None) -> FeatureNet:
     """Returns a classifier of the run's training images, trained unless cached."""
-    splits = _labelled(model, splits)
-    if splits is None:
+    try:
+        splits = _load_labelled(model, splits)
+    except InputError as error:
         raise InputError(
-            "a classifier needs labels, but `data.source` "
-            f"{model.config['data']['source']} has none for these images; choose other "
-            "feature networks with `features`"
-        )
+            f"a classifier needs the run's images and their labels: {error}; or choose "
+            "other feature networks with `features`"
+        ) from error
     trained = classifier(splits, model.preprocessing, cache=cache_folder())
     print(f"classifier: accuracy {trained.accuracy:.2%} on the test images")
     return trained.net

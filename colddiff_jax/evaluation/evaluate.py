@@ -41,6 +41,11 @@ class Evaluation(NamedTuple):
         notes: caveats about the distances.
         examples: images, uint8 [n, H, W, C], by group ("best", "median" and "worst" by
             RMSE of the last sampler) and by sampler or "clean".
+
+    Example:
+        >>> (found,) = evaluate(load_run("runs/digits_blur"), "scratch", num_images=8)
+        >>> len(found.per_image["mse/alg2"])
+        8
     """
 
     settings: dict[str, Any]

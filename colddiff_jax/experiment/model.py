@@ -114,7 +114,7 @@ def build_model(
             fit, or scales that are missing or belong to another degradation.
 
     Example:
-        >>> model = build_model(digits_blur.get_config(), channels=1)
+        >>> model = build_model(get_config("digits_blur"), channels=1)
         >>> model.image_shape
         (16, 16, 1)
     """

@@ -58,7 +58,7 @@ def load_feature_net(path: str) -> FeatureNet:
 
     Example:
         >>> net = load_feature_net("weights/cifar10_resnet56.npz")
-        >>> net.name, net(x).pooled.shape
+        >>> net.name, net(jnp.zeros((8, 32, 32, 3))).pooled.shape
         ('cifar10_resnet56', (8, 64))
 
     Reference:

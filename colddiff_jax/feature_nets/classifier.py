@@ -108,7 +108,7 @@ def classifier(
         >>> net, accuracy = classifier(
         ...     digits(labels=True), Preprocessing(image_size=8), cache="cache"
         ... )
-        >>> net(x).pooled.shape
+        >>> net(jnp.zeros((16, 8, 8, 1))).pooled.shape
         (16, 128)
     """
     if splits.train_labels is None or splits.test_labels is None:

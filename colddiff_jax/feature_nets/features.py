@@ -18,6 +18,10 @@ class Features(NamedTuple):
         pooled: features, float32 [B, F], on which distances are computed.
         probabilities: class probabilities, float32 [B, K], for the Inception Score;
             None for a network without classes.
+
+    Example:
+        >>> Features(pooled=np.zeros((8, 64))).probabilities is None
+        True
     """
 
     pooled: chex.Array
@@ -39,7 +43,7 @@ class FeatureNet:
 
     Example:
         >>> colours = FeatureNet("mean colour", lambda _, x: Features(x.mean((1, 2))))
-        >>> colours(x).pooled.shape
+        >>> colours(np.zeros((8, 32, 32, 3), np.float32)).pooled.shape
         (8, 3)
     """
 

@@ -55,7 +55,8 @@ def load_inception(
         InputError: the file is missing or has a different hash.
 
     Example:
-        >>> load_inception()(x).pooled.shape
+        >>> net = load_inception()  # doctest: +SKIP
+        >>> net(jnp.zeros((8, 32, 32, 3))).pooled.shape  # doctest: +SKIP
         (8, 2048)
 
     Reference:
@@ -96,8 +97,8 @@ def inception_params(state: Mapping[str, Any]) -> dict[str, Any]:
             counts all of them and names the first few.
 
     Example:
-        >>> params = inception_params(read_torch_file(path))
-        >>> features = Inception().apply({"params": params}, x)
+        >>> state = read_torch_file(find_weights(INCEPTION_FILE))  # doctest: +SKIP
+        >>> params = inception_params(state)  # doctest: +SKIP
     """
     shapes = jax.eval_shape(
         Inception().init, jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3))

@@ -30,8 +30,8 @@ def find_weights(name: str) -> str | None:
         The path of the first match, or None.
 
     Example:
-        >>> find_weights("pt_inception-2015-12-05-6726825d.pth")
-        '/data/weights/pt_inception-2015-12-05-6726825d.pth'
+        >>> find_weights("cifar10_resnet56.npz")   # with COLDDIFF_DATA=/data
+        '/.../weights/cifar10_resnet56.npz'
     """
     folders = [cache_folder(), os.path.expanduser(_TORCH_HUB)]
     if data := os.environ.get("COLDDIFF_DATA"):
@@ -51,7 +51,9 @@ def check_sha256(path: str, expected: str) -> None:
         InputError: the file cannot be read, or its hash differs.
 
     Example:
-        >>> check_sha256("weights.pth", "6726825d0af5f729cebd5821db510b11...")
+        >>> with open("weights.bin", "wb") as file:
+        ...     size = file.write(b"weights")
+        >>> check_sha256("weights.bin", hashlib.sha256(b"weights").hexdigest())
     """
     try:
         with open(path, "rb") as file:

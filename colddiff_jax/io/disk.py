@@ -76,7 +76,7 @@ def check_space(folder: str, state: Any) -> None:
             for one more state.
 
     Example:
-        >>> check_space("runs/digits_blur", state)
+        >>> check_space("runs/digits_blur", {"kernel": np.zeros((3, 3, 64, 64))})
     """
     try:
         os.makedirs(folder, exist_ok=True)

@@ -27,7 +27,9 @@ def new_folder(path: str) -> Iterator[str]:
 
     Example:
         >>> with new_folder("checkpoints/2000") as part:
-        ...     write_everything_into(part)
+        ...     np.save(os.path.join(part, "params.npy"), np.zeros(3))
+        >>> sorted(os.listdir("checkpoints/2000"))
+        ['manifest.json', 'params.npy']
     """
     part = path + _PART
     shutil.rmtree(part, ignore_errors=True)
@@ -71,8 +73,11 @@ def damage(folder: str) -> str | None:
         InputError: a file cannot be read, so that it may or may not be damaged.
 
     Example:
-        >>> damage("runs/digits_blur/checkpoints/2000")
-        'state/d/3c5324d6409edee0 is corrupted'
+        >>> with new_folder("results") as part:
+        ...     np.save(os.path.join(part, "x.npy"), np.zeros(3))
+        >>> os.remove("results/x.npy")
+        >>> damage("results")
+        'x.npy is missing'
     """
     try:
         with open(os.path.join(folder, MANIFEST)) as manifest:

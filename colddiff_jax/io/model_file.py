@@ -47,7 +47,8 @@ def write_model(path: str, about: Mapping[str, Any], params: Mapping[str, Any]) 
         InputError: the file cannot be written.
 
     Example:
-        >>> write_model("mnist_blur.safetensors", about, run.params)
+        >>> about, params = read_model("digits.safetensors")
+        >>> write_model("copy.safetensors", about, params)
     """
     import safetensors.numpy
 
@@ -67,8 +68,8 @@ def read_model(path: str) -> ModelFile:
         InputError: the file is missing, corrupted or not a model file.
 
     Example:
-        >>> read_model("mnist_blur.safetensors").about["step"]
-        4000
+        >>> read_model("digits.safetensors").about["step"]
+        6
     """
     import safetensors
 

@@ -21,6 +21,10 @@ class PrecisionRecall(NamedTuple):
             in 0..1; a measure of quality.
         recall: fraction of the reference images that lie within the evaluated set, in
             0..1; a measure of diversity.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 50, 8))
+        >>> precision, recall = precision_recall(x, y)
     """
 
     precision: float
@@ -56,6 +60,7 @@ def precision_recall(
             images.
 
     Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 8))
         >>> precision_recall(x, x)
         PrecisionRecall(precision=1.0, recall=1.0)
 

@@ -144,7 +144,7 @@ def check_reference(
 
     Example:
         >>> check_reference(reference, net, {**data, "split": "test"})
-        ['split is "train" in reference "cifar10", "test" here']
+        ['split is "train" in reference "cifar10_train", "test" here']
     """
     where = f'reference "{reference.name}"'
     if reference.feature_net != feature_net.name:

@@ -150,8 +150,8 @@ def convert_weights(
 
     Example:
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
-        >>> params = convert_weights(weights, ConvNeXtUNet(), (128, 128, 3))
-        >>> x0_hat = ConvNeXtUNet().apply({"params": params}, x_t, t)
+        >>> model = ConvNeXtUNet(base_channels=16, channel_multipliers=(1, 2, 4))
+        >>> params = convert_weights(weights, model, (16, 16, 3))
 
     Reference:
         `Unet` and `Model` in the official code of Bansal et al. (2022).

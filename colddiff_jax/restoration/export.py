@@ -16,7 +16,7 @@ def export_model(restorer: Restorer, path: str) -> None:
         InputError: the file cannot be written.
 
     Example:
-        >>> export_model(load_run("runs/digits_blur", "best"), "digits.safetensors")
+        >>> export_model(load_run("runs/digits_blur"), "digits.safetensors")
         >>> load_run("digits.safetensors").step
         6
     """

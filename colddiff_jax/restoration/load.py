@@ -33,6 +33,11 @@ class Restorer:
         params: the averaged (EMA) weights, on all local devices.
         step: the number of optimizer steps of the checkpoint.
         trained_on: the fingerprint of the images it was trained on.
+
+    Example:
+        >>> restorer = load_run("runs/digits_blur")
+        >>> restorer.step, restorer.model.image_shape
+        (6, (16, 16, 1))
     """
 
     model: Model

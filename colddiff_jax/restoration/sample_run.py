@@ -104,7 +104,9 @@ def sample_run(
             cannot be written to.
 
     Example:
-        >>> sample_run("runs/digits_blur", SampleOptions(sampler="heun", steps=5))
+        >>> options = SampleOptions(sampler="heun", steps=5)
+        >>> paths = sample_run("runs/digits_blur", options)
+        >>> paths
         ['runs/digits_blur/samples/heun_5_by_stride_step_00000006.png']
     """
     _check_options(options, trajectory=trajectory, gif=gif)

@@ -185,7 +185,7 @@ def sample_momentum(
         TypeError: as in `sample_alg2`.
 
     Example:
-        >>> stds = schedules.geometric(200, start=0.01, stop=0.5)
+        >>> stds = schedules.geometric(blur.num_steps, start=0.01, stop=0.5)
         >>> x_0 = sample_momentum(restore_fn, blur, x_T, key=key, noise_stds=stds).x_0
 
     Reference:

@@ -25,6 +25,10 @@ class Restart(NamedTuple):
         high: the step to return to.
         times: the number of repetitions; each costs one network call plus those from
             high to low.
+
+    Example:
+        >>> restart = Restart(low=5, high=10)
+        >>> x_0 = sample_alg2(restore_fn, degrade, x_T, restart=restart).x_0
     """
 
     low: int

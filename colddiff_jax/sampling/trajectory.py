@@ -26,6 +26,11 @@ class SampleResult(NamedTuple):
         nonfinite_step: with `check_finite`, the first step t at which the image x_t or
             its prediction R(x_t, t) had NaN or infinity, int32 [B], or -1 where all
             were finite; otherwise None.
+
+    Example:
+        >>> result = sample_alg2(restore_fn, degrade, x_T, return_trajectory=True)
+        >>> len(result.trajectory) == degrade.num_steps + 1
+        True
     """
 
     x_0: chex.Array
@@ -41,7 +46,9 @@ class SampleResult(NamedTuple):
             ValueError: the sampler was not called with `check_finite`.
 
         Example:
-            >>> result = jax.jit(run)(x_T)   # with check_finite=True inside
+            >>> def run(x_T):
+            ...     return sample_alg2(restore_fn, degrade, x_T, check_finite=True)
+            >>> result = jax.jit(run)(x_T)
             >>> result.raise_if_not_finite()
         """
         if self.nonfinite_step is None:

@@ -74,7 +74,7 @@ def default_config(
     Example:
         >>> config = default_config(degradation={"name": "snow", "num_steps": 200})
         >>> config.degradation.level, config.optimizer.learning_rate
-        (1, 0.0002)
+        (3, 0.0002)
     """
     config = ml_collections.ConfigDict({"seed": 0})
     named = {

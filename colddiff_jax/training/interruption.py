@@ -28,8 +28,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
     Example:
         >>> with stop_requests() as stop_requested:
-        ...     while not stop_requested():
-        ...         work()
+        ...     for step in range(100):
+        ...         if stop_requested():
+        ...             break
     """
     requests: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -80,7 +80,9 @@ def train_and_evaluate(
 
     Example:
         >>> config = get_config("digits_blur:smoke")
-        >>> state = train_and_evaluate(config, "runs/digits")
+        >>> state = train_and_evaluate(config, "runs/digits_blur")
+        >>> int(state.step)
+        6
 
     Reference:
         Bansal et al. (2022), sections 3 and 4.

@@ -34,7 +34,8 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
 
     Example:
         >>> config = get_config("mnist_blur:paper")
-        >>> convert_checkpoint("model.pt", config, "runs/mnist_blur_official")
+        >>> convert_checkpoint("model.pt", config, "runs/official")  # doctest: +SKIP
+        700000
     """
     if os.path.exists(workdir) and (not os.path.isdir(workdir) or os.listdir(workdir)):
         raise InputError(f"{workdir!r} exists already; choose another `workdir`")

@@ -18,6 +18,11 @@ class TrainState:
         params: network parameters, float32.
         ema_params: their moving average, used for every evaluation and sample.
         opt_state: the state of the optimizer.
+
+    Example:
+        >>> state = create_state({"kernel": jnp.zeros(3)}, optax.adam(1e-3))
+        >>> int(state.step)
+        0
     """
 
     step: chex.Array

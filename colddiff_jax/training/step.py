@@ -54,6 +54,15 @@ def make_train_step(
         `Batch` (this device's shard under `pmap` over `axis_name`), `degrade` an
         unbound degradation and `key` the key of the run's "train" stream. It returns
         the new state and the metrics "loss" and "gradient_norm", float32 [].
+
+    Example:
+        >>> optimizer, decay = optax.adam(1e-4), lambda step: 0.999
+        >>> train_step = make_train_step(
+        ...     model, optimizer, decay, Objective(), Preprocessing(image_size=32)
+        ... )
+        >>> state = create_state(params, optimizer)
+        >>> batch = Batch(jnp.zeros((8, 32, 32, 3), jnp.uint8))
+        >>> state, metrics = jax.jit(train_step)(state, batch, degrade, key)
     """
 
     def train_step(

@@ -1,4 +1,4 @@
-"""Scores of batches on disk: whole, and only those of the same settings."""
+"""Scores of batches on disk: intact, and only for the same settings."""
 
 import json
 
@@ -13,7 +13,7 @@ def batch(number):
     return {"mse/alg2": np.full(3, number, np.float32), "t": np.arange(3)}
 
 
-def test_batches_come_back_in_their_order_and_bit_for_bit(tmp_path):
+def test_batches_are_read_in_order_and_bit_for_bit(tmp_path):
     folder = str(tmp_path / "part")
     files = BatchFiles(folder, {"seed": 0})
     assert len(files) == 0
@@ -28,7 +28,7 @@ def test_batches_come_back_in_their_order_and_bit_for_bit(tmp_path):
                 assert found[name].dtype == values.dtype
 
 
-def test_other_settings_begin_anew(tmp_path):
+def test_other_settings_start_over(tmp_path):
     files = BatchFiles(str(tmp_path), {"seed": 0})
     files.append(batch(0))
     assert len(BatchFiles(str(tmp_path), {"seed": 1})) == 0
@@ -36,23 +36,23 @@ def test_other_settings_begin_anew(tmp_path):
     assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 1}
 
 
-def test_a_folder_of_other_files_is_refused_and_left_as_it_was(tmp_path):
+def test_a_folder_with_other_files_raises_and_stays_unchanged(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match=r"holds 'checkpoints', which is no part of"):
+    with pytest.raises(InputError, match=r"holds 'checkpoints', which is not part of"):
         BatchFiles(str(tmp_path), {})
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"checkpoints", "config.json"}
 
 
-def test_what_an_interruption_left_is_removed_with_the_rest(tmp_path):
+def test_leftovers_of_an_interruption_are_deleted_with_the_rest(tmp_path):
     (tmp_path / ".part-x1").write_text("torn")
     BatchFiles(str(tmp_path), {}).append(batch(0))
     BatchFiles(str(tmp_path), {"seed": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
-def test_any_damaged_byte_is_noticed(tmp_path):
+def test_any_damaged_byte_is_detected(tmp_path):
     BatchFiles(str(tmp_path), {}).append(batch(0))
     (path,) = tmp_path.glob("000000.*.npz")
     content = path.read_bytes()
@@ -64,7 +64,7 @@ def test_any_damaged_byte_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["truncated", "flipped", "missing"])
-def test_what_follows_a_damaged_batch_is_scored_again(tmp_path, fault):
+def test_batches_after_a_damaged_one_are_scored_again(tmp_path, fault):
     files = BatchFiles(str(tmp_path), {})
     for number in range(3):
         files.append(batch(number))
@@ -83,7 +83,7 @@ def test_what_follows_a_damaged_batch_is_scored_again(tmp_path, fault):
     assert [found["mse/alg2"][0] for found in files] == [0, 7]
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_created_raises_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write to .*file"):
         BatchFiles(str(tmp_path / "file" / "part"), {})

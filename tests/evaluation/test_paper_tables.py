@@ -1,4 +1,4 @@
-"""The paper's numbers, and which rows belong to a run."""
+"""The paper's numbers, and the rows that belong to a run."""
 
 from colddiff_jax.evaluation.paper_tables import (
     GENERATION,
@@ -10,7 +10,7 @@ from colddiff_jax.evaluation.paper_tables import (
 from configs import animorph, cifar_mask, mnist_blur
 
 
-def test_the_verified_numbers_are_those_with_a_source():
+def test_numbers_with_a_source_are_marked_as_verified():
     verified = {
         (*key, method, name): number.value
         for key, rows in RESTORATION.items()
@@ -40,7 +40,7 @@ def test_the_verified_numbers_are_those_with_a_source():
     ]
 
 
-def test_scores_are_in_their_columns():
+def test_scores_are_in_the_right_columns():
     for rows in RESTORATION.values():
         for row in rows.values():
             assert 1 < row.fid.value < 500

@@ -1,4 +1,4 @@
-"""The faults of the official evaluation, by degradation and by name."""
+"""Faults of the official evaluation, by degradation and by name."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_sound_protocol_has_no_faults():
         (cifar_pixelate.get_config("paper"), ["prediction_as_sample", "dropout_on"]),
     ],
 )
-def test_the_published_faults_are_those_of_the_folder(config, more):
+def test_published_faults_depend_on_the_degradation(config, more):
     assert parse_protocol("published", config).faults == ALWAYS + more
 
 
@@ -43,7 +43,7 @@ def test_snow_and_desaturation_are_sampled_one_step_behind():
     assert parse_protocol("published", config).test_images_augmented
 
 
-def test_flat_starts_are_published_with_noise():
+def test_the_published_protocol_adds_noise_to_flat_starts():
     config = mnist_blur.get_config().to_dict()
     config["degradation"]["to_mean"] = True
     assert parse_protocol("published", config).noise_on_flat_start
@@ -55,8 +55,8 @@ def test_faults_are_chosen_one_by_one():
     assert set(found.faults) < set(FAULTS)
 
 
-def test_an_unknown_fault_and_what_is_not_scored_are_named():
+def test_unknown_faults_and_degradations_that_are_not_scored_raise():
     with pytest.raises(InputError, match=r"among first_image_skipped.*got 'clipped'"):
         parse_protocol("clipped", {})
-    with pytest.raises(InputError, match="this is one of animorph; name single"):
+    with pytest.raises(InputError, match="but not animorph; set `protocol` to single"):
         parse_protocol("published", animorph.get_config())

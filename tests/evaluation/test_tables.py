@@ -1,10 +1,11 @@
-"""Tables and pictures of an evaluation."""
+"""Tables and histograms of an evaluation."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from colddiff_jax.evaluation.paper_tables import RESTORATION
+from colddiff_jax.evaluation.tables import histograms, table, title
 
 PIXELS = {
     "degraded": {"rmse": 0.2868, "rmse_per_image": 0.28, "psnr": 11.0, "ssim": 0.0141},
@@ -19,12 +20,21 @@ DISTANCE = {
 }
 
 
-def test_a_table_has_the_papers_numbers_beside_ours():
+def test_titles_spell_out_algorithms_and_steps():
+    names = ("degraded", "alg1", "alg2:5")
+    assert [title(name) for name in names] == [
+        "degraded",
+        "Algorithm 1",
+        "Algorithm 2, 5 steps",
+    ]
+
+
+def test_a_table_has_the_papers_numbers_next_to_ours():
     paper = {
         "degraded": RESTORATION["inpainting", "mnist"]["degraded"],
         "direct": RESTORATION["inpainting", "mnist"]["direct"],
     }
-    text = report.table(PIXELS, {}, fid=[], paper=paper)
+    text = table(PIXELS, {}, fid=[], paper=paper)
     assert text.splitlines() == [
         "| | RMSE | PSNR | SSIM | paper: FID | SSIM | RMSE |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -36,9 +46,9 @@ def test_a_table_has_the_papers_numbers_beside_ours():
 
 
 def test_only_inception_is_called_fid():
-    by_method = dict.fromkeys(PIXELS, DISTANCE)
-    distances = {"Inception 2015": by_method, "classifier": by_method}
-    head, _, row, _ = report.table(
+    by_sampler = dict.fromkeys(PIXELS, DISTANCE)
+    distances = {"Inception 2015": by_sampler, "classifier": by_sampler}
+    head, _, row, _ = table(
         PIXELS, distances, fid=["Inception 2015"], paper={}
     ).splitlines()
     assert head.count("FID") == head.count("KID") == 1
@@ -46,27 +56,16 @@ def test_only_inception_is_called_fid():
     assert row.count("| 123.5 | 0.123 ± 0.01 | 0.500 | 0.250 ") == 2
 
 
-def test_the_best_median_and_worst_are_told_apart():
-    chosen = report.chosen_by_rmse(np.array([5.0, 1.0, 4.0, 2.0, 3.0]), 1)
-    assert {name: x.tolist() for name, x in chosen.items()} == {
-        "best": [1],
-        "median": [4],
-        "worst": [0],
-    }
-    chosen = report.chosen_by_rmse(np.array([2.0, 1.0]), 8)
-    assert [x.tolist() for x in chosen.values()] == [[1, 0], [1, 0], [0, 1]]
-
-
 def test_histograms_are_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
     per_image = {
-        f"{metric}/{method}": rng.uniform(size=50)
+        f"{metric}/{sampler}": rng.uniform(size=50)
         for metric in ("mse", "ssim")
-        for method in ("degraded", "alg2")
+        for sampler in ("degraded", "alg2")
     }
-    report.histograms(str(tmp_path / "h.png"), per_image, ["degraded", "alg2"])
+    histograms(str(tmp_path / "h.png"), per_image, ["degraded", "alg2"])
     with Image.open(tmp_path / "h.png") as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}
-    # Matplotlib's first two, those of the two methods.
+    # Matplotlib's first two colours, for the two samplers.
     assert {(31, 119, 180), (255, 127, 14)} <= colours

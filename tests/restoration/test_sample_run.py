@@ -173,7 +173,7 @@ def test_counts_labels_and_folders_that_do_not_fit_raise(blur, conditional, tmp_
         with pytest.raises(InputError, match=rf"in 0..9, got '{label}'"):
             sample_run(conditional, SampleOptions(label=label))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="`out` must be a folder, but .* is a file"):
+    with pytest.raises(InputError, match=r"`out` must be a folder, but .* is a file"):
         sample_run(blur, out=str(tmp_path / "file"))
-    with pytest.raises(InputError, match="cannot write to .*file"):
+    with pytest.raises(InputError, match=r"cannot write to .*file"):
         sample_run(blur, out=str(tmp_path / "file" / "out"))

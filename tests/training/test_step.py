@@ -127,9 +127,7 @@ def test_a_step_is_adam_on_the_mean_loss_followed_by_the_average(
     assert new.step == 1
 
 
-def test_four_devices_equal_one_up_to_rounding_and_hold_the_same_state(
-    train_step, state
-):
+def test_four_devices_equal_one_up_to_rounding_and_share_one_state(train_step, state):
     assert jax.local_device_count() == 4
     alone, loss = state, []
     jitted = jax.jit(train_step)
@@ -198,9 +196,7 @@ def test_every_step_and_example_draws_its_own_t_and_mask(model, state):
         state, _ = jax.jit(run)(state, white, make_degrade(), key())
     jax.effects_barrier()
     steps = np.concatenate([t for t, _ in seen])
-    assert set(steps.tolist()) == set(
-        range(1, 7)
-    )  # Step 0, a clean image, is never drawn.
+    assert set(steps.tolist()) == set(range(1, 7))  # Not 0, a clean image.
     counts = np.bincount(steps, minlength=7)[1:]
     assert counts.min() > 50 and counts.max() < 110  # 80 each are expected.
     masks = {x.tobytes() for _, batch_x in seen for x in batch_x}

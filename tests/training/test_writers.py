@@ -4,7 +4,6 @@ import json
 import struct
 
 import numpy as np
-import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from colddiff_jax.training import writers
