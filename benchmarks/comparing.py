@@ -1,4 +1,4 @@
-"""Whether two run folders hold the same run."""
+"""Compares two run folders that should hold the same run."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ TIMES = {"steps_per_second", "waiting_for_data"}
 
 
 def states(workdir: pathlib.Path) -> dict[int, list[Any]]:
-    """The leaves of every checkpoint, on the host."""
+    """Returns the leaves of every checkpoint, on the host."""
     config = load_description(str(workdir))["config"]
     like = abstract_state(*build_model_and_task(config))
     with open_checkpoints(str(workdir)) as saved:
@@ -26,41 +26,43 @@ def states(workdir: pathlib.Path) -> dict[int, list[Any]]:
 
 
 def metrics(workdir: pathlib.Path) -> dict[str, dict[int, dict[str, float]]]:
-    """The lines of metrics.jsonl by kind and step, without what is a time.
+    """Returns the lines of metrics.jsonl by kind and step, without timings.
 
     Raises:
-        ValueError: a torn line, or steps of one kind that do not rise.
+        ValueError: an incomplete line, or steps of one kind that do not increase.
     """
     found: dict[str, dict[int, dict[str, float]]] = {"training": {}, "evaluation": {}}
     for text in (workdir / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
-        of_kind = found["evaluation" if "test_loss" in line else "training"]
-        if line["step"] <= max(of_kind, default=-1):
-            raise ValueError(f"step {line['step']} is there twice, or too late: {text}")
-        of_kind[line["step"]] = {k: v for k, v in line.items() if k not in TIMES}
+        lines = found["evaluation" if "test_loss" in line else "training"]
+        if line["step"] <= max(lines, default=-1):
+            raise ValueError(f"step {line['step']} is repeated or out of order: {text}")
+        lines[line["step"]] = {k: v for k, v in line.items() if k not in TIMES}
     return found
 
 
 def compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> dict[str, Any]:
-    """Compares what two runs left."""
-    found, wanted = states(killed), states(undisturbed)
-    common = sorted(found.keys() & wanted.keys())
+    """Compares the checkpoints, metrics and pictures of two runs."""
+    actual, expected = states(killed), states(undisturbed)
+    common = sorted(actual.keys() & expected.keys())
     equal_states = all(
         a.dtype == b.dtype and a.tobytes() == b.tobytes()
         for step in common
-        for a, b in zip(found[step], wanted[step], strict=True)
+        for a, b in zip(actual[step], expected[step], strict=True)
     )
-    lines, wanted_lines = metrics(killed), metrics(undisturbed)
+    lines, expected_lines = metrics(killed), metrics(undisturbed)
     pictures = sorted(path.name for path in (undisturbed / "grids").iterdir())
     return {
         "checkpoints compared": common,
-        "arrays in each": len(found[common[-1]]),
-        "checkpoints equal": equal_states and max(wanted) in common,
-        "lines of metrics": {kind: len(of) for kind, of in wanted_lines.items()},
-        "lines of metrics equal": lines == wanted_lines,
+        "arrays in each": len(actual[common[-1]]),
+        "checkpoints equal": equal_states and max(expected) in common,
+        "lines of metrics": {
+            kind: len(by_step) for kind, by_step in expected_lines.items()
+        },
+        "lines of metrics equal": lines == expected_lines,
         "lines of metrics missing": {
-            kind: sorted(of.keys() - lines[kind].keys())
-            for kind, of in wanted_lines.items()
+            kind: sorted(by_step.keys() - lines[kind].keys())
+            for kind, by_step in expected_lines.items()
         },
         "pictures compared": len(pictures),
         "pictures equal": all(

@@ -1,11 +1,12 @@
-"""The cost of D(x, t): the same at every t, and far below that of t single steps.
+"""Measures the cost of D(x, t): the same at every t, far below that of t single steps.
 
     python benchmarks/degradation_cost.py
 
-Batch 32 at 128 x 128 x 3. Of every degradation: milliseconds at t = 1, T / 2, T and at
-random t per example; the bytes of its tables, and of what the compiled call allocates
-beside its result, in copies of the batch. Where the paper or its code define D(x, t) by
-repeated steps, beside it T of these steps in JAX, also compiled as one program.
+The batch is 32 x 128 x 128 x 3. For every degradation: milliseconds at t = 1, T / 2, T
+and at a random t per example, the size of its tables, and the memory that the compiled
+call allocates in addition to its result, in copies of the batch. If the paper or its
+code defines D(x, t) by repeated steps, also the time of T such steps in JAX, compiled
+as one program.
 """
 
 import functools
@@ -26,9 +27,9 @@ SHAPE = (BATCH, SIZE, SIZE, 3)
 
 
 class Case(NamedTuple):
-    """A degradation, and its steps if it is defined by them.
+    """A degradation, and its single steps if it is defined by them.
 
-    `step(x, table)` makes one step; `tables` holds one table per step.
+    `step(x, table)` takes one step; `tables` holds one table per step.
     """
 
     degrade: cd.Degradation
@@ -37,7 +38,7 @@ class Case(NamedTuple):
 
 
 def convolve_grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One blur as a grouped convolution, reflected edges, kernel [K, K]."""
+    """One blur as a grouped convolution with reflected edges, kernel [K, K]."""
     margin = (KERNEL // 2, KERNEL // 2)
     padded = jnp.pad(x, ((0, 0), margin, margin, (0, 0)), mode="reflect")
     return jax.lax.conv_general_dilated(
@@ -51,14 +52,14 @@ def convolve_grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def convolve_planes(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same with every channel an image of its own: fast on a CPU."""
+    """The same, with every channel as a separate image: fast on a CPU."""
     planes = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)
     blurred = convolve_grouped(planes, kernel)
     return jnp.moveaxis(blurred.reshape(len(x), -1, *x.shape[1:3]), 1, -1)
 
 
 def convolve_axes(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same as two one-dimensional sums of shifted images."""
+    """The same, as sums of shifted images along each axis."""
     taps = kernel.sum(axis=0)
     for axis in (1, 2):
         margin = [(0, 0)] * 4
@@ -77,18 +78,18 @@ def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 def mix_channels(x: jax.Array, factor: jax.Array) -> jax.Array:
-    """One step of losing colour."""
+    """One step of desaturation."""
     return factor * x + (1 - factor) * x.mean(axis=-1, keepdims=True)
 
 
 def resize(x: jax.Array, operator: jax.Array) -> jax.Array:
-    """One step of pixelation, [S, S] along both axes."""
+    """One step of pixelation by a matrix [S, S] along both axes."""
     x = jnp.einsum("ij,bjwc->biwc", operator, x, precision="highest")
     return jnp.einsum("kw,biwc->bikc", operator, x, precision="highest")
 
 
 def cases() -> dict[str, Case]:
-    """Every degradation, bound to the batch."""
+    """Returns every degradation, bound to the batch."""
     key = jax.random.key(0)
     stds = schedules.exponential(T, rate=0.01)
     mask_stds = schedules.linear(T, start=0.1, increment=0.1)
@@ -153,7 +154,7 @@ def cases() -> dict[str, Case]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def step_by_step(step: Callable, x: jax.Array, tables: jax.Array) -> jax.Array:
-    """All steps, one after the other."""
+    """Takes all steps, one after the other."""
     return jax.lax.scan(lambda x, table: (step(x, table), None), x, tables)[0]
 
 
@@ -161,7 +162,7 @@ apply = jax.jit(lambda degrade, x, t: degrade(x, t))
 
 
 def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any]:
-    """The row of one degradation."""
+    """Returns the row of one degradation."""
     degrade, num_steps = case.degrade, case.degrade.num_steps
     steps = {
         "1": 1,
@@ -200,23 +201,23 @@ def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any
 
 
 def compare_convolutions(case: Case, x: jax.Array) -> dict[str, float]:
-    """The blur at random t against its steps by three ways to convolve."""
+    """Compares T single blurs, by each convolution, with the blur at random t."""
     tables = jnp.asarray(case.tables, jnp.float32)
     t = jnp.asarray(np.random.default_rng(0).integers(1, T + 1, BATCH))
-    ways = {
+    convolutions = {
         "grouped convolution": convolve_grouped,
         "one convolution per channel": convolve_planes,
         "sums of shifted images along each axis": convolve_axes,
     }
     calls = {
-        name: functools.partial(step_by_step, way, x, tables)
-        for name, way in ways.items()
+        name: functools.partial(step_by_step, convolve, x, tables)
+        for name, convolve in convolutions.items()
     }
     seconds = timing.compare(
         calls | {"closed form": lambda: apply(case.degrade, x, t)}, rounds=1
     )
     closed = timing.compare({"": lambda: apply(case.degrade, x, t)}, rounds=21)[""]
-    return {name: round(seconds[name] / closed, 1) for name in ways}
+    return {name: round(seconds[name] / closed, 1) for name in convolutions}
 
 
 def main() -> None:

@@ -1,14 +1,15 @@
-"""Speed of a whole evaluation, beside the same work in PyTorch in the same run.
+"""Measures the speed of a whole evaluation, side by side with the same work in PyTorch.
 
     pip install torch torchvision pytorch-fid pytorch-msssim
     python benchmarks/evaluation_speed.py
 
-MNIST's published deblurring (T = 20, the network of 57 million parameters, random
-weights): images are blurred, restored directly and by Algorithm 2, and compared by
-RMSE, SSIM and the features of Inception for all four sets. PyTorch does it as the
-official code does, with the plain networks of torch_networks.py and pytorch-fid, and
-blurs by one convolution per step. Batches take turns, medians are compared; the images
-are digits of scikit-learn, and compiling is not counted.
+The task is the published deblurring of MNIST (T = 20, the network with 57 million
+parameters, random weights): images are blurred, restored directly and by Algorithm 2,
+and scored by RMSE and SSIM, and Inception features are computed for all four sets. The
+PyTorch version follows the official code: it uses the plain network of
+torch_networks.py and pytorch-fid, and blurs by one convolution per step. The two take
+turns, batch by batch, and medians are compared. The images are scikit-learn's digits;
+compilation is not counted.
 """
 
 import statistics
@@ -25,8 +26,7 @@ import torch_networks
 from colddiff_jax import devices
 from colddiff_jax.data import digits
 from colddiff_jax.evaluation.scoring import Scorer
-from colddiff_jax.feature_nets import inception
-from colddiff_jax.metrics import FeatureNet
+from colddiff_jax.feature_nets import FeatureNet, inception
 from colddiff_jax.restoration.image_set import split_of
 from colddiff_jax.restoration.samplers import parse_samplers
 from colddiff_jax.training.task import build_model_and_task, initial_state

@@ -1,10 +1,11 @@
-"""Speed of the Inception network for FID, beside pytorch-fid's in the same run.
+"""Measures the speed of the Inception network for FID, side by side with pytorch-fid.
 
     pip install torch torchvision pytorch-fid
     python benchmarks/feature_speed.py
 
-Images per second, resizing included, in float32, with the same random weights;
-PyTorch's on a CPU with one thread and with all. Calls take turns, medians are compared.
+Images per second, including the resizing, in float32 and with the same random weights.
+On a CPU, PyTorch runs with one thread and with all. Calls take turns, and medians are
+compared.
 """
 
 import functools
@@ -26,9 +27,9 @@ THREADS = torch.get_num_threads()
 
 
 def reference_network() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:
-    """The network of pytorch-fid with random weights, and these weights."""
+    """Returns the network of pytorch-fid with random weights, and these weights."""
     torch.manual_seed(0)
-    # As precise as ours.
+    # Full float32 precision, as in our network.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     state = torchvision.models.inception_v3(

@@ -1,15 +1,15 @@
-"""How good each sampler is after 1, 2, 5, 10, 20 and all calls of the network.
+"""Scores each sampler with 1, 2, 5, 10, 20 and T network calls.
 
     python benchmarks/few_steps.py runs/mnist_blur-cpu runs/mnist_mask-cpu
     python benchmarks/few_steps.py --num_images=1000 runs/cifar_blur-cpu
-    python benchmarks/few_steps.py     only the picture and tables of earlier results
+    python benchmarks/few_steps.py     only redraws the picture and the tables
 
-Every run folder gets benchmarks/results/few_steps/NAME.json: RMSE and SSIM of the first
-test images, their sharpness (the mean slope between neighbouring pixels over that of
-the clean images; RMSE and SSIM are best for averages of all possible images, which are
-blurred), and how far D(x_0, T) is from what was observed. All results there together
-make docs/images/few_steps.png and docs/few_steps.md (needs matplotlib: the extra
-`benchmarks`).
+For each run folder it writes benchmarks/results/few_steps/NAME.json: RMSE and SSIM of
+the first test images; their sharpness, which is the mean slope between neighbouring
+pixels divided by that of the clean images (RMSE and SSIM favour the average of all
+plausible images, which is blurred); and the distance of D(x_0, T) from the observed
+image. From all results there it makes docs/images/few_steps.png and docs/few_steps.md
+(needs matplotlib: the extra `benchmarks`).
 """
 
 import collections
@@ -34,14 +34,16 @@ from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.load import Restorer, load_run
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "at once, over all devices", 1)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 64, "images at once, over all devices", 1
+)
 
 CALLS = (1, 2, 5, 10, 20)
 RESULTS = timing.RESULTS / "few_steps"
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
-COLUMNS = 3  # Of the picture.
+COLUMNS = 3  # Of the figure.
 DRAWN = ("alg1", "alg2", "alg2, change", "heun, change", "ab2, change", "restart")
-NOISE = 0.01  # Of the momentum sampler at t = T.
+NOISE = 0.01  # Standard deviation at t = T, for the momentum sampler.
 
 Spacing = Callable[[int], np.ndarray]
 
@@ -49,17 +51,18 @@ Spacing = Callable[[int], np.ndarray]
 def variants(
     T: int, spacings: dict[str, Spacing], num_calls: int
 ) -> Iterator[tuple[str, Callable, dict]]:
-    """Names, samplers and options that make at most that many network calls."""
+    """Yields names, samplers and options for a budget of network calls."""
     stride = spacings["stride"]
     alg2 = sampling.sample_alg2
     yield "alg1", sampling.sample_alg1, {"timesteps": stride(num_calls)}
     yield "ab2", sampling.sample_ab2, {"timesteps": stride(num_calls)}
     for name, spacing in spacings.items():
-        if name == "stride" or num_calls < T:  # All steps leave nothing to choose.
+        if name == "stride" or num_calls < T:  # All T steps leave no choice.
             suffix = "" if name == "stride" else f", {name}"
             yield f"alg2{suffix}", alg2, {"timesteps": spacing(num_calls)}
             if name != "log" and num_calls != 2:
-                # N steps of Heun's method are 2 N - 1 calls; all steps are all steps.
+                # N steps of Heun's method take 2 N - 1 calls; with a budget of T, it
+                # takes all T steps nevertheless.
                 num_steps = T if num_calls == T else (num_calls + 1) // 2
                 yield (
                     f"heun{suffix}",
@@ -83,17 +86,17 @@ def variants(
     )
     if num_calls >= 5:
         # About a third of the calls repeat the middle of the trajectory.
-        again = (num_calls - 1) // 3
-        steps = stride(num_calls - again - 1)
-        first = (len(steps) - 1 - again) // 2
+        repeated = (num_calls - 1) // 3
+        steps = stride(num_calls - repeated - 1)
+        first = (len(steps) - 1 - repeated) // 2
         restart = sampling.Restart(
-            low=int(steps[first + again]), high=int(steps[first])
+            low=int(steps[first + repeated]), high=int(steps[first])
         )
         yield "restart", alg2, {"timesteps": steps, "restart": restart}
 
 
 def network_calls(sampler: Callable, options: dict) -> int:
-    """How many calls of the network a sampler makes with these options."""
+    """Returns the number of network calls of a sampler with these options."""
     steps = options["timesteps"].tolist()
     calls = len(steps) - 1
     if sampler is sampling.sample_heun:
@@ -107,7 +110,7 @@ def network_calls(sampler: Callable, options: dict) -> int:
 def score(
     restorer: Restorer, pixels: np.ndarray, sampler: Callable, options: dict
 ) -> dict:
-    """RMSE, SSIM and consistency of one sampler over all images."""
+    """Returns the mean scores of one sampler over all images."""
     model = restorer.model
     noisy = isinstance(sampler, functools.partial)
 
@@ -147,7 +150,7 @@ def score(
 
 
 def slope(x: jax.Array) -> jax.Array:
-    """Mean difference of neighbouring pixels, float32 [B]."""
+    """Returns the mean slopes along both axes, summed, float32 [B]."""
     rows, columns = jnp.diff(x, axis=1), jnp.diff(x, axis=2)
     return jnp.abs(rows).mean((1, 2, 3)) + jnp.abs(columns).mean((1, 2, 3))
 
@@ -188,7 +191,7 @@ def study(workdir: str) -> None:
 
 
 def draw(results: dict[str, dict]) -> None:
-    """Draws RMSE and SSIM over network calls, a column per result file."""
+    """Plots RMSE and SSIM over network calls, a pair of panels per result file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -198,13 +201,13 @@ def draw(results: dict[str, dict]) -> None:
     figure, axes = plt.subplots(
         2 * blocks, COLUMNS, figsize=(4 * COLUMNS, 5.5 * blocks), squeeze=False
     )
-    for number, (run, result) in enumerate(results.items()):
-        block, column = divmod(number, COLUMNS)
+    for index, (run, result) in enumerate(results.items()):
+        block, column = divmod(index, COLUMNS)
         for row, score_name in enumerate(("rmse", "ssim")):
             axis = axes[2 * block + row, column]
             shown = draw_scores(axis, result["samplers"], score_name)
             low, high = min(shown), max(shown)
-            # Algorithm 1 leaves the frame, or the others would be one line.
+            # Algorithm 1 may leave the frame: to fit it would flatten the other lines.
             axis.set_ylim(low - 0.5 * (high - low), high + 0.5 * (high - low))
             axis.set_ylabel(score_name.upper())
         axes[2 * block, column].set_title(f"{run}, T = {result['T']}")
@@ -215,11 +218,11 @@ def draw(results: dict[str, dict]) -> None:
 
 
 def draw_scores(axis: Any, samplers: dict[str, list], score_name: str) -> list[float]:
-    """Draws a line per sampler; returns the values of all but Algorithm 1."""
+    """Plots a line per sampler; returns the values of all but Algorithm 1."""
     values = []
     for name in [name for name in DRAWN if name in samplers]:
         entries = samplers[name]
-        if "change" in name:  # All steps are the same with any spacing.
+        if "change" in name:  # With all T steps there is only one spacing.
             entries = entries + samplers[name.split(",")[0]][-1:]
         calls = [entry["calls"] for entry in entries]
         scores = [entry[score_name] for entry in entries]
@@ -235,7 +238,7 @@ def cell(entry: dict) -> str:
 
 
 def tables(results: dict[str, dict]) -> str:
-    """A Markdown table per result file."""
+    """Returns the page with a Markdown table per result file."""
     parts = [
         "# Few steps: the numbers",
         "Written by `python benchmarks/few_steps.py`; [sampling.md](sampling.md) says "

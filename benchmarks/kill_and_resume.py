@@ -1,12 +1,12 @@
-"""A run that is killed again and again ends as one that was left alone, bit for bit.
+"""Checks that a repeatedly killed run ends like an undisturbed one, bit for bit.
 
     python benchmarks/kill_and_resume.py --num_kills=30 --seed=0
 
-Trains a small network with `train.py`, with random masks, dropout, rollouts, averages
-and micro-batches, once undisturbed and once killed (SIGKILL) at random moments of its
-start, compilation, steps, evaluations, saving, deleting and end, and started again each
-time. Then every checkpoint, line of metrics and picture of the two is compared. About
-ten minutes on two CPU cores.
+Trains a small network with `train.py` (random masks, dropout, rollouts, moving average,
+micro-batches) twice: once undisturbed, and once killed by SIGKILL at random moments
+(while starting, compiling, stepping, evaluating, saving, deleting or finishing) and
+restarted each time. Then compares the checkpoints, metrics and pictures of the two.
+Takes about ten minutes on two CPU cores.
 """
 
 import collections
@@ -29,11 +29,11 @@ from comparing import compare
 
 from colddiff_jax.cli import program
 
-_NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "how often to kill the run", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "of the moments")
+_NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "number of kills", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the random moments")
 
 ROOT = pathlib.Path(__file__).parent.parent
-STEPS_PER_KILL = 8  # Enough that the run does not end before the last kill.
+STEPS_PER_KILL = 8  # Enough for the run to outlast the last kill.
 EVALUATE_EVERY, CHECKPOINT_EVERY = 6, 2
 OPTIONS = {
     "model.base_channels": 32,
@@ -49,12 +49,12 @@ MOMENTS = ("starting", "compiling", "stepping", "evaluating", "saving", "deletin
 
 
 class Training:
-    """`train.py` at work on a run folder.
+    """A process of `train.py` in a run folder.
 
     Args:
         workdir: the run folder.
         num_steps: training.num_steps.
-        cache: folder of what was compiled, so that another start takes seconds.
+        cache: the folder of JAX's compilation cache, so that a restart takes seconds.
     """
 
     def __init__(self, workdir: pathlib.Path, num_steps: int, cache: str):
@@ -86,63 +86,63 @@ class Training:
             self.lines.append((time.perf_counter() - self._start, line.rstrip()))
 
     def seconds_until(self, pattern: str) -> float | None:
-        """When it first said something, or None."""
-        found = (when for when, line in self.lines if re.search(pattern, line))
-        return next(found, None)
+        """Returns the seconds until a line first matched the pattern, or None."""
+        times = (seconds for seconds, line in self.lines if re.search(pattern, line))
+        return next(times, None)
 
     def names(self) -> list[str]:
-        """What lies under checkpoints/."""
+        """Returns the names of the entries of checkpoints/."""
         return os.listdir(self.checkpoints) if self.checkpoints.is_dir() else []
 
     def steps(self) -> list[int]:
-        """The checkpoints."""
+        """Returns the steps of the checkpoints."""
         return sorted(int(name) for name in self.names() if name.isdecimal())
 
     def newest(self) -> int:
-        """The newest checkpoint, or -1."""
+        """Returns the step of the newest checkpoint, or -1."""
         return max(self.steps(), default=-1)
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
-        """Waits until something happened, or the program ended."""
+        """Waits until an event has happened or the process has ended."""
         while self.process.poll() is None and not happened():
             time.sleep(1e-4)
 
     def end(self, *, kill: bool) -> int:
-        """Kills it or waits for it; returns its exit status."""
+        """Kills the process or waits for it; returns its exit status."""
         if kill:
             self.process.kill()
         status = self.process.wait()
         self._reader.join()
         return status
 
-    def said(self) -> str:
-        """Everything it said."""
+    def output(self) -> str:
+        """Returns everything the process has printed."""
         return "\n".join(line for _, line in self.lines)
 
 
 def wait_for_moment(
-    moment: str, training: Training, seconds: dict[str, float], dice: random.Random
+    moment: str, training: Training, seconds: dict[str, float], rng: random.Random
 ) -> None:
-    """Waits for a moment of a training; which of the many of its kind is random."""
+    """Waits for a random moment of the given kind."""
     if moment == "starting":
-        time.sleep(dice.uniform(0, seconds["starting"]))
+        time.sleep(rng.uniform(0, seconds["starting"]))
         return
-    # What the last kill left of folders is deleted before this line.
+    # The leftovers of the last kill are deleted before this line is printed.
     training.wait_for(lambda: training.seconds_until("training images") is not None)
     if moment == "compiling":
-        time.sleep(dice.uniform(0, seconds["compiling"]))
+        time.sleep(rng.uniform(0, seconds["compiling"]))
         return
-    enough = training.newest() + CHECKPOINT_EVERY * dice.randrange(4)
+    enough = training.newest() + CHECKPOINT_EVERY * rng.randrange(4)
     if moment == "finishing":
         last = rf"^step {training.num_steps}  test loss"
         training.wait_for(lambda: training.seconds_until(last) is not None)
-        time.sleep(dice.uniform(0, 0.3))
+        time.sleep(rng.uniform(0, 0.3))
         return
     training.wait_for(lambda: training.newest() >= enough)
     if moment in ("saving", "deleting"):
         ending = ".part" if moment == "saving" else ".deleted"
         training.wait_for(lambda: any(n.endswith(ending) for n in training.names()))
-        time.sleep(dice.uniform(0, 0.03) if moment == "saving" else 0)
+        time.sleep(rng.uniform(0, 0.03) if moment == "saving" else 0)
         return
     seen = len(training.lines)
 
@@ -154,29 +154,31 @@ def wait_for_moment(
         return bool(found)
 
     training.wait_for(reached)
-    time.sleep(dice.uniform(0, 0.1))
+    time.sleep(rng.uniform(0, 0.1))
 
 
 def kill_once(
     moment: str,
     start: Callable[[], Training],
     seconds: dict[str, float],
-    dice: random.Random,
+    rng: random.Random,
 ) -> dict[str, Any] | None:
-    """Starts a run and kills it; None if it had ended by then."""
+    """Starts a run and kills it; returns None if it ended before."""
     training = start()
     expected = training.newest()
-    wait_for_moment(moment, training, seconds, dice)
+    wait_for_moment(moment, training, seconds, rng)
     status = training.end(kill=True)
-    if status not in (0, -9) or "damaged" in training.said():
-        raise SystemExit(f"the run cannot resume:\n{training.said()}")
-    learn_times(training, seconds)
-    resumed = re.search(r"(?:resuming|starting) at step (\d+)", training.said())
+    if status not in (0, -9) or "damaged" in training.output():
+        raise SystemExit(f"the run could not resume:\n{training.output()}")
+    record_times(training, seconds)
+    resumed = re.search(r"(?:resuming|starting) at step (\d+)", training.output())
     if resumed and int(resumed[1]) != max(expected, 0):
-        raise SystemExit(f"not resumed at step {expected}:\n{training.said()}")
+        raise SystemExit(
+            f"the run did not resume at step {expected}:\n{training.output()}"
+        )
     if status == 0:
         return None
-    steps = re.findall(r"^step (\d+)", training.said(), re.MULTILINE)
+    steps = re.findall(r"^step (\d+)", training.output(), re.MULTILINE)
     return {
         "while": moment,
         "resumed at": int(resumed[1]) if resumed else None,
@@ -186,8 +188,8 @@ def kill_once(
     }
 
 
-def learn_times(training: Training, seconds: dict[str, float]) -> None:
-    """Notes how long the first phases take, if this run came so far."""
+def record_times(training: Training, seconds: dict[str, float]) -> None:
+    """Records how long the first phases took, as far as this run reached them."""
     started = training.seconds_until("training images")
     if started is not None:
         seconds["starting"] = started
@@ -198,11 +200,11 @@ def learn_times(training: Training, seconds: dict[str, float]) -> None:
 
 
 def main() -> None:
-    """Trains undisturbed, kills and resumes, and compares."""
+    """Trains undisturbed, trains with kills, and compares the two."""
     num_kills = _NUM_KILLS.value
-    dice = random.Random(_SEED.value)
+    rng = random.Random(_SEED.value)
     plan = [MOMENTS[i % len(MOMENTS)] for i in range(num_kills - 2)]
-    dice.shuffle(plan)
+    rng.shuffle(plan)
     plan += ["finishing", "finishing"]
     with tempfile.TemporaryDirectory() as folder:
         start = functools.partial(
@@ -215,17 +217,17 @@ def main() -> None:
         seconds: dict[str, float] = {}
         training = start(undisturbed)
         if training.end(kill=False):
-            raise SystemExit(training.said())
-        learn_times(training, seconds)
+            raise SystemExit(training.output())
+        record_times(training, seconds)
         kills: list[dict[str, Any]] = []
         while len(kills) < num_kills:
             moment = plan.pop(0) if plan else "starting"
-            kill = kill_once(moment, functools.partial(start, killed), seconds, dice)
+            kill = kill_once(moment, functools.partial(start, killed), seconds, rng)
             print(len(kills), kill or f"ended before {moment}", flush=True)
             kills += [kill] if kill else []
         training = start(killed)
         if training.end(kill=False):
-            raise SystemExit(training.said())
+            raise SystemExit(training.output())
         verdict = compare(killed, undisturbed)
     half_done = [name for kill in kills for name in kill["left half-done"]]
     timing.write(
@@ -242,7 +244,7 @@ def main() -> None:
         },
     )
     if not all(value for name, value in verdict.items() if name.endswith("equal")):
-        raise SystemExit("the killed run did not end as the undisturbed one")
+        raise SystemExit("the killed run differs from the undisturbed one")
 
 
 if __name__ == "__main__":

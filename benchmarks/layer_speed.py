@@ -1,9 +1,9 @@
-"""Speed of the networks' layers, in our way and in the obvious one.
+"""Measures the networks' layers against the obvious implementation of each.
 
     python benchmarks/layer_speed.py
 
-Seconds of a forward pass, and of it with both gradients, at sizes of the published
-networks and batches of 32. Calls take turns, medians are compared.
+Seconds of a forward pass, alone and with both gradients, at sizes of the published
+networks and with batches of 32. Calls take turns, and medians are compared.
 """
 
 import functools
@@ -30,13 +30,13 @@ def depthwise_by(function: Callable) -> Layer:
     return lambda variables, x: function(x, variables["params"]["kernel"])
 
 
-def conv_of_one_pixel(variables: dict, x: jax.Array) -> jax.Array:
+def conv_1x1(variables: dict, x: jax.Array) -> jax.Array:
     kernel = variables["params"]["kernel"][None, None]
     params = {"kernel": kernel, "bias": variables["params"]["bias"]}
     return nn.Conv(128, (1, 1)).apply({"params": params}, x)
 
 
-# Name: the input, shapes of the parameters, our way and the obvious one.
+# By name: the shapes of the input and the parameters, our layer and the obvious one.
 LAYERS: dict[str, tuple[tuple, dict, Layer, Layer]] = {
     "depthwise 7 x 7: ours and a grouped convolution": (
         (32, 32, 64),
@@ -60,7 +60,7 @@ LAYERS: dict[str, tuple[tuple, dict, Layer, Layer]] = {
         (32, 32, 384),
         {"kernel": (384, 128), "bias": (128,)},
         nn.Dense(128).apply,
-        conv_of_one_pixel,
+        conv_1x1,
     ),
 }
 
@@ -83,13 +83,13 @@ def main() -> None:
             ours(variables, x), obvious(variables, x), atol=1e-3, rtol=1e-3
         )
         row = {}
-        for kind, of in (("forward", jax.jit), ("and gradients", with_gradients)):
+        for kind, passes in (("forward", jax.jit), ("and gradients", with_gradients)):
             jobs = {
-                way: functools.partial(jax.jit(of(layer)), variables, x)
-                for way, layer in (("ours", ours), ("obvious", obvious))
+                who: functools.partial(jax.jit(passes(layer)), variables, x)
+                for who, layer in (("ours", ours), ("obvious", obvious))
             }
             seconds = timing.compare(jobs, ROUNDS)
-            row[kind] = {way: round(value, 5) for way, value in seconds.items()}
+            row[kind] = {who: round(value, 5) for who, value in seconds.items()}
             row[kind]["times faster"] = round(seconds["obvious"] / seconds["ours"], 1)
         results[name] = row
     timing.write("layer_speed", {"batch": BATCH, "layers": results})

@@ -1,15 +1,16 @@
-"""Speed of both networks at their published sizes, beside PyTorch in the same run.
+"""Measures both networks at their published sizes, side by side with PyTorch.
 
     pip install -e '.[benchmarks]' torch
     python benchmarks/network_speed.py
 
-For each network: parameters, FLOPs of a forward pass and of a training step (counted by
-XLA), seconds of both (the step with loss, gradients, dropout and Adam, its state
-donated), FLOP/s achieved beside those of a large matrix product, memory that XLA
-reserves; and the same with the plain module of torch_networks.py: on a CPU eager, with
-the number of threads that suits it best; on a GPU compiled, in channels-last bfloat16,
-as ours is in bfloat16 there. Calls take turns, medians are compared. A profile of one
-step of each lists the operations that take longest.
+For each network: the number of parameters; the FLOPs of a forward pass and a training
+step, as counted by XLA; the seconds of both (the step includes loss, gradients, dropout
+and Adam, and donates its state); the FLOP/s achieved, compared with a large matrix
+product; and the memory that XLA reserves. The plain module of torch_networks.py is
+timed alongside: on a CPU in eager mode, with one thread or all, whichever is faster; on
+a GPU compiled, channels-last and in bfloat16, the dtype of our networks there. Calls
+take turns, and medians are compared. A profile of one step of each lists the operations
+that take longest.
 """
 
 import collections
@@ -43,7 +44,7 @@ LONGEST = 12  # Operations listed by a profile.
 
 
 def matmul_rate() -> float:
-    """GFLOP/s of a matrix product in the networks' precision."""
+    """Measures the GFLOP/s of a matrix product in the networks' precision."""
     size = 8192 if ON_GPU else 2048
     a = jnp.ones((size, size), DTYPE)
     product = jax.jit(lambda a: a @ a)
@@ -52,7 +53,7 @@ def matmul_rate() -> float:
 
 
 class Ours:
-    """A network of ours, with its compiled forward pass and training step."""
+    """A network of this package, with its compiled forward pass and training step."""
 
     def __init__(self, make: Callable, channels: int):
         model = make(dtype=DTYPE)
@@ -111,7 +112,7 @@ class Ours:
         }
 
     def profile(self) -> dict[str, int]:
-        """Milliseconds by operation of one step, summed over the threads."""
+        """Returns the milliseconds of one step by operation, summed over threads."""
         with tempfile.TemporaryDirectory() as folder:
             with jax.profiler.trace(folder):
                 jax.block_until_ready(self.step())
@@ -131,14 +132,14 @@ class Ours:
 
 
 def _operation(instruction: str, names: dict[str, str]) -> str:
-    """The layer and primitive behind an instruction of XLA, without numbers."""
+    """Returns the layer and primitive of an XLA instruction, without numbers."""
     path = names.get(instruction, "").split("/")
     name = "/".join(path[-2:]) or f"unnamed {instruction}"
     return re.sub(r"[_.]*\d+", "", name)
 
 
 class Theirs:
-    """The same in PyTorch."""
+    """The same network in PyTorch."""
 
     def __init__(self, make: Callable, channels: int):
         layout = torch.channels_last if ON_GPU else torch.contiguous_format
@@ -182,7 +183,7 @@ class Theirs:
 
 
 def compare(ours: Ours, theirs: Theirs, rate: float) -> dict[str, Any]:
-    """One network's row of the results."""
+    """Returns the row of one network."""
     facts = ours.facts()
     row: dict[str, Any] = dict(facts)
     for kind in ("forward", "step"):

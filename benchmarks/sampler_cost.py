@@ -1,10 +1,11 @@
-"""A trajectory costs little more than its calls of the network.
+"""Measures the cost of a trajectory relative to its network calls alone.
 
     python benchmarks/sampler_cost.py
 
-Every sampler with a small U-Net, on images of 32 x 32 and 128 x 128 pixels, with blur
-(DDIM with noise), and Algorithm 2 with random masks and pixelation: the whole compiled
-trajectory, degradations included, against as many compiled calls of the network alone.
+A small U-Net restores images of 32 x 32 and 128 x 128 pixels by every sampler from a
+blur (by DDIM from noise), and by Algorithm 2 also from random masks and pixelation. The
+whole compiled trajectory, including the degradations, is compared with the same number
+of compiled calls of the network.
 """
 
 import functools
@@ -24,9 +25,11 @@ RESTART = Restart(low=1, high=4)
 
 
 def samplers() -> dict[str, tuple[Callable, int]]:
-    """Name to the sampler and its number of network calls."""
+    """Returns every sampler with its number of network calls, by name."""
     momentum = functools.partial(
-        cd.sample_momentum, jax.random.key(0), noise_stds=np.linspace(0.01, 0.1, T)
+        cd.sample_momentum,
+        key=jax.random.key(0),
+        noise_stds=np.linspace(0.01, 0.1, T),
     )
     restart = functools.partial(cd.sample_alg2, restart=RESTART)
     return {
@@ -54,7 +57,7 @@ def degradations(size: int, shape: tuple[int, ...]) -> dict[str, cd.Degradation]
 
 
 def measure(size: int) -> dict[str, object]:
-    """Seconds of every sampler over those of its network calls."""
+    """Measures the time of every sampler, divided by that of its network calls."""
     x = np.random.default_rng(0).uniform(-1, 1, (BATCHES[size], size, size, 3))
     x = jnp.asarray(x, jnp.float32)
     model = cd.UNet(
@@ -66,7 +69,7 @@ def measure(size: int) -> dict[str, object]:
     restore_fn = jax.tree_util.Partial(model.apply, variables)
     network = jax.jit(lambda restore_fn, x, t: restore_fn(x, t))
     noise = cd.gaussian_noise(cd.schedules.cosine(T)).bind(jax.random.key(2), x.shape)
-    ddim = functools.partial(cd.sample_ddim, jax.random.key(3), eta=0.5)
+    ddim = functools.partial(cd.sample_ddim, key=jax.random.key(3), eta=0.5)
     jobs = {
         (name, kind): (sampler, calls, degrade)
         for name, degrade in degradations(size, x.shape).items()
@@ -91,7 +94,7 @@ def measure(size: int) -> dict[str, object]:
 def _repeat(
     network: Callable, restore_fn: Callable, x: jax.Array, t: jax.Array
 ) -> jax.Array:
-    """T calls of the network, each on what the one before returned."""
+    """Calls the network T times, each time on its previous output."""
     for _ in range(T):
         x = network(restore_fn, x, t)
     return x

@@ -1,4 +1,4 @@
-"""Side-by-side timing, and result files that name their command and machine."""
+"""Side-by-side timing, and result files that record their command and machine."""
 
 import json
 import os
@@ -18,9 +18,9 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 def compare(
     functions: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, float]:
-    """Median seconds per call of each function, called in turn.
+    """Returns the median seconds per call of functions that take turns.
 
-    Every function is called once before, to compile.
+    Each function is first called once, to compile.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
@@ -34,7 +34,7 @@ def compare(
 
 
 def machine() -> str:
-    """What the benchmark runs on."""
+    """Describes the machine that the benchmark runs on."""
     device = jax.devices()[0]
     if device.platform == "cpu":
         return f"{os.cpu_count()} CPU cores ({platform.machine()})"

@@ -1,4 +1,4 @@
-"""Both published networks as plain torch.nn modules, to measure ours beside them."""
+"""Both published networks as plain torch.nn modules, for comparison."""
 
 import math
 
@@ -164,7 +164,7 @@ class UNet(nn.Module):
             nn.Linear(base, step), nn.SiLU(), nn.Linear(step, step)
         )
         self.conv_in = nn.Conv2d(channels, base, 3, padding=1)
-        widths, now, kept = [base * m for m in multipliers], base, [base]
+        widths, current, skips = [base * m for m in multipliers], base, [base]
 
         def stage(inputs: int, outputs: int) -> nn.ModuleList:
             attend = SelfAttention(outputs) if side == attention else nn.Identity()
@@ -173,25 +173,25 @@ class UNet(nn.Module):
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(widths):
             for _ in range(num_blocks):
-                self.downs.append(stage(now, width))
-                now = width
-                kept.append(now)
+                self.downs.append(stage(current, width))
+                current = width
+                skips.append(current)
             if level < len(widths) - 1:
-                self.downs.append(nn.Conv2d(now, now, 3, stride=2))
-                kept.append(now)
+                self.downs.append(nn.Conv2d(current, current, 3, stride=2))
+                skips.append(current)
                 side //= 2
-        self.middle_0 = ResidualBlock(now, now, step)
-        self.middle_attention = SelfAttention(now)
-        self.middle_1 = ResidualBlock(now, now, step)
+        self.middle_0 = ResidualBlock(current, current, step)
+        self.middle_attention = SelfAttention(current)
+        self.middle_1 = ResidualBlock(current, current, step)
         for level in range(len(widths) - 1, -1, -1):
             for _ in range(num_blocks + 1):
-                self.ups.append(stage(now + kept.pop(), widths[level]))
-                now = widths[level]
+                self.ups.append(stage(current + skips.pop(), widths[level]))
+                current = widths[level]
             if level > 0:
-                self.ups.append(nn.Conv2d(now, now, 3, padding=1))
+                self.ups.append(nn.Conv2d(current, current, 3, padding=1))
                 side *= 2
-        self.norm_out = nn.GroupNorm(32, now, eps=1e-6)
-        self.conv_out = nn.Conv2d(now, channels, 3, padding=1)
+        self.norm_out = nn.GroupNorm(32, current, eps=1e-6)
+        self.conv_out = nn.Conv2d(current, channels, 3, padding=1)
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         temb = self.time(sinusoidal(t, self.base))

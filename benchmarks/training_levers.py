@@ -1,14 +1,14 @@
-"""What noise, rollouts and preconditioning are worth, at equal compute.
+"""Measures the effect of noise, rollouts and preconditioning at equal compute.
 
     python benchmarks/training_levers.py configs/mnist_blur.py:cpu mnist.npz
     python benchmarks/training_levers.py CONFIG IMAGES.npz --levers=plain,noise
 
-Trains the network of the configuration once per lever and seed, each for as many steps
-as cost the floating-point operations of --num_steps plain ones (XLA's count), with the
-learning rate falling to zero over them. Then the first test images are restored by
-the direct prediction, Algorithm 1 and Algorithm 2. All results of a configuration are
-collected in benchmarks/results/training_levers/NAME.json, run by run, so that a script
-that was stopped goes on where it was, and printed as a table.
+Trains the network of the configuration once per lever and seed. All runs cost the
+floating-point operations of --num_steps plain steps, as counted by XLA, and decay the
+learning rate to zero. Then each restores the first test images by the direct
+prediction, Algorithm 1 and Algorithm 2. The results of a configuration are collected in
+benchmarks/results/training_levers/NAME.json after each run, so that the same command
+resumes an interrupted study, and are printed as a table.
 """
 
 import json
@@ -35,10 +35,10 @@ from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.evaluator import Evaluator
 from colddiff_jax.training.task import build_model_and_task, initial_state, train_step
 
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "of the plain training", 1)
-_SEEDS = flags.DEFINE_integer("seeds", 2, "runs of every lever", 1)
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "steps of the plain runs", 1)
+_SEEDS = flags.DEFINE_integer("seeds", 2, "runs per lever", 1)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 512, "test images to restore", 1)
-_LEVERS = flags.DEFINE_list("levers", [], "which; all of them if empty")
+_LEVERS = flags.DEFINE_list("levers", [], "levers to measure; empty for all")
 
 PLAIN = {
     "objective.input_noise": 0.0,
@@ -58,7 +58,7 @@ LEVERS: dict[str, dict[str, Any]] = {
 
 
 def configure(path: str, images: str, lever: str, seed: int) -> Any:
-    """The configuration with one lever pulled and the others at rest."""
+    """Returns the configuration with one lever switched on and the others off."""
     path, _, variant = path.partition(":")
     config = runpy.run_path(path)["get_config"](variant or None)
     config.seed = seed
@@ -70,7 +70,7 @@ def configure(path: str, images: str, lever: str, seed: int) -> Any:
 
 
 def flops(config: Any, splits: ImageSplits) -> float:
-    """Floating-point operations of one training step, as XLA counts them."""
+    """Returns the floating-point operations of one training step, counted by XLA."""
     model, task = build_model_and_task(config, splits=splits)
     size = task.training.batch_size
     batch = Batch(np.zeros((size, *model.image_shape), np.uint8))
@@ -82,7 +82,7 @@ def flops(config: Any, splits: ImageSplits) -> float:
 
 
 def train(config: Any, num_steps: int) -> dict[str, Any]:
-    """Trains for some steps and scores what came out."""
+    """Trains for some steps and scores the result."""
     config.optimizer.update({"warmup_steps": num_steps // 10, "decay_steps": num_steps})
     config.training.update(
         {
@@ -114,7 +114,7 @@ def train(config: Any, num_steps: int) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """The means over the seeds, as Markdown, each with the largest deviation."""
+    """Returns the means over seeds and their largest deviations, as Markdown."""
     lines = [
         "| | steps | direct: RMSE | SSIM | Algorithm 2: RMSE | SSIM |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -128,8 +128,8 @@ def table(found: dict[str, Any]) -> str:
             for score in ("rmse", "ssim"):
                 values = [run[score][method] for run in runs]
                 mean = sum(values) / len(values)
-                most = max(abs(value - mean) for value in values)
-                cells.append(f"{mean:.3f} ± {most:.3f}")
+                deviation = max(abs(value - mean) for value in values)
+                cells.append(f"{mean:.3f} ± {deviation:.3f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -139,10 +139,10 @@ def _lever(run: str) -> str:
 
 
 def main(path: str, images: str) -> None:
-    """Completes the table of one configuration."""
+    """Runs what is missing for the table of one configuration, and prints it."""
     unknown = set(_LEVERS.value) - LEVERS.keys()
     if unknown:
-        raise InputError(f"no lever {sorted(unknown)[0]!r}; there are {list(LEVERS)}")
+        raise InputError(f"`levers` must be among {list(LEVERS)}, got {min(unknown)!r}")
     stem = os.path.basename(path).replace(".py", "").replace(":", "_")
     result = timing.RESULTS / "training_levers" / f"{stem}.json"
     result.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,21 @@
-"""The training loop is as fast as its bare compiled step, and updates in place.
+"""Compares the training loop with its compiled step alone, in speed and memory.
 
     python benchmarks/training_throughput.py cifar10.npz
     python benchmarks/training_throughput.py cifar10.npz --large_batch_size=8   on a CPU
 
-Three networks: that of configs/cifar_blur.py, its small one for two CPU cores, and a
-tiny one whose step takes milliseconds. For each, with images that are on the device or
-streamed and with 1 or 8 (on a CPU 2) steps per call, one run of `train_and_evaluate`,
-without evaluations and checkpoints between, takes turns with its own compiled step:
+There are three networks: the one of configs/cifar_blur.py, its variant for two CPU
+cores, and a tiny one whose step takes milliseconds. The images are on the device or
+streamed, and a call takes 1 or 8 (on a CPU 2) steps. In each case, one run of
+`train_and_evaluate`, without intermediate evaluations and checkpoints, takes turns with
+its own compiled step:
 
-* loop: as many steps as lie between two logs, with their data and the log,
-* bare: as many calls of the step on one batch that is on the device.
+* loop: the steps between two logs, with their data and the log,
+* bare: the same number of steps, all on one batch that is on the device.
 
-Each waits for the device at its end. They take turns in one run because another run,
-whose arrays lie elsewhere in memory, may be faster or slower by a tenth. How long the
-loop waits for data is another benchmark, waiting_for_data.py: here batches are loaded
-while the bare step takes its turn.
+Each turn ends by waiting for the device. Both belong to one run because another run,
+with its arrays elsewhere in memory, may be a tenth faster or slower. Since batches are
+loaded during the turns of the bare step, the time that the loop waits for data is
+measured separately, by waiting_for_data.py.
 """
 
 import contextlib
@@ -40,16 +41,16 @@ from colddiff_jax.training import loop, train_and_evaluate
 from colddiff_jax.training.parallel_step import parallel_train_step
 from configs import cifar_blur, digits_blur
 
-_ROUNDS = flags.DEFINE_integer("rounds", 8, "turns of both, of which the median", 1)
-_STEPS = flags.DEFINE_integer("steps", 96, "between logs, and in each turn", 8)
+_ROUNDS = flags.DEFINE_integer("rounds", 8, "turns of each; medians are reported", 1)
+_STEPS = flags.DEFINE_integer("steps", 96, "steps between logs, and per turn", 8)
 _LARGE_BATCH_SIZE = flags.DEFINE_integer(
-    "large_batch_size", 0, "of the large network; 0 for that of its configuration", 0
+    "large_batch_size", 0, "for the large network; 0 for its configured batch size", 0
 )
 _NETWORKS = flags.DEFINE_list(
-    "networks", [], "which, also in the name of the result; all of them if empty"
+    "networks", [], "networks, also part of the result's file name; empty for all"
 )
 
-NUM_IMAGES = 10_000  # Training images: enough to stream, and quick to load.
+NUM_IMAGES = 10_000  # Training images: enough for streaming, and quick to load.
 NETWORKS = {
     "large": cifar_blur.get_config,
     "small": lambda: cifar_blur.get_config("cpu"),
@@ -63,12 +64,16 @@ DATA = {
 
 
 class Turns:
-    """The compiled step; before every so many calls it takes as many by itself.
+    """The compiled step, which takes a turn by itself before every turn of the loop.
+
+    Args:
+        steps: the compiled step.
+        num_calls: the number of calls per turn.
 
     Attributes:
-        loop: seconds of every turn of the training loop.
-        bare: seconds of the turn of the bare step before each, and after the last.
-        memory: what the compiled step takes and needs.
+        loop: the seconds of every turn of the training loop.
+        bare: the seconds of every turn of the bare step, of which there is one more.
+        memory: the memory of the compiled step, from `memory`.
     """
 
     def __init__(self, steps: Any, num_calls: int):
@@ -99,7 +104,7 @@ class Turns:
 
 
 def memory(steps: Any, state: Any, *arguments: Any) -> dict[str, Any]:
-    """Bytes of the state, and of what the compiled step takes and needs."""
+    """Returns the bytes of the state, and of the compiled step's buffers."""
     found = steps.lower(state, *arguments).compile().memory_analysis()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     return {
@@ -119,40 +124,41 @@ def train(
     num_logs: int,
     log_every: int,
 ) -> list[dict[str, float]]:
-    """Trains with a step made by `parallel_step`; the logs."""
-    looks = ("num_steps", "evaluate_every", "checkpoint_every")
-    config.training.update(dict.fromkeys(looks, num_logs * log_every))
+    """Trains with a step made by `parallel_step`, and returns the logs."""
+    fields = ("num_steps", "evaluate_every", "checkpoint_every")
+    config.training.update(dict.fromkeys(fields, num_logs * log_every))
     config.training.log_every = log_every
     num_devices = devices.num_devices()
     config.evaluation.update({"num_images": 1, "batch_size": num_devices})
     with (
         tempfile.TemporaryDirectory() as workdir,
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
+        open(os.devnull, "w") as devnull,
+        contextlib.redirect_stdout(devnull),
         unittest.mock.patch.object(loop, "parallel_train_step", parallel_step),
     ):
         train_and_evaluate(config, workdir, splits=splits)
         text = pathlib.Path(workdir, "metrics.jsonl").read_text()
     logs = [line for line in map(json.loads, text.splitlines()) if "loss" in line]
     if len(logs) != num_logs:
-        raise SystemExit("interrupted")
+        raise SystemExit("the training was interrupted")
     return logs
 
 
 def measure(
     config: Any, splits: ImageSplits | None, with_memory: bool
 ) -> dict[str, Any]:
-    """One row of the table."""
-    steps, real = _STEPS.value, parallel_train_step
+    """Returns one row of the table."""
+    steps = _STEPS.value
     made: list[Turns] = []
 
     def in_turns(step: Callable[..., Any]) -> Turns:
-        made.append(Turns(real(step), steps // config.training.steps_per_call))
+        num_calls = steps // config.training.steps_per_call
+        made.append(Turns(parallel_train_step(step), num_calls))
         return made[0]
 
     train(config, splits, in_turns, _ROUNDS.value + 1, steps)
     (turns,) = made
-    # The last turn of the loop has none of the bare step after it, and is not counted.
+    # The last turn of the loop is not counted: no turn of the bare step follows it.
     ratios = [
         (before + after) / 2 / loop
         for before, loop, after in zip(
@@ -171,7 +177,7 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows in Markdown."""
+    """Returns the rows as Markdown."""
     columns = ["network", "data", "steps_per_call", "batch_size"]
     columns += ["images/s, bare", "images/s, loop", "loop / bare"]
     lines = [columns, ["---"] * len(columns)]
@@ -180,43 +186,49 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def cases(path: str) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | None]]:
-    """Yields the first cells of each row, its configuration and its images."""
+    """Yields the first cells of each row, with its configuration and images."""
     unknown = set(_NETWORKS.value) - NETWORKS.keys()
     if unknown:
-        raise InputError(f"no network {min(unknown)!r}; there are {list(NETWORKS)}")
+        raise InputError(
+            f"`networks` must be among {', '.join(NETWORKS)}, got {min(unknown)!r}"
+        )
     splits = npz(path=path)
     splits = arrays(splits.train[:NUM_IMAGES], splits.test)
-    # On a CPU steps are written out one after the other, and compile for minutes.
-    many = 2 if jax.default_backend() == "cpu" else 8
+    # On a CPU the steps of a call are unrolled, which takes minutes to compile.
+    largest = 2 if jax.default_backend() == "cpu" else 8
     for network in _NETWORKS.value or NETWORKS:
         for data, options in DATA.items():
-            for per_call in (1, many):
+            for steps_per_call in (1, largest):
                 large = network == "large"
-                if per_call > 1 and large and jax.default_backend() == "cpu":
+                if steps_per_call > 1 and large and jax.default_backend() == "cpu":
                     continue
-                if per_call > 1 and "process" in data:
+                if steps_per_call > 1 and "process" in data:
                     continue
                 config = NETWORKS[network]()
                 if large and _LARGE_BATCH_SIZE.value:
                     config.training.batch_size = _LARGE_BATCH_SIZE.value
-                # The evaluations, which are not measured, take 2 T calls each.
+                # An evaluation takes 2 T network calls and is not measured.
                 config.degradation.stds.num_steps = 2
-                config.training.update({"steps_per_call": per_call, **options})
-                cells = {"network": network, "data": data, "steps_per_call": per_call}
+                config.training.update({"steps_per_call": steps_per_call, **options})
+                cells = {
+                    "network": network,
+                    "data": data,
+                    "steps_per_call": steps_per_call,
+                }
                 yield cells, config, None if network == "tiny" else splits
-                jax.clear_caches()  # Programs take gigabytes.
+                jax.clear_caches()  # Compiled programs take gigabytes.
 
 
 def main(path: str) -> None:
-    """Measures all rows, prints them and writes the results."""
+    """Measures and prints all rows, and writes the results."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as cache:
-        # To ask a program for its memory compiles it once more.
+        # Reading the memory of a program compiles it again, from this cache.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         for cells, config, splits in cases(path):
-            plainest = cells["data"] == "resident" and cells["steps_per_call"] == 1
-            rows.append(cells | measure(config, splits, plainest))
+            with_memory = cells["data"] == "resident" and cells["steps_per_call"] == 1
+            rows.append(cells | measure(config, splits, with_memory))
             print(json.dumps(rows[-1]), flush=True)
     timing.write("_".join(["training_throughput", *_NETWORKS.value]), {"rows": rows})
     print(table(rows))

@@ -1,11 +1,11 @@
-"""The share of its time that the training loop waits for data.
+"""Measures the fraction of time that the training loop waits for data.
 
     python benchmarks/waiting_for_data.py cifar10.npz
     python benchmarks/waiting_for_data.py cifar10.npz --networks=small    on a CPU
 
-For the networks and data of training_throughput.py, whose flags it takes: what
-`train_and_evaluate` itself logs, without evaluations and checkpoints between. The first
-log, which has the compilation, is left out.
+Reports the fraction that `train_and_evaluate` logs, without intermediate evaluations
+and checkpoints, for the networks and data of training_throughput.py, whose flags it
+shares. The first log is omitted, since it includes the compilation.
 """
 
 import json
@@ -18,11 +18,11 @@ from absl import flags
 from colddiff_jax.cli import program
 from colddiff_jax.training.parallel_step import parallel_train_step
 
-_LOGS = flags.DEFINE_integer("logs", 5, "of which the median", 1)
+_LOGS = flags.DEFINE_integer("logs", 5, "number of logs; the median is reported", 1)
 
 
 def main(path: str) -> None:
-    """Measures all rows, prints them and writes the results."""
+    """Measures and prints all rows, and writes the results."""
     rows = []
     for cells, config, splits in throughput.cases(path):
         logs = throughput.train(
@@ -32,14 +32,14 @@ def main(path: str) -> None:
             _LOGS.value + 1,
             flags.FLAGS.steps,
         )
-        shares = [log["waiting_for_data"] for log in logs[1:]]
+        fractions = [log["waiting_for_data"] for log in logs[1:]]
         rows.append(
             cells
             | {
                 "batch_size": config.training.batch_size,
                 "steps between logs": flags.FLAGS.steps,
-                "waiting for data": round(statistics.median(shares), 4),
-                "waiting for data, all logs": [round(share, 4) for share in shares],
+                "waiting for data": round(statistics.median(fractions), 4),
+                "waiting for data, all logs": [round(value, 4) for value in fractions],
             }
         )
         print(json.dumps(rows[-1]), flush=True)

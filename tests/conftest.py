@@ -1,4 +1,4 @@
-"""Strict JAX for every test, and the data that tests share."""
+"""Strict JAX settings for all tests, and the data that tests share."""
 
 import os
 import pathlib
@@ -15,12 +15,12 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
-# Most tests spend their time in the compiler, whose optimisations change nothing that
-# they check. Programs that a test starts are compiled as users have them.
+# Most tests spend their time in the compiler, and its optimizations do not affect what
+# they check. Programs that a test starts are compiled with them, as for users.
 jax.config.update("jax_disable_most_optimizations", True)
 
-# What one test has compiled no other need compile, neither in another process of
-# pytest-xdist, which inherits this, nor in a program that a test starts.
+# All tests share compiled programs, including the processes of pytest-xdist, which
+# inherit this environment, and the programs that a test starts.
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 if _CACHE not in os.environ:
     _COMPILED = tempfile.TemporaryDirectory(prefix="colddiff-tests-")
@@ -34,14 +34,14 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True, scope="module")
 def _free_programs() -> Iterator[None]:
-    """Compiled programs of one file are of no use to the next, and take gigabytes."""
+    """Frees the compiled programs of a file, which take gigabytes, after its tests."""
     yield
     jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
 def optimized() -> Iterator[None]:
-    """Compiles as users do: two programs may have equal bits only without fusion."""
+    """Compiles as for users; without fusion, two programs could agree by accident."""
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
@@ -49,7 +49,7 @@ def optimized() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_trace_counts() -> None:
-    """chex counts traces by the address of a function, which the next may inherit."""
+    """Resets chex, which counts traces by address: another function may reuse it."""
     chex.clear_trace_counter()
 
 
@@ -67,8 +67,8 @@ def photos(golden: np.lib.npyio.NpzFile) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def data_folder() -> pathlib.Path:
-    """The folder COLDDIFF_DATA with real data sets; tests that need it skip without."""
+    """The folder COLDDIFF_DATA with real data sets; skips the test if it is not set."""
     folder = os.environ.get("COLDDIFF_DATA")
     if not folder:
-        pytest.skip("COLDDIFF_DATA names no folder of data sets")
+        pytest.skip("COLDDIFF_DATA is not set to a folder with data sets")
     return pathlib.Path(folder)

@@ -1,8 +1,8 @@
-"""Runs many short programs of the project, for which it imports their imports once.
+"""Runs many short programs of the project, importing their modules only once.
 
-Reads lines of JSON, each a list of what follows `python` in a command, and answers each
-with the exit status and what the program wrote to stderr. Every program runs in a fork
-of this process, which has started no device and no thread.
+Reads lines of JSON, each a list of the arguments of `python`, and answers each with the
+exit status of the program and the text that it wrote to stderr. Every program runs in a
+fork of this process, which has initialized no devices and started no threads.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Programs that tests start."""
+"""Starts and ends the programs that tests run."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def free_port() -> int:
 def start(*arguments: str, **environment: str) -> subprocess.Popen:
     """Starts Python with these arguments in the root of the project.
 
-    In a process group of its own, which gets the signals that a terminal would send.
+    The process has its own group, to which a test can send signals like a terminal.
     """
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -31,7 +31,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen:
 
 
 def finish(processes: list[subprocess.Popen], timeout: float = 300) -> list[str]:
-    """What they said, once all have ended; whatever happens, none is left."""
+    """Returns the outputs once all have ended; kills any that are left on an error."""
     try:
         return [process.communicate(timeout=timeout)[0] for process in processes]
     finally:
@@ -41,8 +41,8 @@ def finish(processes: list[subprocess.Popen], timeout: float = 300) -> list[str]
 
 
 def succeed(processes: list[subprocess.Popen], timeout: float = 300) -> list[str]:
-    """As `finish`, and asserts that all went well."""
-    said = finish(processes, timeout)
-    for process, output in zip(processes, said, strict=True):
+    """Does the same as `finish`, and asserts that all have succeeded."""
+    outputs = finish(processes, timeout)
+    for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
-    return said
+    return outputs

@@ -34,6 +34,7 @@ from colddiff_jax.feature_nets import classifier
 from colddiff_jax.io.figures import save_png
 from colddiff_jax.metrics.reference import Reference, save_reference
 from colddiff_jax.restoration.export import export_model
+from colddiff_jax.training import presets
 from tests.torch_checkpoints import save_like_torch
 
 PACKAGE = pathlib.Path(cd.__file__).parent
@@ -106,6 +107,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
         patch.setenv("COLDDIFF_DATA", str(path))
         patch.setattr(classifier, "_MIN_STEPS", 2)
         patch.setattr(classifier, "_EPOCHS", 0)
+        patch.setattr(presets, "use_smoke", use_smaller_smoke)
         config = training.get_config("digits_blur:smoke")
         training.train_and_evaluate(config, "runs/digits_blur")
         export_model(restoration.load_run("runs/digits_blur"), "digits.safetensors")
@@ -119,6 +121,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
         np.savez("weights/cifar10_resnet56.npz", **resnet())
         save_like_torch("model.pt", official_checkpoint())
         yield path
+
+
+def use_smaller_smoke(config: Any, use_smoke: Any = presets.use_smoke) -> None:
+    use_smoke(config)
+    config.model.update({"base_channels": 8, "channel_multipliers": (1,)})
 
 
 def resnet() -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import ml_collections
 from absl import app, flags, logging
 
 from colddiff_jax.checks import InputError
@@ -61,29 +62,35 @@ def _with_flags(message: str) -> str:
         name = match[1]
         if name in flags.FLAGS:
             return f"--{name}"
-        config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
-        section, _, field = name.partition(".")
-        if config is not None and field and field in config.get(section, {}):
-            return f"--config.{name}"
-        return name
+        return f"--config.{name}" if _is_field(name) else name
 
     return re.sub(r"`([\w.]+)`", flag, message)
+
+
+def _is_field(name: str) -> bool:
+    """Whether the configuration of a program has this field, such as data.path."""
+    value = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+    for part in name.split("."):
+        if not isinstance(value, ml_collections.ConfigDict) or part not in value:
+            return False
+        value = value[part]
+    return not isinstance(value, ml_collections.ConfigDict)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except AttributeError as error:  # config_flags reports unknown fields this way.
-        field = str(error).strip("\"'")
+        field = re.findall(r"\w+", str(error))[0]
         given = [a for a in argv if a.partition("=")[0].endswith(f".{field}")]
-        _fail(
-            f"the configuration has no field {field!r} ({' '.join(given)}); see the "
-            "config file for its fields"
-        )
+        similar = re.search(r'Did you mean "(\w+)"', str(error))
+        advice = f"did you mean {similar[1]!r}?" if similar else "see the config file"
+        _fail(f"the configuration has no field {field!r} ({' '.join(given)}); {advice}")
     except (flags.Error, InputError) as error:
         # An error inside a config file comes with its traceback; keep the last line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        _fail(lines[-1].removeprefix(f"{InputError.__module__}.InputError: "))
+        message = lines[-1].removeprefix(f"{InputError.__module__}.InputError: ")
+        _fail(_with_flags(message))
     if flags.FLAGS["verbosity"].using_default_value:
         # Orbax, Grain and TFDS log every detail, which --verbosity=0 shows.
         flags.FLAGS["verbosity"].value = logging.ERROR

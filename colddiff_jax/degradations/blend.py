@@ -34,8 +34,9 @@ class Blend:
 
     Example:
         >>> degrade = animorph([0.64]).with_endpoint(jnp.ones((1, 1, 1, 1)))
-        >>> degrade(jnp.zeros((1, 1, 1, 1)), t=1).item()   # 0.8 x + 0.6 z
-        0.6...
+        >>> x_t = degrade(jnp.full((1, 1, 1, 1), 0.5), t=1)   # 0.8 x + 0.6 z
+        >>> round(x_t.item(), 4)
+        1.0
     """
 
     image_weights: chex.Array

@@ -25,8 +25,8 @@ class Mask:
         num_steps: T.
 
     Example:
-        >>> gaussian_mask(5, [1.0]).masks[1, 2].round(2)   # the middle row
-        Array([0.86, 0.39, 0.  , 0.39, 0.86], dtype=float32)
+        >>> gaussian_mask(5, [1.0, 2.0]).masks[:, 2, 2]   # the middle pixel
+        Array([1., 0., 0.], dtype=float32)
     """
 
     masks: chex.Array

@@ -43,8 +43,11 @@ class Evaluation(NamedTuple):
             RMSE of the last sampler) and by sampler or "clean".
 
     Example:
-        >>> (found,) = evaluate(load_run("runs/digits_blur"), "scratch", num_images=8)
-        >>> len(found.per_image["mse/alg2"])
+        >>> restorer = load_run("runs/digits_blur")
+        >>> (found,) = evaluate(
+        ...     restorer, "scratch", samplers=["direct"], num_images=8, batch_size=8
+        ... )
+        >>> len(found.per_image["mse/direct"])
         8
     """
 
@@ -106,7 +109,8 @@ def evaluate(
             other files, or a network that returns NaN.
 
     Example:
-        >>> (found,) = evaluate(load_run("runs/digits_blur"), "scratch", num_images=8)
+        >>> restorer = load_run("runs/digits_blur")
+        >>> (found,) = evaluate(restorer, "scratch", num_images=8, batch_size=8)
         >>> sorted(found.pixels)
         ['alg1', 'alg2', 'degraded', 'direct']
 

@@ -74,7 +74,9 @@ def evaluate_run(
             missing, or a folder that cannot be written to.
 
     Example:
-        >>> results = evaluate_run("runs/digits_blur", num_images=8, features=["none"])
+        >>> results = evaluate_run(
+        ...     "runs/digits_blur", num_images=8, batch_size=8, features=["none"]
+        ... )
         >>> results["pixels"]["alg2"]["rmse"] > 0
         True
     """

@@ -30,7 +30,7 @@ def find_weights(name: str) -> str | None:
         The path of the first match, or None.
 
     Example:
-        >>> find_weights("cifar10_resnet56.npz")   # with COLDDIFF_DATA=/data
+        >>> find_weights("cifar10_resnet56.npz")   # with COLDDIFF_DATA set
         '/.../weights/cifar10_resnet56.npz'
     """
     folders = [cache_folder(), os.path.expanduser(_TORCH_HUB)]

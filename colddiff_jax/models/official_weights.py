@@ -111,6 +111,7 @@ def network_weights(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
         InputError: no name has such a prefix.
 
     Example:
+        >>> from colddiff_jax.io.torch_files import read_torch_file
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
     """
     found = {
@@ -149,6 +150,7 @@ def convert_weights(
             counts all of them and names the first few.
 
     Example:
+        >>> from colddiff_jax.io.torch_files import read_torch_file
         >>> weights = network_weights(read_torch_file("model.pt")["ema"])
         >>> model = ConvNeXtUNet(base_channels=16, channel_multipliers=(1, 2, 4))
         >>> params = convert_weights(weights, model, (16, 16, 3))

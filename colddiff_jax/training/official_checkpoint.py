@@ -1,4 +1,4 @@
-"""The authors' PyTorch checkpoints, as run folders of this library."""
+"""Converts the authors' PyTorch checkpoints to run folders."""
 
 import os
 import tempfile
@@ -22,15 +22,15 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
 
     Args:
         path: the `.pt` file, a dictionary of step, model and ema.
-        config: the configuration it was trained with, as in `configs/`.
+        config: the configuration that it was trained with, as in `configs/`.
         workdir: the new run folder.
 
     Returns:
-        The number of optimizer steps it was trained for.
+        The number of optimizer steps of the checkpoint.
 
     Raises:
-        InputError: a file, configuration and weights that do not fit, or a run folder
-            that holds a run already; nothing is written then.
+        InputError: a file that is not such a checkpoint, weights that do not fit the
+            configuration, or a run folder that is not empty. Nothing is written then.
 
     Example:
         >>> config = get_config("mnist_blur:paper")
@@ -55,7 +55,7 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
     )
     parent = os.path.dirname(os.path.abspath(workdir))
     os.makedirs(parent, exist_ok=True)
-    # The folder gets its name when everything is in it.
+    # The folder is renamed once it is complete.
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
         with open_checkpoints(made) as checkpoints:
             channels = model.image_shape[-1]
@@ -68,19 +68,19 @@ def convert_checkpoint(path: str, config: Mapping[str, Any], workdir: str) -> in
 
 
 def _check_official(saved: Any, path: str) -> None:
-    """Raises InputError unless a file held what the official code saves."""
+    """Raises InputError unless this is a checkpoint of the official code."""
     if not isinstance(saved, dict) or not {"step", "model", "ema"} <= saved.keys():
         found = list(saved)[:3] if isinstance(saved, dict) else type(saved).__name__
         raise InputError(
             f"{path!r} is not a checkpoint of the official code: it should hold step, "
-            f"model and ema, and holds {found}"
+            f"model and ema, but holds {found}"
         )
     for name in ("model", "ema"):
         if not isinstance(saved[name], dict):
             raise InputError(
-                f"{path!r} is not a checkpoint of the official code: its {name} should be "
-                f"a dictionary of weights, and is a {type(saved[name]).__name__}"
+                f"{path!r} is not a checkpoint of the official code: its {name} should "
+                f"be a dictionary of weights, but is a {type(saved[name]).__name__}"
             )
     step = saved["step"]
     if type(step) is not int or not 0 <= step < 2**31:
-        raise InputError(f"{path!r} should hold a number of steps, and holds {step!r}")
+        raise InputError(f"{path!r} should hold a number of steps, but holds {step!r}")

@@ -56,6 +56,7 @@ def make_train_step(
         the new state and the metrics "loss" and "gradient_norm", float32 [].
 
     Example:
+        >>> from colddiff_jax.training.state import create_state
         >>> optimizer, decay = optax.adam(1e-4), lambda step: 0.999
         >>> train_step = make_train_step(
         ...     model, optimizer, decay, Objective(), Preprocessing(image_size=32)

@@ -1,4 +1,4 @@
-"""The gallery and the page of degradations show everything there is."""
+"""The gallery and the documentation show every degradation."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ def test_every_degradation_is_drawn(factories):
     assert {name.split(" ")[0] for name in gallery.EXAMPLES} == factories
 
 
-def test_every_degradation_has_its_section_and_picture(factories, pytestconfig):
+def test_every_degradation_has_a_section_and_a_picture(factories, pytestconfig):
     docs = pytestconfig.rootpath / "docs"
     sections = (docs / "degradations.md").read_text().split("\n## ")[1:]
     titles = [section.split()[0] for section in sections]
@@ -45,7 +45,7 @@ def test_rows_go_from_the_clean_image_to_the_most_degraded():
         assert (np.diff(distances) > 0).all(), name
 
 
-def test_a_photograph_of_any_shape_and_mode_is_cut_to_its_middle(tmp_path):
+def test_a_photograph_of_any_shape_and_mode_is_cropped_to_its_centre(tmp_path):
     pixels = np.zeros((40, 80), np.uint8)
     pixels[:, 20:60] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")
@@ -53,5 +53,5 @@ def test_a_photograph_of_any_shape_and_mode_is_cut_to_its_middle(tmp_path):
     np.testing.assert_array_equal(x, 1)
     (tmp_path / "text.png").write_text("no image")
     for name in ("text.png", "missing.png"):
-        with pytest.raises(InputError, match=rf"--image=.*{name} cannot be read as"):
+        with pytest.raises(InputError, match=rf"`image` .*{name} cannot be read as"):
             gallery.load_photograph(str(tmp_path / name), 32)

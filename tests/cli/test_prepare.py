@@ -1,11 +1,14 @@
-"""Preparing TFDS sets; the real thing needs TensorFlow and runs where CI has it."""
+"""Preparing TFDS sets; a real preparation needs TensorFlow and runs in CI."""
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 
 from colddiff_jax import InputError
 from colddiff_jax.cli import prepare
+from tests.conftest import ROOT
 
 
 @pytest.mark.skipif(
@@ -16,6 +19,19 @@ def test_preparing_without_tensorflow_names_the_extra():
         prepare.prepare("mnist")
 
 
-def test_the_command_wants_one_name():
-    with pytest.raises(InputError, match="name one data set"):
-        prepare.main(["prepare.py"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "an argument is missing; --help shows the usage"),
+        (["mnist", "cifar10"], "unexpected argument 'cifar10'; flags begin with --"),
+    ],
+)
+def test_the_command_takes_one_name(arguments, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "colddiff_jax.cli.prepare", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"prepare.py: error: {message}\n"

@@ -9,6 +9,8 @@ from colddiff_jax.data import arrays
 from colddiff_jax.experiment.data import RunData
 from colddiff_jax.experiment.model import Model, build_model
 from colddiff_jax.feature_nets import FeatureNet, Features
+from colddiff_jax.metrics.distances import MomentsAccumulator
+from colddiff_jax.metrics.reference import Reference
 from colddiff_jax.restoration.image_set import ImageSet, split_of
 from colddiff_jax.restoration.load import Restorer
 from configs import mnist_mask
@@ -39,3 +41,18 @@ def shifted_photos(golden, model: Model) -> ImageSet:
     rng = np.random.default_rng(0)
     images = np.stack([np.roll(pixels[i % 4], rng.integers(32), 0) for i in range(22)])
     return split_of(RunData(arrays(images[:6], images), None), model.preprocessing)
+
+
+def random_reference() -> Reference:
+    """Returns a reference of 20 random rows of features of `NET`, as if of MNIST."""
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    accumulator = MomentsAccumulator()
+    accumulator.add(rows)
+    return Reference(
+        name="mnist test",
+        feature_net=NET.name,
+        feature_fingerprint=NET.fingerprint,
+        data={"source": "mnist", "split": "test", "count": 20},
+        moments=accumulator.finish(),
+        features=rows,
+    )

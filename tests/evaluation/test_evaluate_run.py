@@ -13,6 +13,7 @@ from colddiff_jax.evaluation.output import write_references
 from colddiff_jax.io.figures import save_png
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.restoration.load import load_run
+from tests.evaluation.models import random_reference
 from tests.restoration.runs import npz_config, save_images, save_run
 
 FEW = {"samplers": ("direct", "alg2:2"), "features": ["none"], "batch_size": 4}
@@ -99,13 +100,9 @@ def test_arguments_that_do_not_fit_raise(made, tmp_path):
         evaluate_run(workdir, out=str(tmp_path / "file"), **FEW)
 
 
-def test_references_need_their_feature_network(made, tmp_path, monkeypatch):
-    from colddiff_jax.evaluation import evaluate_run as _  # noqa: F401
-    from tests.evaluation.test_output import reference
-
-    found = reference(np.random.default_rng(0))
-    write_references(str(tmp_path / "one"), {"colours": found})
-    write_references(str(tmp_path / "two"), {"colours": found})
+def test_references_need_their_feature_network(made, tmp_path):
+    for name in ("one", "two"):
+        write_references(str(tmp_path / name), {"colours": random_reference()})
     paths = [str(tmp_path / n / "mnist_test_colours.npz") for n in ("one", "two")]
     with pytest.raises(InputError, match="lists two files for one feature network"):
         evaluate_run(str(made / "run"), references=paths, **FEW)

@@ -9,23 +9,11 @@ from PIL import Image
 from colddiff_jax.evaluation.evaluate import Evaluation
 from colddiff_jax.evaluation.output import results, write_references, write_results
 from colddiff_jax.evaluation.paper_tables import data_set_name, rows_for
-from colddiff_jax.feature_nets import FeatureNet, Features
-from colddiff_jax.metrics.distances import MomentsAccumulator
-from colddiff_jax.metrics.reference import Reference, load_reference
+from colddiff_jax.metrics.reference import load_reference
 from configs import mnist_blur
+from tests.evaluation.models import NET, random_reference
 
-NET = FeatureNet("colours", lambda _, x: Features(x.mean((1, 2))))
 SAMPLERS = ("degraded", "alg2")
-
-
-def reference(rng):
-    rows = rng.normal(size=(20, 4)).astype(np.float32)
-    accumulator = MomentsAccumulator()
-    accumulator.add(rows)
-    data = {"source": "mnist", "split": "test", "count": 20}
-    return Reference(
-        "mnist test", "colours", "0" * 16, data, accumulator.finish(), rows
-    )
 
 
 @pytest.fixture
@@ -35,7 +23,7 @@ def evaluation():
     def make(seed, split="test", **settings):
         rng = np.random.default_rng(seed)
         data = {"source": "mnist", "split": split, "count": 20}
-        config = mnist_blur.get_config().to_dict()
+        config = json.loads(json.dumps(mnist_blur.get_config().to_dict()))
         pictures = {
             name: rng.integers(0, 256, (2, 16, 16, 1), np.uint8)
             for name in ("clean", *SAMPLERS)
@@ -57,7 +45,7 @@ def evaluation():
                 for metric in ("mse", "ssim")
                 for name in SAMPLERS
             },
-            references={"colours": reference(rng)},
+            references={"colours": random_reference()},
             notes=["count is 20 here and 50 in the reference"],
             examples=dict.fromkeys(("best", "median", "worst"), pictures),
         )
@@ -92,11 +80,10 @@ def test_several_seeds_have_means_and_standard_deviations(evaluation):
 def test_numbers_a_table_and_pictures_are_written(evaluation, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     both = evaluation(0), evaluation(5)
-    content = write_results(
-        str(tmp_path), both, [NET], seconds=1.23, command="python x"
-    )
+    options = {"seconds": 1.23, "command": "python evaluate.py"}
+    content = write_results(str(tmp_path), both, [NET], **options)
     assert json.loads((tmp_path / "results.json").read_text()) == content
-    assert content["seconds"] == 1.2 and content["command"] == "python x"
+    assert content["seconds"] == 1.2 and content["command"] == "python evaluate.py"
     page = (tmp_path / "results.md").read_text()
     assert page in capsys.readouterr().out
     heading, _, head, *_ = page.splitlines()

@@ -1,0 +1,21 @@
+"""Atomic file writes."""
+
+import numpy as np
+import pytest
+
+from colddiff_jax.io.atomic import save_npz, write_atomically
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(str(path), b"old")
+    with pytest.raises(TypeError):
+        write_atomically(str(path), "not bytes")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_survive_the_round_trip(tmp_path):
+    save_npz(str(tmp_path / "a.npz"), x=np.arange(3.0))
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.testing.assert_array_equal(arrays["x"], np.arange(3.0))

@@ -1,0 +1,112 @@
+"""sample.py as users run it."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.programs.running import SAMPLE, SAMPLE_BOTH, check_failure, run, run_failing
+
+
+def test_it_writes_a_grid_arrays_a_strip_and_an_animation(folder):
+    done = run(
+        f"{SAMPLE} --sampler=alg1 --num_images=3 --out=out --arrays --trajectory --gif",
+        folder,
+    )
+    assert done.returncode == 0, done.stderr
+    written = done.stdout.split()
+    assert [pathlib.Path(path).suffix for path in written] == [
+        ".png",
+        ".npz",
+        ".png",
+        ".gif",
+    ]
+    with np.load(folder / written[1]) as arrays:
+        assert {name: arrays[name].shape for name in arrays.files} == dict.fromkeys(
+            ("clean", "degraded", "alg1"), (3, 16, 16, 1)
+        )
+    with Image.open(folder / written[3]) as gif:
+        assert gif.n_frames == 21
+    done = run(f"{SAMPLE} --sampler=direct", folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / done.stdout.strip()).is_file()
+
+
+def test_batches_on_several_devices_give_the_same_images(folder):
+    command = f"{SAMPLE} --sampler=heun --steps=3 --spacing=change --start=12"
+    command += " --num_images=10 --arrays"
+    arrays = []
+    for devices, options in ((1, "--out=one"), (4, "--batch_size=2 --out=four")):
+        done = run(f"{command} {options}", folder, devices)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # No progress bar in a file.
+        path = done.stdout.split()[1]
+        assert pathlib.Path(path).name.startswith("heun_3_by_change_from_12_step_")
+        arrays.append(dict(np.load(folder / path)))
+    one, four = arrays
+    assert one["heun"].shape == (10, 16, 16, 1)
+    for name in one:
+        np.testing.assert_allclose(one[name], four[name], atol=1e-5)
+    done = run(f"{SAMPLE} --steps=3 --spacing=log --gif --out=log", folder)
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / done.stdout.split()[1]) as gif:
+        assert gif.n_frames == 4
+
+
+def test_labels_and_endpoints_change_the_restored_images(folder):
+    found = {}
+    for options in ("", "--endpoint=estimated", "--label=3 --guidance=2.5"):
+        command = f"{SAMPLE_BOTH} {options} --num_images=3 --arrays --steps=2"
+        done = run(f"{command} --spacing=change", folder)
+        assert done.returncode == 0, done.stderr
+        path = done.stdout.split()[1]
+        with np.load(folder / path) as arrays:
+            found[path.removeprefix("both/samples/")] = arrays["alg2"]
+    assert list(found) == [
+        "alg2_2_by_change_step_00000001.npz",
+        "alg2_2_by_change_estimated_step_00000001.npz",
+        "alg2_2_by_change_label_3_guidance_2.5_step_00000001.npz",
+    ]
+    plain, *others = found.values()
+    for other in others:
+        assert np.isfinite(other).all() and np.abs(other - plain).max() > 1e-5
+
+
+BAD = {
+    "sample.py": "--workdir is missing",
+    "sample.py --workdir=nowhere": "no run folder 'nowhere'",
+    "sample.py --workdir=empty_run": "'empty_run' has no checkpoint yet",
+    f"{SAMPLE} --num_images=298": "--num_images must be at most 297, got 298",
+    f"{SAMPLE} --checkpoint=5": "no checkpoint of step 5",
+    f"{SAMPLE} --checkpoint=new": "--checkpoint must be latest, best or the",
+    f"{SAMPLE} --sampler=alg3": "value should be one of",
+    f"{SAMPLE} --sampler=direct --gif": "no trajectory; leave --gif out",
+    f"{SAMPLE} --sampler=direct --steps=2": "leave --steps out",
+    f"{SAMPLE} --sampler=ddim": "sampler ddim needs a model trained on gaussian_noise",
+    f"{SAMPLE} --sampler=direct --endpoint=fixed": "--endpoint has no effect with",
+    f"{SAMPLE} --out=shape.npz/out": "cannot write to shape.npz",
+    f"{SAMPLE} --out=shape.npz": "--out must be a folder, but 'shape.npz' is a file",
+    f"{SAMPLE} --endpoint=estimated": "degradation is a Separable",
+    f"{SAMPLE} --steps=21": "--steps must be at most 20, got 21",
+    f"{SAMPLE} --label=3": "--label needs a conditional model",
+    f"{SAMPLE} --guidance=nan": "--guidance must be a finite number",
+    f"{SAMPLE} --label=1 --guidance=0": "--guidance 0 ignores labels; leave --label",
+    f"{SAMPLE_BOTH} --label=10": "own or a class in 0..9, got '10'",
+    f"{SAMPLE_BOTH} --sampler=ddim": "needs a model trained on gaussian_noise",
+    f"{SAMPLE} --start=21": "--start must lie in 1..20",
+    f"{SAMPLE} --start=5 --steps=6": "--steps must be at most 5, got 6",
+    f"{SAMPLE} --spacing=log": "--spacing needs a number of steps; set --steps",
+    f"{SAMPLE} --eta=0.5": "--eta needs the sampler ddim",
+}
+
+
+@pytest.fixture(scope="module")
+def answers(folder):
+    """By bad command, the exit status and the text written to stderr."""
+    return run_failing(BAD, folder)
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_ends_in_one_clear_line_and_status_1(answers, command):
+    check_failure(command, answers[command], BAD[command])
