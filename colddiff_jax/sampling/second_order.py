@@ -9,8 +9,9 @@ a method of higher order needs fewer steps for the same error where R is smooth.
 perfect restorer all these methods are exact, as Algorithm 2 is.
 """
 
+import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import chex
 import jax
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.checks import check_images
-from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.base import Degradation, WithEndpoint
 from colddiff_jax.sampling.timesteps import Restart
 from colddiff_jax.sampling.trajectory import (
     RestoreFn,
@@ -50,8 +51,10 @@ def sample_heun(
         mean   = (x0_hat + R(x_s', s)) / 2
         x_s    = x_t - D(mean, t) + D(mean, s)
 
-    The last step, to s = 0, is a step of Algorithm 2, since R is not defined at step 0.
-    N steps therefore cost 2 N - 1 network calls.
+    An estimated endpoint is averaged like the prediction. The last step, to s = 0, is a
+    step of Algorithm 2, since R is not defined at step 0. N steps therefore cost 2 N - 1
+    network calls.
+
 
     Args:
         restore_fn: R, as in `sample_alg2`.
@@ -82,17 +85,22 @@ def sample_heun(
         Heun's method as in Karras et al. (2022), arXiv:2206.00364, algorithm 1, for the
         equation of this module; not in the paper.
     """
+    estimated = endpoint == "estimated"
 
     def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
         D, x_t, x0_hat, t, s, _ = inputs
 
-        def towards(image: chex.Array) -> chex.Array:
-            return (x_t - D(image, t) + D(image, s)).astype(x_t.dtype)
-
         def corrected() -> chex.Array:
-            return towards((x0_hat + predict(restore_fn, towards(x0_hat), s)) / 2)
+            x_s = _euler_step(D, x_t, x0_hat, t, s)
+            at_s = predict(restore_fn, x_s, s)
+            mean_D = D
+            if estimated:  # The endpoint is a prediction, too.
+                z, z_s = _endpoint(D, x_t, x0_hat, t), _endpoint(D, x_s, at_s, s)
+                mean_D = cast(WithEndpoint, D).with_endpoint((z + z_s) / 2)
+            return _euler_step(mean_D, x_t, (x0_hat + at_s) / 2, t, s)
 
-        return jax.lax.cond(s > 0, corrected, lambda: towards(x0_hat)), state
+        euler = functools.partial(_euler_step, D, x_t, x0_hat, t, s)
+        return jax.lax.cond(s > 0, corrected, euler), state
 
     return scan_trajectory(
         step,
@@ -131,9 +139,9 @@ def sample_ab2(
         ahead  = x0_hat + (t - s) / (u - t) / 2 (x0_hat - R(x_u, u))
         x_s    = x_t - D(ahead, t) + D(ahead, s)
 
-    where u is the step visited before t. Predictions are extrapolated linearly to the
-    middle of the next step, without another network call; the first step, and the first
-    after a restart, are steps of Algorithm 2.
+    where u is the step visited before t. Predictions, and estimated endpoints, are
+    extrapolated linearly to the middle of the next step, without another network call;
+    the first step, and the first after a restart, are steps of Algorithm 2.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
@@ -165,17 +173,20 @@ def sample_ab2(
         second order, for the equation of this module; not in the paper.
     """
     x_T = check_images(x_T)
+    estimated = endpoint == "estimated"
 
     def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
         D, x_t, x0_hat, t, s, _ = inputs
-        before, u = state
-        # One prediction cannot be extrapolated: at the start, where u = 0, and after a
-        # restart.
+        x_u, before, u = state
+        # At the start (u = 0) and after a restart there is no earlier prediction.
         ratio = jnp.where(u > t, (t - s) / jnp.maximum(u - t, 1) / 2, 0.0)
         ahead = (x0_hat + ratio * (x0_hat - before)).astype(x_t.dtype)
-        return x_t - D(ahead, t) + D(ahead, s), (x0_hat, t)
+        if estimated:  # The endpoint is a prediction, too.
+            z, z_u = _endpoint(D, x_t, x0_hat, t), _endpoint(D, x_u, before, u)
+            D = cast(WithEndpoint, D).with_endpoint(z + ratio * (z - z_u))
+        return _euler_step(D, x_t, ahead, t, s), (x_t, x0_hat, t)
 
-    state = (jnp.zeros_like(x_T), jnp.int32(0))
+    state = (jnp.zeros_like(x_T), jnp.zeros_like(x_T), jnp.int32(0))
     return scan_trajectory(
         step,
         restore_fn,
@@ -191,3 +202,17 @@ def sample_ab2(
         return_trajectory=return_trajectory,
         trajectory_every=trajectory_every,
     )
+
+
+def _euler_step(
+    D: Degradation, x_t: chex.Array, x0_hat: chex.Array, t: chex.Array, s: chex.Array
+) -> chex.Array:
+    """Returns the x_s of Algorithm 2 in the dtype of x_t."""
+    return (x_t - D(x0_hat, t) + D(x0_hat, s)).astype(x_t.dtype)
+
+
+def _endpoint(
+    D: Degradation, x_t: chex.Array, x0_hat: chex.Array, t: chex.Array
+) -> chex.Array:
+    """Returns the endpoint that explains x_t by the prediction."""
+    return cast(WithEndpoint, D).estimate_endpoint(x_t, x0_hat, t)

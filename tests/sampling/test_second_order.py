@@ -1,5 +1,6 @@
 """Heun's method and the Adams-Bashforth method along the degradation."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -8,7 +9,13 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax import sample_ab2, sample_alg2, sample_heun, schedules
+from colddiff_jax import (
+    sample_ab2,
+    sample_alg1,
+    sample_alg2,
+    sample_heun,
+    schedules,
+)
 
 
 @pytest.fixture
@@ -65,6 +72,47 @@ def test_the_order_of_accuracy(sampler, order):
     for num_calls in (8, 16, 32):
         steps = jnp.arange(T, -1, -(T // num_calls), dtype=jnp.int32)
         errors.append(abs(float(run(x_T, steps)[0, 0, 0, 0]) - exact))
+    orders = np.log2(np.asarray(errors[:-1]) / errors[1:])
+    np.testing.assert_allclose(orders, order, atol=0.35)
+
+
+@pytest.mark.parametrize("kind", ["image", "noise", "color"])
+@pytest.mark.parametrize(
+    ("sampler", "order"),
+    [(sample_alg1, 1), (sample_alg2, 1), (sample_heun, 2), (sample_ab2, 2)],
+)
+def test_the_order_of_accuracy_with_an_estimated_endpoint(sampler, order, kind):
+    # For x_0 ~ N(m, v) and noise, the exact restorer moves x_t along its quantile:
+    # (x_t - a_t m) / std_t stays the same, with std_t^2 = a_t^2 v + b_t^2.
+    T, m, v = 960, 0.3, 0.25
+    weights = np.cos(1.4 * np.arange(T + 1) / T)
+    degrade = {
+        "image": lambda: cd.animorph(weights[1:] ** 2),
+        "noise": lambda: cd.gaussian_noise(weights[1:] ** 2),
+        "color": lambda: dataclasses.replace(
+            cd.gaussian_noise(weights[1:] ** 2), endpoint_kind="color"
+        ),
+    }[kind]()
+    a = jnp.asarray(weights, jnp.float32)
+    variance = a**2 * v + (1 - a**2)
+
+    def posterior_mean(x_t, t):
+        at, var = (values[t][:, None, None, None] for values in (a, variance))
+        return m + at * v / var * (x_t - at * m)
+
+    x_T = jnp.full((1, 1, 1, 1), 0.8)
+    exact = m + np.sqrt(v / variance[T]) * (0.8 - a[T] * m)
+    run = jax.jit(
+        lambda x, steps: (
+            sampler(
+                posterior_mean, degrade, x, timesteps=steps, endpoint="estimated"
+            ).x_0
+        )
+    )
+    errors = []
+    for num_calls in (8, 16, 32):
+        steps = jnp.arange(T, -1, -(T // num_calls), dtype=jnp.int32)
+        errors.append(abs(float(run(x_T, steps)[0, 0, 0, 0]) - float(exact)))
     orders = np.log2(np.asarray(errors[:-1]) / errors[1:])
     np.testing.assert_allclose(orders, order, atol=0.35)
 
