@@ -52,9 +52,8 @@ def sample_heun(
         x_s    = x_t - D(mean, t) + D(mean, s)
 
     An estimated endpoint is averaged like the prediction. The last step, to s = 0, is a
-    step of Algorithm 2, since R is not defined at step 0. N steps therefore cost 2 N - 1
-    network calls.
-
+    step of Algorithm 2, since R is not defined at step 0. N steps therefore cost
+    2 N - 1 network calls.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
