@@ -58,7 +58,7 @@ flags.DEFINE_string("label", None, "class of all images, or own for each image's
 flags.DEFINE_float(
     "guidance", None, "scale of guidance by the label; 0: ignore it", 0.0
 )
-flags.DEFINE_float("eta", None, "with ddim, the fraction of noise drawn anew", 0.0, 1.0)
+flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)
 flags.DEFINE_integer("start", 0, "degrade to this step and start there; 0: T", 0)
 
 

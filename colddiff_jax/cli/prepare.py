@@ -15,7 +15,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "folder for prepared sets; default that of TFDS"
+    "data_dir", "", "folder for prepared sets; default: the one of TFDS"
 )
 _MANUAL_DIR = flags.DEFINE_string(
     "manual_dir", "", "folder with the original files of the set"

@@ -36,7 +36,7 @@ def choose_nets(
             images are grey and have labels; "none" alone means no network.
         model: the model of a `Restorer`.
         num_images: the number of images to compare.
-        splits: labelled images to use instead of those of the configuration.
+        splits: labelled images to use instead of the configured ones.
 
     Raises:
         InputError: an unknown name, a missing or unexpected file, images without labels

@@ -50,8 +50,14 @@ def check_settings(
     Raises:
         InputError: settings that do not fit the model or each other.
     """
-    parse_samplers(samplers, model.degrade)
+    specs = parse_samplers(samplers, model.degrade)
     check_endpoint(endpoint, model.degrade)
+    estimated = endpoint == "estimated" or "ddim" in [spec.sampler for spec in specs]
+    if estimated and protocol.sampler_one_step_behind:
+        raise InputError(
+            "the fault sampler_one_step_behind needs a fixed endpoint, but `endpoint` "
+            "estimated and the sampler ddim estimate it; leave out one of the two"
+        )
     num_devices = devices.num_local_devices()
     devices.check_batch_size("`batch_size`", batch_size, num_devices)
     for seed in seeds:

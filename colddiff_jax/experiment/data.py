@@ -45,7 +45,7 @@ def open_data(
     Args:
         config: nested fields as in `configs/`.
         degrade: the degradation of the configuration.
-        splits: images to use instead of those that the section data names.
+        splits: images to use instead of the configured ones.
 
     Raises:
         InputError: images that are missing, have the wrong size, or lack the labels or

@@ -107,7 +107,7 @@ def images_of_run(
     Args:
         restorer: from `load_run`.
         split: "test" or "train".
-        splits: images to use instead of those of the configuration.
+        splits: images to use instead of the configured ones.
 
     Raises:
         InputError: images that are missing or do not fit the model.

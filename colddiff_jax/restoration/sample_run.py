@@ -37,7 +37,7 @@ class SampleOptions(NamedTuple):
             step.
         label: the class of all images, or "own" (default) for each image's own.
         guidance: the scale of classifier-free guidance by the label, at least 0.
-        eta: with ddim, the fraction of noise that is drawn anew, in [0, 1].
+        eta: with ddim, the fraction of fresh noise, in [0, 1].
         start: the step to degrade to, from which the trajectory starts; 0 for T.
     """
 

@@ -76,7 +76,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def own_flags(monkeypatch):
-    """The flags of a program, in place of those of the tests."""
+    """Replaces the global flags with the flags of a small program."""
     own = flags.FlagValues()
     monkeypatch.setattr(flags, "FLAGS", own)
     flags.DEFINE_string("workdir", "", "", flag_values=own)

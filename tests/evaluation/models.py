@@ -28,9 +28,18 @@ def mask_model() -> Model:
     return dataclasses.replace(model, network=tiny_unet())
 
 
-def mask_restorer() -> Restorer:
-    """Returns `mask_model` with random weights, as of step 7."""
-    model = mask_model()
+def noise_model() -> Model:
+    """Returns the same network with four steps of Gaussian noise."""
+    config = mnist_mask.get_config("smoke").to_dict()
+    config["data"] |= {"image_size": 16, "resize_to": 16}
+    alphas = {"name": "cosine", "num_steps": 4}
+    config["degradation"] = {"name": "gaussian_noise", "alphas_cumprod": alphas}
+    model = build_model(config, channels=3)
+    return dataclasses.replace(model, network=tiny_unet())
+
+
+def make_restorer(model: Model) -> Restorer:
+    """Returns a model with random weights, as if of step 7."""
     params = random_parameters(model.network, (16, 16, 3))
     return Restorer(model, devices.replicate(params), step=7, trained_on="")
 

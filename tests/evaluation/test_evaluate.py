@@ -13,12 +13,18 @@ from colddiff_jax.evaluation.summary import chosen_by_rmse
 from colddiff_jax.feature_nets import FeatureNet, Features
 from colddiff_jax.io.figures import save_png
 from colddiff_jax.restoration.image_set import images_of_folder
-from tests.evaluation.models import NET, mask_restorer, shifted_photos
+from tests.evaluation.models import (
+    NET,
+    make_restorer,
+    mask_model,
+    noise_model,
+    shifted_photos,
+)
 
 
 @pytest.fixture(scope="module")
 def restorer():
-    return mask_restorer()
+    return make_restorer(mask_model())
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +169,20 @@ def test_any_folder_can_be_scored(restorer, images, score, golden, tmp_path):
     assert found.pixels == expected.pixels
     assert found.settings["data"]["source"] == str(tmp_path)
     assert found.distances == {}
+
+
+def test_stochastic_samplers_draw_noise_by_seed_and_image(images, tmp_path):
+    restorer = make_restorer(noise_model())
+
+    def errors(name, **options):
+        options |= {"images": images, "samplers": ["alg2", "ddim"], "seeds": [0, 1]}
+        both = evaluate(restorer, str(tmp_path / name), **options)
+        return [one.per_image["mse/ddim"] for one in both]
+
+    found, other = errors("eight", batch_size=8)
+    assert np.isfinite(found).all() and (np.abs(found - other) > 1e-6).all()
+    again, _ = errors("four", batch_size=4)
+    np.testing.assert_allclose(again, found, rtol=1e-4, atol=1e-5)
 
 
 def test_few_images_for_the_features_are_noted(score, tmp_path):

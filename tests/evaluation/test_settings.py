@@ -9,7 +9,7 @@ from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.evaluation.settings import check_count, check_nets, check_settings
 from colddiff_jax.experiment.data import RunData
 from colddiff_jax.restoration.image_set import split_of
-from tests.evaluation.models import NET, mask_model
+from tests.evaluation.models import NET, mask_model, noise_model
 
 SKIPPING = Protocol(first_image_skipped=True)
 
@@ -57,6 +57,16 @@ def test_the_images_to_score_are_known_before_any_work(
 def test_settings_that_do_not_fit_raise(model, images, options, message):
     with pytest.raises(InputError, match=message):
         check_settings(model, images=images, **options)
+
+
+@pytest.mark.parametrize("options", [{"samplers": ["ddim"]}, {"endpoint": "estimated"}])
+def test_a_sampler_one_step_behind_cannot_estimate_the_endpoint(images, options):
+    behind = Protocol(sampler_one_step_behind=True)
+    model = noise_model()
+    assert check_settings(model, images=images, **options) == range(22)
+    assert check_settings(model, images=images, protocol=behind) == range(22)
+    with pytest.raises(InputError, match="sampler_one_step_behind needs a fixed endp"):
+        check_settings(model, images=images, protocol=behind, **options)
 
 
 def test_too_few_images_for_distances_raise():

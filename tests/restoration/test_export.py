@@ -51,7 +51,7 @@ def test_a_file_can_be_exported_again(exported, tmp_path):
 
 
 @pytest.mark.parametrize("checkpoint", ["best", "4"])
-def test_other_checkpoints_than_that_of_the_file_raise(exported, checkpoint):
+def test_checkpoints_that_a_file_does_not_hold_raise(exported, checkpoint):
     message = f"one checkpoint, of step 3; got `checkpoint` '{checkpoint}'"
     with pytest.raises(InputError, match=message):
         load_run(exported[1], checkpoint)

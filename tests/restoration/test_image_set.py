@@ -104,7 +104,7 @@ def test_a_description_tells_sets_apart(labelled):
     assert test._replace(source="photos").describe(3, "noise")["source"] == "photos"
 
 
-def test_the_images_of_a_run_are_those_of_its_configuration(made, capsys):
+def test_a_run_opens_the_images_of_its_configuration(made, capsys):
     restorer, _, splits = made
     for split in ("test", "train"):
         images = images_of_run(restorer, split)
@@ -113,7 +113,7 @@ def test_the_images_of_a_run_are_those_of_its_configuration(made, capsys):
     assert not capsys.readouterr().out
 
 
-def test_other_images_than_those_of_training_are_reported(made, capsys):
+def test_images_that_differ_from_the_training_images_are_reported(made, capsys):
     restorer, path, splits = made
     pixels = np.full((9, 16, 16, 1), 7, np.uint8)
     np.savez(path, train_images=pixels, test_images=pixels)

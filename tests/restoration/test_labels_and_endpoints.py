@@ -90,7 +90,7 @@ def test_a_loaded_run_restores_by_labels_with_guidance(restorer, images):
 
 
 def test_images_are_blended_with_the_endpoints_of_their_indices(restorer, images):
-    # Other images than those to restore, and fewer.
+    # Endpoints that differ from the images, and are fewer.
     images = images._replace(endpoints=images.endpoints[::-1][:4])
     batch = images.load(range(6))
     np.testing.assert_array_equal(batch.endpoints[4:], batch.endpoints[:2])
