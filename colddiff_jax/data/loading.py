@@ -43,7 +43,7 @@ def batch_indices(
     *,
     seed: int,
     first_step: int = 0,
-    share: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = (0, 1),
 ) -> Any:
     """Returns the indices of the images in the batch of every step.
 
@@ -55,14 +55,14 @@ def batch_indices(
         batch_size: over all devices of all processes.
         seed: of the order.
         first_step: the step whose batch comes first, so that a run resumes exactly.
-        share: (p, P) selects the shard of process p of P from every batch.
+        shard: (p, P) selects the shard of process p of P from every batch.
 
     Returns:
         An endless `grain.MapDataset` of int64 [batch_size / P].
     """
     import grain
 
-    process, num_processes = share
+    process, num_processes = shard
     shards = _Shards(num_images, batch_size // num_processes, seed)
     first_shard = num_processes * first_step + process
     return grain.MapDataset.source(shards)[first_shard::num_processes]

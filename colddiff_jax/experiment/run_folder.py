@@ -72,7 +72,7 @@ def load_description(workdir: str) -> dict[str, Any]:
     """
     path = os.path.join(workdir, "config.json")
     if not os.path.isdir(workdir):
-        raise InputError(f"no run folder {workdir!r}; train one with train.py first")
+        raise InputError(f"no run folder {workdir!r}; train a model there first")
     if not os.path.isfile(path):
         raise InputError(f"{workdir!r} is not a run folder: it has no config.json")
     try:

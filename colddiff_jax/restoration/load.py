@@ -77,7 +77,7 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
     with open_checkpoints(workdir, best_by) as saved:
         if not saved.steps():
             raise InputError(
-                f"{workdir!r} has no checkpoint yet; train it further with train.py"
+                f"{workdir!r} has no checkpoint yet; continue its training first"
             )
         chosen = _choose_step(saved, checkpoint)
         model = _build_model(description, saved)

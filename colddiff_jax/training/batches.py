@@ -59,7 +59,7 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
             options.batch_size,
             seed=seed,
             first_step=first_step,
-            share=(devices.process_index(), devices.num_processes()),
+            shard=(devices.process_index(), devices.num_processes()),
         )
         return per_step.batch(options.steps_per_call)
 

@@ -46,7 +46,7 @@ from colddiff_jax.training.task import (
     Task,
     abstract_state,
     build_model_and_task,
-    start,
+    start_state,
     train_step,
 )
 
@@ -106,7 +106,7 @@ def train_and_evaluate(
         stack.enter_context(disk.refusals(workdir))
         stack.enter_context(locked(workdir))
         saved = stack.enter_context(open_checkpoints(workdir, task.evaluation.best_by))
-        state, first_step = saved.resume(like) or (start(model, task), 0)
+        state, first_step = saved.resume(like) or (start_state(model, task), 0)
         devices.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
         quiet = not devices.is_main_process()

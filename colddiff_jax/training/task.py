@@ -142,7 +142,7 @@ def initial_state(model: Model, task: Task) -> TrainState:
     return create_state(model.init(prng.stream(task.seed, "init")), task.optimizer)
 
 
-def start(model: Model, task: Task) -> TrainState:
+def start_state(model: Model, task: Task) -> TrainState:
     """Returns the state before the first step, on every device."""
     # Hundreds of random draws that run once: only compilation time matters.
     fast = {"xla_backend_optimization_level": 0}

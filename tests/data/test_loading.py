@@ -71,7 +71,7 @@ def test_the_shards_of_processes_make_up_the_batches(first_step):
         order = data.batch_indices(20, 6, seed=0, first_step=first_step, **share)
         return np.stack([order[i] for i in range(5)])
 
-    shards = [batches(share=(process, 3)) for process in range(3)]
+    shards = [batches(shard=(process, 3)) for process in range(3)]
     np.testing.assert_array_equal(np.concatenate(shards, axis=1), batches())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from colddiff_jax.experiment.run_folder import describe, save_description
 from colddiff_jax.io.checkpoints import open_checkpoints
 from colddiff_jax.training.state import TrainState
-from colddiff_jax.training.task import build_model_and_task, start
+from colddiff_jax.training.task import build_model_and_task, start_state
 from configs import digits_blur
 
 
@@ -40,7 +40,7 @@ def save_run(
     channels = model.image_shape[-1]
     about = describe(model.config, task.data.fingerprint(), model.scales, channels)
     save_description(about, str(workdir))
-    state = start(model, task)
+    state = start_state(model, task)
     with open_checkpoints(str(workdir)) as saved:
         for step, loss in losses.items():
             state = state.replace(step=state.step * 0 + step)

@@ -110,7 +110,7 @@ def test_a_run_without_checkpoints_or_an_unknown_choice_raises(run, tmp_path):
     os.mkdir(tmp_path / "other")
     about = describe(digits_blur.get_config("smoke"), "0" * 64, None, 1)
     save_description(about, str(tmp_path / "other"))
-    with pytest.raises(InputError, match="no checkpoint yet; train it further"):
+    with pytest.raises(InputError, match="no checkpoint yet; continue its training"):
         load_run(str(tmp_path / "other"))
     assert os.listdir(tmp_path / "other") == ["config.json"]
 
