@@ -9,10 +9,25 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from colddiff_jax.checks import InputError, check_integer
+
+# Not the default implementation, which JAX_DEFAULT_PRNG_IMPL may change: under rbg the
+# draws of vmapped keys depend on the batch size.
+_IMPLEMENTATION = "threefry2x32"
+
 
 def stream(seed: int, name: str) -> chex.PRNGKey:
     """Returns the key of a named stream, a pure function of (seed, name)."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    key = jax.random.key(check_seed(seed), impl=_IMPLEMENTATION)
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def check_seed(seed: int) -> int:
+    """Returns a seed; raises InputError unless it is an integer in 0..2**32 - 1."""
+    try:
+        return check_integer("`seed`", seed, least=0, largest=2**32 - 1)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def indexed_keys(key: chex.PRNGKey, indices: chex.Array) -> chex.PRNGKey:

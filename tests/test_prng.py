@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+import colddiff_jax as cd
 from colddiff_jax import prng
 
 
@@ -33,3 +35,19 @@ def test_choices_have_the_given_probability():
 
     assert abs(fraction(0.25) - 0.25) < 0.03
     assert fraction(0.0) == 0 and fraction(1.0) == 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True, "0", None])
+def test_seeds_outside_32_bits_raise(seed):
+    with pytest.raises(
+        cd.InputError, match=r"`seed` must be an integer in 0..42949672"
+    ):
+        prng.stream(seed, "test")
+
+
+def test_streams_do_not_depend_on_the_default_implementation():
+    expected = jax.random.key_data(prng.stream(0, "test"))
+    with jax.default_prng_impl("rbg"):
+        key = prng.stream(0, "test")
+    np.testing.assert_array_equal(jax.random.key_data(key), expected)
+    assert str(jax.random.key_impl(key)) == "threefry2x32"

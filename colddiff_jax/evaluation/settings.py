@@ -11,6 +11,7 @@ from colddiff_jax.evaluation.summary import NUM_NEIGHBOURS
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.metrics.reference import Reference
+from colddiff_jax.prng import check_seed
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.samplers import (
     DEFAULT_SAMPLERS,
@@ -61,8 +62,7 @@ def check_settings(
     num_devices = devices.num_local_devices()
     devices.check_batch_size("`batch_size`", batch_size, num_devices)
     for seed in seeds:
-        if not 0 <= seed < 2**32:
-            raise InputError(f"a seed must lie in 0..{2**32 - 1}, got {seed}")
+        check_seed(seed)
     first = int(protocol.first_image_skipped)
     available = len(images.images) - first
     if available < 1:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
+import numpy as np
 
 from colddiff_jax.checks import InputError
 
@@ -144,9 +146,15 @@ def only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Returns nested dicts, with lists as tuples, which Flax modules can hash."""
+    """Returns nested dicts, tuples and Python numbers, which can be hashed and stored.
+
+    Args:
+        value: of a configuration: a `ConfigDict`, dicts, lists, NumPy or JAX arrays.
+    """
     if hasattr(value, "items"):
         return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, np.generic | np.ndarray | jax.Array):
+        value = np.asarray(value).tolist()  # What JSON can store.
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
     return value

@@ -1,27 +1,41 @@
 """Atomic file writes: a file is complete or unchanged."""
 
+import contextlib
 import io
 import os
-import tempfile
+import uuid
 
 import numpy as np
 
 
 def write_atomically(path: str, data: bytes) -> None:
-    """Writes a file atomically: an interruption leaves the old file unchanged."""
+    """Writes a file atomically: an interruption leaves the old file unchanged.
+
+    The data are on disk when the file gets its name, also after a power failure.
+    """
     folder = os.path.dirname(os.path.abspath(path))
-    handle, part = tempfile.mkstemp(dir=folder, prefix=".part-")
+    part = os.path.join(folder, f".part-{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(part, "xb") as file:
             file.write(data)
-        # mkstemp makes private files; apply the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(part, 0o666 & ~umask)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
+        sync_folder(folder)
     except BaseException:
-        os.unlink(part)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
         raise
+
+
+def sync_folder(folder: str) -> None:
+    """Flushes the names in a folder to disk, where the file system supports it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def save_npz(path: str, **arrays: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from colddiff_jax.checks import check_uint8
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import to_uint8
 
@@ -26,6 +27,9 @@ def grid(rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = ()) -> np.n
 
     Returns:
         uint8 [height, width, 3], small images enlarged by repeating pixels.
+
+    Raises:
+        TypeError: images that are not floating point.
 
     Example:
         >>> picture = grid({"clean": x_0, "degraded": x_T})
@@ -63,6 +67,8 @@ def strip(images: np.ndarray) -> np.ndarray:
 
 def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Places uint8 pictures [H, W, 3] side by side on white, aligned at the top."""
+    for picture in pictures:
+        check_uint8(picture)
     height = max(picture.shape[0] for picture in pictures)
     width = sum(picture.shape[1] for picture in pictures) + _GAP * (len(pictures) - 1)
     canvas = np.full((height, width, 3), 255, np.uint8)
@@ -75,6 +81,7 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def save_png(path: str, pixels: np.ndarray) -> None:
     """Writes a uint8 picture [H, W, 3] as PNG, atomically."""
+    check_uint8(pixels)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     write_atomically(path, buffer.getvalue())
@@ -82,6 +89,8 @@ def save_png(path: str, pixels: np.ndarray) -> None:
 
 def save_gif(path: str, frames: list[np.ndarray], *, seconds: float = 3.0) -> None:
     """Writes uint8 pictures [H, W, 3] as a looping GIF of about `seconds`."""
+    for frame in frames:
+        check_uint8(frame)
     images = [Image.fromarray(frame) for frame in frames]
     milliseconds = max(20, round(1000 * seconds / len(images)))
     durations = [milliseconds] * (len(images) - 1) + [1000]  # Hold the last one.

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.io.atomic import sync_folder
 
 MANIFEST = "manifest.json"
 _PART, _DELETED = ".part", ".deleted"
@@ -39,7 +40,9 @@ def new_folder(path: str) -> Iterator[str]:
         digests = {file: _digest(part, file) for file in _files(part)}
         with open(os.path.join(part, MANIFEST), "w") as manifest:
             json.dump(digests, manifest, indent=1)
+        _flush(part)
         os.rename(part, path)
+        sync_folder(os.path.dirname(os.path.abspath(path)))
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -115,6 +118,15 @@ def _unreadable(folder: str, file: str, error: OSError) -> InputError:
         f"{os.path.join(folder, file)} cannot be read ({error.strerror}); make it "
         "readable, or delete its folder"
     )
+
+
+def _flush(folder: str) -> None:
+    """Flushes all files in a folder to disk, so that a power failure loses none."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(parent)
 
 
 def _files(folder: str) -> list[str]:

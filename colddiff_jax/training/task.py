@@ -91,9 +91,7 @@ def build_model_and_task(
         InputError: an unknown or missing field or name, or an invalid value.
     """
     config = complete_config(config)
-    seed = config["seed"]
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise InputError(f"`seed` must be an integer in 0..{2**32 - 1}, got {seed!r}")
+    seed = prng.check_seed(config["seed"])
     training = call("training", TrainingOptions, config["training"])
     optimizer = call("optimizer", make_optimizer, config["optimizer"])
     if training.skip_nonfinite:

@@ -200,7 +200,7 @@ def test_settings_that_do_not_fit_raise_before_any_work(score, found, images, tm
     for options, message in (
         ({"nets": [NET, NET]}, "2 feature networks are called 'colours'"),
         ({"endpoint": "estimated"}, "`endpoint` estimated needs a model trained on"),
-        ({"seeds": [2**32]}, r"seed must lie in 0..4294967295, got 42949"),
+        ({"seeds": [2**32]}, r"`seed` must be an integer in 0..4294967295, got 42949"),
         (
             {"references": references, "protocol": unfilled},
             "feature_rows_unfilled affects both sets",

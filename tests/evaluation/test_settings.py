@@ -51,7 +51,7 @@ def test_the_images_to_score_are_known_before_any_work(
         ({"samplers": ["alg2:3"]}, r"must take 1..2 steps"),
         ({"endpoint": "estimated"}, "`endpoint` estimated needs a model"),
         ({"batch_size": 6}, "`batch_size` must be a positive multiple of the 4"),
-        ({"seeds": [0, -1]}, "seed must lie in 0..4294967295, got -1"),
+        ({"seeds": [0, -1]}, "`seed` must be an integer in 0..4294967295, got -1"),
     ],
 )
 def test_settings_that_do_not_fit_raise(model, images, options, message):

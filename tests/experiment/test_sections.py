@@ -1,8 +1,11 @@
 """Calling functions with the fields of a section."""
 
+import json
 from typing import Literal
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from colddiff_jax import InputError
@@ -97,3 +100,18 @@ def test_plain_values_are_hashable():
     found = plain({"a": [1, [2, {"b": [3]}]], "c": "text"})
     assert found == {"a": (1, (2, {"b": (3,)})), "c": "text"}
     hash(plain([1, [2]]))
+
+
+def test_numpy_and_jax_values_become_those_that_json_stores():
+    found = plain(
+        {
+            "stds": np.linspace(1, 2, 3),
+            "rate": np.float32(0.5),
+            "steps": np.int64(3),
+            "nested": [jnp.arange(2), np.bool_(True)],
+        }
+    )
+    expected = {"stds": (1.0, 1.5, 2.0), "rate": 0.5, "steps": 3}
+    assert found == expected | {"nested": ((0, 1), True)}
+    assert type(found["steps"]) is int and type(found["nested"][1]) is bool
+    json.dumps(found)

@@ -1,5 +1,7 @@
 """Atomic file writes."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,28 @@ def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
         write_atomically(str(path), "not bytes")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_have_the_permissions_of_other_new_files(tmp_path):
+    (tmp_path / "usual").touch()
+    write_atomically(str(tmp_path / "file"), b"data")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_data_are_flushed_to_disk_before_the_file_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+
+    def recorded(name, function):
+        def call(*arguments):
+            calls.append(name)
+            return function(*arguments)
+
+        monkeypatch.setattr(os, name, call)
+
+    recorded("fsync", os.fsync)
+    recorded("replace", os.replace)
+    write_atomically(str(tmp_path / "file"), b"data")
+    assert calls == ["fsync", "replace", "fsync"]
 
 
 def test_arrays_survive_the_round_trip(tmp_path):
