@@ -13,7 +13,7 @@ from colddiff_jax.data.loading import (
 )
 from colddiff_jax.data.preprocessing import Preprocessing
 from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
-from colddiff_jax.data.splits import Images, ImageSplits, arrays
+from colddiff_jax.data.splits import Images, ImageSplits, arrays, check_splits
 
 __all__ = [
     "SOURCES",
@@ -23,6 +23,7 @@ __all__ = [
     "Preprocessing",
     "arrays",
     "batch_indices",
+    "check_splits",
     "digits",
     "fingerprint",
     "folder",

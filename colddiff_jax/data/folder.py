@@ -1,6 +1,5 @@
 """A folder of image files of any size, all checked before training begins."""
 
-import hashlib
 import os
 import warnings
 from multiprocessing.pool import ThreadPool
@@ -10,6 +9,12 @@ from PIL import Image
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data.decoding import EXTENSIONS, decode, short_reason, why_broken
+from colddiff_jax.data.folder_report import (
+    report_broken,
+    report_skipped,
+    report_splits,
+)
+from colddiff_jax.data.folder_splits import find_images, find_splits
 from colddiff_jax.data.splits import Images, ImageSplits
 
 
@@ -23,10 +28,15 @@ def folder(
 ) -> ImageSplits:
     """Splits the image files in a folder and its subfolders.
 
-    If there are subfolders `train` and `test` (or `val`, or `validation`), they are the
-    splits, and all other files are ignored. Otherwise the split of a file depends only
-    on its relative path, so adding files moves no others. Names that begin with a dot
-    are ignored.
+    Subfolders `train` (or `training`) and `test` (or `testing`, `val`, `valid`,
+    `validation`, `dev`, `eval`, `evaluation`), in any case, are the splits, and all
+    other files are ignored. Without them the split of a file depends only on its
+    relative path, so adding files moves no others. Names that begin with a dot are
+    ignored. Links are followed, and every file is used once, even if several links lead
+    to it: as a test image if they put it into both splits.
+
+    The sizes of the splits, the classes, and the number of files skipped because their
+    extension is not that of an image are printed.
 
     Every file is decoded once before training begins; broken files are listed and left
     out.
@@ -37,40 +47,32 @@ def folder(
         test_fraction: fraction of the files to test on, if no subfolders make the
             splits.
         max_unreadable: fraction of the files that may be broken.
-        labels: use the subfolders (of each split), sorted by name, as classes.
+        labels: use the subfolders (of each split) as classes, sorted by name, or by
+            value if all names are integers.
 
     Returns:
         Images of their own sizes; training images in the order of their relative paths,
         test images shuffled.
 
     Raises:
-        InputError: there is no such folder, a split has no images, too many files are
-            broken, or labels are requested but the subfolders do not provide them.
+        InputError: there is no such folder, a split has no images, subfolders look like
+            splits but it is not clear which ones are, too many files are broken, or
+            labels are requested but the subfolders do not provide them.
 
     Example:
         >>> splits = folder(path="photos", labels=True)
+        photos: 22 training images and 2 test images, ...
         >>> splits.train[0].shape, splits.num_classes
         ((48, 64, 3), 2)
     """
     _check_options(path, channels, test_fraction, max_unreadable)
     root = os.path.abspath(path)
-    test_folders = [
-        name
-        for name in ("test", "val", "validation")
-        if os.path.isdir(os.path.join(root, name))
-    ]
-    separate = bool(test_folders) and os.path.isdir(os.path.join(root, "train"))
-    if separate:
-        train, test = _find(root, "train/"), _find(root, f"{test_folders[0]}/")
-    else:
-        names = _find(root, "")
-        test = [name for name in names if _position(name) < test_fraction]
-        train = [name for name in names if _position(name) >= test_fraction]
-    # Shuffle the classes, so that the first test images represent all of them.
-    test.sort(key=_position)
+    found = find_splits(path, root, test_fraction)
+    train, test, separate = found.train, found.test, found.folders is not None
+    report_skipped(path, found.skipped)
     _check_any(path, train + test)
     broken = _broken(root, train + test, channels)
-    _report(path, broken, len(train) + len(test), max_unreadable)
+    report_broken(path, broken, len(train) + len(test), max_unreadable)
     train = [name for name in train if name not in broken]
     test = [name for name in test if name not in broken]
     for split, names in (("train", train), ("test", test)):
@@ -84,11 +86,13 @@ def folder(
         _ImageFiles(root, train, channels), _ImageFiles(root, test, channels)
     )
     if not labels:
+        report_splits(path, found, splits)
         return splits
     train_classes, test_classes = (
         [_class_of(path, name, separate) for name in names] for names in (train, test)
     )
     label = _number_classes(path, train_classes, test_classes, separate)
+    report_splits(path, found, splits, list(label))
     return splits._replace(
         train_labels=np.array([label[name] for name in train_classes], np.int32),
         test_labels=np.array([label[name] for name in test_classes], np.int32),
@@ -118,10 +122,11 @@ def images_in_folder(
     """
     _check_options(path, channels, 0.5, max_unreadable)
     root = os.path.abspath(path)
-    names = _find(root, "")
+    (names,), skipped = find_images(root, [""])
+    report_skipped(path, skipped)
     _check_any(path, names)
     broken = _broken(root, names, channels)
-    _report(path, broken, len(names), max_unreadable)
+    report_broken(path, broken, len(names), max_unreadable)
     readable = [name for name in names if name not in broken]
     if not readable:
         raise InputError(
@@ -195,35 +200,6 @@ def _check_any(path: str, names: list[str]) -> None:
         )
 
 
-def _find(root: str, prefix: str, above: tuple[str, ...] = ()) -> list[str]:
-    """Returns the sorted paths, relative to root, of the images below root/prefix."""
-    here = os.path.realpath(os.path.join(root, prefix))
-    if here in above:  # A link to a folder that contains it.
-        return []
-    names = []
-    try:
-        entries = list(os.scandir(here))
-    except OSError as error:
-        raise InputError(
-            f"{here!r} cannot be listed ({short_reason(error)}); make it readable"
-        ) from error
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.name.startswith("."):
-            continue
-        if os.path.isdir(entry.path):
-            names += _find(root, f"{name}/", (*above, here))
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            names.append(name)
-    return sorted(names)
-
-
-def _position(name: str) -> float:
-    """Hashes a name to a number in [0, 1), uniform over names."""
-    digest = hashlib.sha256(os.fsencode(name)).digest()
-    return int.from_bytes(digest[:6]) / 2**48
-
-
 def _broken(root: str, names: list[str], channels: int) -> dict[str, str]:
     """Maps the names of the files that cannot be read to the reasons."""
     from tqdm import tqdm
@@ -245,28 +221,6 @@ def _broken(root: str, names: list[str], channels: int) -> dict[str, str]:
         return {name: why for name, why in zip(names, reasons, strict=True) if why}
 
 
-def _report(
-    path: str, broken: dict[str, str], num_files: int, max_unreadable: float
-) -> None:
-    """Lists the broken files; raises an InputError if there are too many."""
-    if not broken:
-        return
-    lines = [f"{name!r}: {why}" for name, why in broken.items()]
-    fraction = len(broken) / num_files
-    count = f"{len(broken)} of {num_files} image files ({fraction:.2%}) cannot be read"
-    print(f"{path}: {count}:")
-    for line in lines[:10]:
-        print(f"  {line}")
-    if len(lines) > 10:
-        print(f"  and {len(lines) - 10} more")
-    if fraction > max_unreadable:
-        first = "; ".join(lines[:3]) + ("; ..." if len(lines) > 3 else "")
-        raise InputError(
-            f"{path}: {count}, more than `data.max_unreadable` = {max_unreadable} "
-            f"allows ({first}); repair or remove them, or raise `data.max_unreadable`"
-        )
-
-
 def _class_of(path: str, name: str, separate: bool) -> str:
     """Returns the subfolder that holds a file: of its split, if these are separate."""
     parts = name.split("/")[separate:]
@@ -281,7 +235,7 @@ def _class_of(path: str, name: str, separate: bool) -> str:
 def _number_classes(
     path: str, train: list[str], test: list[str], separate: bool
 ) -> dict[str, int]:
-    """Numbers the classes 0..K-1 in the order of their names."""
+    """Numbers the classes 0..K-1 by name, or by value if all are integers."""
     untrained = set(test) - set(train)
     # A random test split may miss a small class; subfolders are made by hand.
     untested = set(train) - set(test) if separate else set()
@@ -296,4 +250,7 @@ def _number_classes(
             f"{path}: labels need at least two classes, each a subfolder, but there is "
             f"only {train[0]!r}"
         )
-    return {name: i for i, name in enumerate(sorted(set(train)))}
+    classes = sorted(set(train))
+    if all(name.isascii() and name.isdecimal() for name in classes):
+        classes.sort(key=int)
+    return {name: i for i, name in enumerate(classes)}

@@ -10,6 +10,10 @@ from PIL import Image
 
 from colddiff_jax.checks import InputError, check_integer
 
+# Above this aspect ratio only the central part of an image is resized. It may differ by
+# 1 from the central part of the whole image resized.
+_THIN = 4
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -78,11 +82,7 @@ class Preprocessing:
                     f"{channels}; resize them to {self.resize_to} beforehand or set "
                     "`data.resize_to` to 0"
                 )
-            scale = self.resize_to / min(height, width)
-            size = (round(width * scale), round(height * scale))
-            pixels = image[..., 0] if channels == 1 else image
-            resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-            image = np.asarray(resized).reshape(size[1], size[0], channels)
+            image = _resize(image, self.resize_to)
         return _center_crop(image, self.resize_to)
 
     def augment(self, keys: chex.PRNGKey, images: chex.Array) -> chex.Array:
@@ -113,6 +113,27 @@ class Preprocessing:
     def test(self, image: np.ndarray) -> np.ndarray:
         """Resizes one uint8 image [H, W, C] and crops its centre."""
         return _center_crop(self.resize(image), self.image_size)
+
+
+def _resize(image: np.ndarray, short: int) -> np.ndarray:
+    """Resizes the shorter side; of a thin image, only the central square."""
+    height, width, channels = image.shape
+    scale = short / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    box = None
+    if max(height, width) > _THIN * min(height, width):
+        left, right = _central_part(width, size[0], short)
+        top, bottom = _central_part(height, size[1], short)
+        size, box = (short, short), (left, top, right, bottom)
+    pixels = image[..., 0] if channels == 1 else image
+    resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, box)
+    return np.asarray(resized).reshape(size[1], size[0], channels)
+
+
+def _central_part(length: int, resized: int, size: int) -> tuple[float, float]:
+    """Returns where the central `size` of `resized` pixels lie, in original pixels."""
+    start = round((resized - size) / 2)
+    return start * length / resized, min((start + size) * length / resized, length)
 
 
 def _center_crop(image: np.ndarray, size: int) -> np.ndarray:

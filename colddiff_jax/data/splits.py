@@ -6,6 +6,9 @@ import numpy as np
 
 from colddiff_jax.checks import InputError
 
+# The largest number of channels in the first axis that is taken for a mistake.
+_MOST_CHANNELS = 4
+
 
 class Images(Protocol):
     """A sequence of uint8 images [H, W, C] with random access."""
@@ -88,17 +91,101 @@ def make_splits(
             f"{where}: train_images have {train.shape[-1]} channels and test_images "
             f"{test.shape[-1]}; both must have the same number"
         )
+    return _with_labels(where, ImageSplits(train, test), train_labels, test_labels)
+
+
+def _with_labels(
+    where: str,
+    splits: ImageSplits,
+    train_labels: np.ndarray | None,
+    test_labels: np.ndarray | None,
+) -> ImageSplits:
+    """Adds labels to splits, if there are any; raises an InputError if invalid."""
     if train_labels is None and test_labels is None:
-        return ImageSplits(train, test)
+        return splits
     if train_labels is None or test_labels is None:
         missing = "train_labels" if train_labels is None else "test_labels"
         raise InputError(f"{where}: {missing} are missing; both splits need labels")
-    return ImageSplits(
-        train,
-        test,
-        check_labels(where, "train_labels", train_labels, len(train)),
-        check_labels(where, "test_labels", test_labels, len(test)),
+    return splits._replace(
+        train_labels=check_labels(
+            where, "train_labels", train_labels, len(splits.train)
+        ),
+        test_labels=check_labels(where, "test_labels", test_labels, len(splits.test)),
     )
+
+
+def check_splits(splits: ImageSplits, *, where: str = "splits") -> ImageSplits:
+    """Checks the splits that a source returns: first and last images, and all labels.
+
+    Args:
+        splits: the images of a source, possibly one from outside this library.
+        where: the name of the splits in error messages.
+
+    Returns:
+        The same images, with labels as int32 [N].
+
+    Raises:
+        InputError: these are not ImageSplits, a split is empty, images are not uint8
+            [H, W, C], the splits differ in channels, or labels are negative or not one
+            integer per image.
+
+    Example:
+        >>> x = np.zeros((6, 3, 32, 32), np.uint8)
+        >>> check_splits(ImageSplits(x[:4], x[4:]))
+        Traceback (most recent call last):
+            ...
+        colddiff_jax.checks.InputError: splits: train images must have their channels...
+    """
+    if not isinstance(splits, ImageSplits):
+        raise InputError(
+            f"{where}: expected ImageSplits, got {type(splits).__name__}; make them "
+            "with colddiff_jax.data.arrays"
+        )
+    channels = {}
+    for split, images in (("train", splits.train), ("test", splits.test)):
+        if not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
+            raise InputError(
+                f"{where}: {split} must be a sequence of images, got "
+                f"{type(images).__name__}; it needs a length and access by index"
+            )
+        if not len(images):
+            kind = {"train": "training", "test": "test"}[split]
+            raise InputError(f"there are no {kind} images; `data.source` found none")
+        for index in (0, len(images) - 1):
+            name = f"{where}: {split} images"
+            channels[split, index] = _check_image(name, np.asarray(images[index]))
+    if len(set(channels.values())) > 1:
+        raise InputError(
+            f"{where}: images have {min(channels.values())} and "
+            f"{max(channels.values())} channels; all must have the same number"
+        )
+    return _with_labels(
+        where,
+        ImageSplits(splits.train, splits.test),
+        splits.train_labels,
+        splits.test_labels,
+    )
+
+
+def _check_image(name: str, image: np.ndarray) -> int:
+    """Returns the number of channels of an image; raises an InputError if invalid."""
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{name} must be uint8 in 0..255, got {image.dtype}; scale and convert "
+            "them, as colddiff_jax.to_uint8 does for floats in -1..1"
+        )
+    shape = image.shape
+    if image.ndim != 3 or not image.size:
+        raise InputError(
+            f"{name} must have shape [H, W, C], got {shape}; "
+            "colddiff_jax.data.arrays adds an axis to grey images"
+        )
+    if shape[0] <= _MOST_CHANNELS < min(shape[1:]):
+        raise InputError(
+            f"{name} must have their channels last, [H, W, C], got shape {shape}; "
+            "move them there with numpy.moveaxis(images, -3, -1)"
+        )
+    return shape[-1]
 
 
 def check_labels(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from colddiff_jax.checks import InputError
-from colddiff_jax.data import ImageSplits, Preprocessing, fingerprint
+from colddiff_jax.data import ImageSplits, Preprocessing, check_splits, fingerprint
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
 from colddiff_jax.metrics.pixel import SSIM_SIDE
@@ -55,6 +55,7 @@ def open_data(
     preprocessing = make_preprocessing(config["data"])
     if splits is None:
         splits = load_splits("data", config["data"], labels=bool(num_classes))
+    splits = check_splits(splits)
     if not num_classes:
         splits = splits._replace(train_labels=None, test_labels=None)
     endpoints = open_endpoints(config, degrade)
@@ -80,14 +81,12 @@ def open_endpoints(
         )
     if not given:
         return None
-    return load_splits("endpoints", config["endpoints"], labels=False)
+    endpoints = load_splits("endpoints", config["endpoints"], labels=False)
+    return check_splits(endpoints, where="endpoints")
 
 
 def _check_splits(data: RunData, num_classes: int) -> None:
     splits, endpoints = data
-    for name, images in (("training", splits.train), ("test", splits.test)):
-        if not len(images):
-            raise InputError(f"there are no {name} images; `data.source` found none")
     if num_classes:
         if splits.train_labels is None or splits.test_labels is None:
             raise InputError(

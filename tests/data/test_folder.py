@@ -63,8 +63,7 @@ def test_images_of_any_size_and_mode_are_read_and_broken_files_listed(mixed, cap
     assert sizes == {(16 + i, 70 - i) for i in range(60)}
     printed = capsys.readouterr()
     assert "5 of 65 image files (7.69%) cannot be read" in printed.out
-    lines = printed.out.splitlines()[1:]
-    assert len(lines) == 5
+    lines = printed.out.splitlines()[1:6]
     for line, (name, why) in zip(lines, BROKEN.items(), strict=True):
         assert line.startswith(f"  '{name}': ") and why in line
     assert not printed.err
@@ -80,13 +79,37 @@ def test_too_many_broken_files_raise_an_error_that_names_them(mixed, capsys):
     for i in range(8):
         (mixed / f"more{i}.gif").write_bytes(b"GIF89a")
     read(mixed, max_unreadable=0.2)
-    assert capsys.readouterr().out.endswith("\n  and 3 more\n")
+    assert "\n  and 3 more\n" in capsys.readouterr().out
 
 
-def test_a_folder_without_broken_files_prints_nothing(tmp_path, capsys):
+def test_a_folder_without_broken_or_skipped_files_prints_its_splits(tmp_path, capsys):
     save(tmp_path / "train" / "a.png")
     save(tmp_path / "test" / "a.png")
+    (tmp_path / "test" / ".hidden").touch()
     read(tmp_path, max_unreadable=0)
+    printed = f"{tmp_path}: 1 training image in 'train', 1 test image in 'test'\n"
+    assert capsys.readouterr() == (printed, "")
+
+
+def test_files_without_the_extension_of_an_image_are_counted(tmp_path, capsys):
+    names = [f"{i}.HEIC" for i in range(10)] + ["LICENSE", "a/b", ".DS_Store"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    assert "no images in this folder" in complaint(tmp_path / "in")
+    expected = "skipped 12 files: 10 .heic, 2 without extension\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'in'}: {expected}"
+    save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "link").symlink_to("a.png")  # The image itself is found.
+    (tmp_path / "in" / "again.heic").symlink_to("0.HEIC")
+    data.images_in_folder(str(tmp_path / "in"))
+    assert capsys.readouterr().out == f"{tmp_path / 'in'}: {expected}"
+
+
+def test_only_the_main_process_prints(mixed, capsys, monkeypatch):
+    (mixed / "notes.txt").touch()
+    monkeypatch.setattr(data.folder_report.devices, "is_main_process", lambda: False)
+    read(mixed, max_unreadable=0.1)
     assert capsys.readouterr() == ("", "")
 
 
@@ -131,11 +154,11 @@ def test_visible_images_are_found_in_path_order(tmp_path):
 
 
 def test_links_are_followed_but_cycles_are_not(tmp_path):
-    save(tmp_path / "elsewhere" / "a.png")
     root = tmp_path / "root"
     for split in ("train", "test"):
+        save(tmp_path / "elsewhere" / split / "a.png")
         save(root / split / "x" / "b.png")
-        (root / split / "linked").symlink_to(tmp_path / "elsewhere")
+        (root / split / "linked").symlink_to(tmp_path / "elsewhere" / split)
         (root / split / "x" / "up").symlink_to(root / split)
     splits = read(root)
     assert len(splits.train) == len(splits.test) == 2

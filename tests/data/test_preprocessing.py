@@ -39,6 +39,60 @@ def test_the_shorter_side_is_resized_without_distortion():
     assert crop[0].mean() == 255 and crop[-1].mean() == 0
 
 
+def resized_as_a_whole(image, size):
+    """The central square after the whole image is resized."""
+    height, width, channels = image.shape
+    scale = size / min(height, width)
+    sides = (round(width * scale), round(height * scale))
+    pixels = image[..., 0] if channels == 1 else image
+    resized = Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR)
+    left, top = (round((side - size) / 2) for side in sides)
+    found = np.asarray(resized).reshape(sides[1], sides[0], channels)
+    return found[top : top + size, left : left + size]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [8, 33])
+@pytest.mark.parametrize("sides", [(7, 28), (11, 13), (40, 21), (100, 25), (61, 61)])
+def test_ordinary_images_are_resized_as_a_whole(sides, size, channels):
+    image = np.random.default_rng(0).integers(0, 256, (*sides, channels), np.uint8)
+    found = data.Preprocessing(image_size=8, resize_to=size).resize(image)
+    np.testing.assert_array_equal(found, resized_as_a_whole(image, size))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [8, 33])
+@pytest.mark.parametrize(
+    "sides", [(7, 29), (101, 25), (1, 40), (2, 999), (703, 37), (3001, 200)]
+)
+def test_of_thin_images_only_the_central_part_is_resized(sides, size, channels):
+    image = np.random.default_rng(0).integers(0, 256, (*sides, channels), np.uint8)
+    if channels == 4:
+        image[..., 3] = 255
+    found = data.Preprocessing(image_size=8, resize_to=size).resize(image)
+    expected = resized_as_a_whole(image, size)
+    assert found.shape == (size, size, channels)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_very_thin_images_are_not_resized_as_a_whole(monkeypatch):
+    sizes = []
+    resize = Image.Image.resize
+
+    def recorded(image, size, *arguments):
+        sizes.append(size)
+        return resize(image, size, *arguments)
+
+    monkeypatch.setattr(Image.Image, "resize", recorded)
+    image = np.zeros((60_000, 1, 3), np.uint8)
+    image[29_999:30_001] = 255
+    preprocessing = data.Preprocessing(image_size=128, resize_to=128)
+    for thin in (image, image.swapaxes(0, 1)):
+        found = preprocessing.resize(thin)
+        assert found.shape == (128, 128, 3) and found.min() == 255
+    assert sizes == [(128, 128)] * 2
+
+
 def augmented(preprocessing, image, count):
     keys = jax.random.split(jax.random.key(0), count)
     augment = jax.jit(preprocessing.augment)
