@@ -47,19 +47,45 @@ def listed_by_kind(problems: Mapping[str, Sequence[str]]) -> str:
 
 
 def check_images(x: chex.Array) -> chex.Array:
-    """Returns x as an array; raises unless it is a float batch [B, H, W, C]."""
+    """Returns x as an array; raises unless it is a non-empty float batch [B, H, W, C].
+
+    Only the dtype and the shape are checked, so that x may be traced.
+    """
+    check_float(x)
     x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(
-            f"images must be floating point in [-1, 1], got dtype {x.dtype}; convert "
-            "uint8 images with colddiff_jax.to_float"
-        )
     if x.ndim != 4:
         raise ValueError(
             f"images must have shape [B, H, W, C], got {x.shape}; add a batch "
             "axis to a single image with x[None]"
         )
+    if not x.size:
+        raise ValueError(f"images must not be empty, got shape {x.shape}")
     return x
+
+
+def check_float(images: chex.Array) -> None:
+    """Raises a TypeError unless images, of any shape, are floating point."""
+    dtype = _dtype(images)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(
+            f"images must be floating point in [-1, 1], got dtype {dtype}; convert "
+            "uint8 images with colddiff_jax.to_float"
+        )
+
+
+def check_uint8(images: chex.Array) -> None:
+    """Raises a TypeError unless images, of any shape, are uint8."""
+    dtype = _dtype(images)
+    if dtype != np.uint8:
+        raise TypeError(
+            f"images must be uint8, got dtype {dtype}; convert floats in [-1, 1] with "
+            "colddiff_jax.to_uint8"
+        )
+
+
+def _dtype(x: chex.Array) -> np.dtype:
+    """Returns the dtype of an array, which may be traced, or of nested lists."""
+    return x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
 
 
 def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import chex
 import jax.numpy as jnp
 
+from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.sampling.trajectory import RestoreFn
 
@@ -88,6 +89,10 @@ def restoration_loss(
     Returns:
         L, float32 [B], non-negative; in absolute error, black and white are 2 apart.
 
+    Raises:
+        TypeError: images that are not floating point.
+        ValueError: images that are empty or not [B, H, W, C].
+
     Example:
         >>> loss = restoration_loss(restore_fn, degrade, x, t).mean()
 
@@ -95,7 +100,8 @@ def restoration_loss(
         Bansal et al. (2022), section 3.1: min E |R(D(x, t), t) - x|_1, with uniform
         t and no weighting.
     """
-    chex.assert_rank([x_0, t], [4, 1])
+    x_0 = check_images(x_0)
+    chex.assert_rank(t, 1)
     x0_hat = restore_fn(degrade(x_0, t), t)
     chex.assert_equal_shape([x0_hat, x_0])
     return distance(x0_hat - x_0).mean(axis=(1, 2, 3))

@@ -10,6 +10,8 @@ import chex
 import jax
 import numpy as np
 
+from colddiff_jax.checks import check_images
+
 
 class Features(NamedTuple):
     """Outputs of a feature network for a batch of images.
@@ -53,8 +55,13 @@ class FeatureNet:
     is_fid: bool = False
 
     def __call__(self, x: chex.Array) -> Features:
-        """Computes the features of images, float32 [B, H, W, C] in [-1, 1]."""
-        return self.apply(self.params, x)
+        """Computes the features of images, float32 [B, H, W, C] in [-1, 1].
+
+        Raises:
+            TypeError: images that are not floating point.
+            ValueError: images that are empty or not [B, H, W, C].
+        """
+        return self.apply(self.params, check_images(x))
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -116,6 +116,7 @@ def frechet_distance(x: Moments, y: Moments) -> float:
         d^2, at least 0; 0 up to rounding for equal moments.
 
     Raises:
+        TypeError: features or images instead of their moments.
         InputError: features of different lengths.
 
     Example:
@@ -130,6 +131,12 @@ def frechet_distance(x: Moments, y: Moments) -> float:
         is computed as the sum of the singular values of A^T B, with C_x = A A^T and
         C_y = B B^T.
     """
+    for value in (x, y):
+        if not isinstance(value, Moments):
+            raise TypeError(
+                f"a Frechet distance needs Moments, got {type(value).__name__}; "
+                "compute them from features with MomentsAccumulator"
+            )
     if x.mean.shape != y.mean.shape:
         raise InputError(
             f"the features of both sets must have the same length, got {len(x.mean)} "

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import nn
 
+from colddiff_jax.checks import check_images
+
 SSIM_SIDE, _WINDOW_STD = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -29,6 +31,10 @@ def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
     Returns:
         float32 [B].
 
+    Raises:
+        TypeError: images that are not floating point.
+        ValueError: images that are empty, not [B, H, W, C] or of different shapes.
+
     Example:
         >>> white, grey = jnp.ones((2, 32, 32, 3)), jnp.zeros((2, 32, 32, 3))
         >>> mean_squared_error(white, grey)
@@ -37,7 +43,7 @@ def mean_squared_error(x: chex.Array, y: chex.Array) -> chex.Array:
     Reference:
         Bansal et al. (2022), section 4; the official evaluation code.
     """
-    chex.assert_equal_shape([x, y])
+    x, y = _check_pair(x, y)
     return jnp.square((x - y) / 2).mean(axis=(1, 2, 3))
 
 
@@ -52,6 +58,9 @@ def psnr(x: chex.Array, y: chex.Array) -> chex.Array:
 
     Returns:
         float32 [B]; infinite for equal images.
+
+    Raises:
+        TypeError, ValueError: as in `mean_squared_error`.
 
     Example:
         >>> white, grey = jnp.ones((2, 32, 32, 3)), jnp.zeros((2, 32, 32, 3))
@@ -82,6 +91,7 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         float32 [B], at most 1.
 
     Raises:
+        TypeError, ValueError: as in `mean_squared_error`.
         ValueError: images smaller than the window.
 
     Example:
@@ -92,7 +102,7 @@ def ssim(x: chex.Array, y: chex.Array) -> chex.Array:
     Reference:
         Wang et al. (2004); the settings of pytorch-msssim, which the paper used.
     """
-    chex.assert_equal_shape([x, y])
+    x, y = _check_pair(x, y)
     _check_side("SSIM", x, SSIM_SIDE)
     luminance, structure = _similarities((x + 1) / 2, (y + 1) / 2)
     return (luminance * structure).mean(axis=(1, 2, 3))
@@ -115,6 +125,7 @@ def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         float32 [B], in [0, 1].
 
     Raises:
+        TypeError, ValueError: as in `mean_squared_error`.
         ValueError: images too small for the window at the fifth scale.
 
     Example:
@@ -126,7 +137,7 @@ def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         Wang et al. (2003); the settings of pytorch-msssim. As there, an odd side is
         padded with zeros at both ends before it is halved.
     """
-    chex.assert_equal_shape([x, y])
+    x, y = _check_pair(x, y)
     _check_side("MS-SSIM", x, MS_SSIM_SIDE)
     x, y = (x + 1) / 2, (y + 1) / 2
     product = jnp.ones((x.shape[0], x.shape[3]))
@@ -137,6 +148,17 @@ def ms_ssim(x: chex.Array, y: chex.Array) -> chex.Array:
         product *= nn.relu(structure.mean(axis=(1, 2))) ** weight
         x, y = _halve(x), _halve(y)
     return product.mean(axis=1)
+
+
+def _check_pair(x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Returns both as arrays; raises unless they are float batches of one shape."""
+    x, y = check_images(x), check_images(y)
+    if x.shape != y.shape:
+        raise ValueError(
+            f"images must be compared with images of the same shape, got {x.shape} and "
+            f"{y.shape}"
+        )
+    return x, y
 
 
 def _check_side(metric: str, x: chex.Array, min_side: int) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from colddiff_jax.models import layers
 from colddiff_jax.models.depthwise import depthwise_conv
+from colddiff_jax.models.options import check_inputs, check_options
 from colddiff_jax.models.upsampling import TransposedConv
 
 _HEADS, _HEAD_CHANNELS = 4, 32
@@ -21,7 +22,7 @@ class ConvNeXtUNet(nn.Module):
     parameters, one channel) and CelebA experiments (56,615,708, three channels).
 
     Attributes:
-        base_channels: channels at the highest resolution.
+        base_channels: channels at the highest resolution, even and at least 4.
         channel_multipliers: channels of each level as multiples of base_channels; every
             level but the last halves the image.
         time_embedding: whether the network is conditioned on the step.
@@ -78,11 +79,15 @@ class ConvNeXtUNet(nn.Module):
             x0_hat, float32 [B, H, W, C], roughly in [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that are not divisible as above, invalid labels, or
-                labels for a network without classes.
+            TypeError: images that are not floating point.
+            ValueError: a field of the network with an invalid value, images that are
+                empty or not [B, H, W, C], image sides that are not divisible as above,
+                not one step per image, invalid labels, or labels for a network without
+                classes.
         """
         del dropout_keys
-        chex.assert_rank([x, t], [4, 1])
+        check_options(self)
+        x = check_inputs(x, t)
         levels = len(self.channel_multipliers)
         layers.check_divisible(x.shape, 2 ** (levels - 1), f"halved {levels - 1} times")
         layers.check_labels(labels, len(x), self.num_classes)

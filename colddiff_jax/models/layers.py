@@ -117,8 +117,6 @@ class Dropout(nn.Module):
 
 def check_labels(labels: chex.Array | None, batch_size: int, num_classes: int) -> None:
     """Raises ValueError unless labels are None or one valid class index per image."""
-    if num_classes < 0:
-        raise ValueError(f"num_classes must be 0 or positive, got {num_classes}")
     if labels is None:
         return
     if not num_classes:

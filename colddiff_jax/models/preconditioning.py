@@ -1,5 +1,6 @@
 """Scales of a network's input and output, measured on data for every t."""
 
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -8,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.models.options import check_inputs
 
 _MIN_SCALE = 2 / 255  # One level of an 8-bit image.
 
@@ -60,6 +63,7 @@ class Preconditioned(nn.Module):
 
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
         """Predicts the clean images, with the arguments and result of the network."""
+        x = check_inputs(x, t)
         scale, skip, output = (
             per_example(jnp.asarray(values, jnp.float32)[t - 1], x)
             for values in self.scales
@@ -84,7 +88,26 @@ def measure_scales(
 
     Returns:
         T values of each scale; s and r are at least one level of an 8-bit image.
+
+    Raises:
+        TypeError: images that are not floating point.
+        ValueError: images that are empty or not [B, H, W, C].
     """
+    found = _moments(degrade, check_images(x_0), noise=float(noise))
+    scale, skip, output = (np.asarray(values, np.float64) for values in found)
+    return Scales(
+        input=tuple(np.maximum(scale, _MIN_SCALE).tolist()),
+        skip=tuple(skip.tolist()),
+        output=tuple(np.maximum(output, _MIN_SCALE).tolist()),
+    )
+
+
+# Images and tables are arguments: captured, they would be constants of the program.
+@functools.partial(jax.jit, static_argnames="noise")
+def _moments(
+    degrade: Degradation, x_0: chex.Array, *, noise: float
+) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Returns s, c and r before they are bounded, each float32 [T]."""
 
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
         x_t = degrade(x_0, t)
@@ -95,11 +118,4 @@ def measure_scales(
         rest = jnp.square(x_0 - skip * x_t).mean() + jnp.square(skip * noise)
         return jnp.sqrt(jnp.square(around_mean).mean() + noise**2), skip, jnp.sqrt(rest)
 
-    steps = jnp.arange(1, degrade.num_steps + 1)
-    found = jax.jit(lambda steps: jax.lax.map(moments, steps))(steps)
-    scale, skip, output = (np.asarray(values, np.float64) for values in found)
-    return Scales(
-        input=tuple(np.maximum(scale, _MIN_SCALE).tolist()),
-        skip=tuple(skip.tolist()),
-        output=tuple(np.maximum(output, _MIN_SCALE).tolist()),
-    )
+    return jax.lax.map(moments, jnp.arange(1, degrade.num_steps + 1))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax.models import layers
+from colddiff_jax.models.options import check_inputs, check_options
 from colddiff_jax.models.upsampling import UpsampledConv
 
 
@@ -20,7 +21,7 @@ class UNet(nn.Module):
     CIFAR-10 experiments, with 35,746,307 parameters.
 
     Attributes:
-        base_channels: channels at the highest resolution.
+        base_channels: channels at the highest resolution, even and at least 4.
         channel_multipliers: channels of each level as multiples of base_channels; every
             level but the last halves the image.
         num_blocks: residual blocks per level on the way down (one more on the way up).
@@ -29,7 +30,7 @@ class UNet(nn.Module):
             with its number of channels. Small networks need fewer than 32: with one
             channel per group, the normalisation removes the step embedding added before
             it, and the network is blind to t.
-        dropout: dropout rate inside the residual blocks, in training.
+        dropout: dropout rate inside the residual blocks, in training; 0 <= rate < 1.
         num_classes: number of classes for `labels`; 0 for an unconditional network.
         patch_size: fold patch_size x patch_size pixels into channels first. Not in the
             paper: for small networks on a CPU, which is slow with few channels.
@@ -94,10 +95,14 @@ class UNet(nn.Module):
             x0_hat, float32 [B, H, W, C], roughly in [-1, 1], not clipped.
 
         Raises:
-            ValueError: image sides that are not divisible as above, invalid labels, or
-                labels for a network without classes.
+            TypeError: images that are not floating point.
+            ValueError: a field of the network with an invalid value, images that are
+                empty or not [B, H, W, C], image sides that are not divisible as above,
+                not one step per image, invalid labels, or labels for a network without
+                classes.
         """
-        chex.assert_rank([x, t], [4, 1])
+        check_options(self)
+        x = check_inputs(x, t)
         levels = len(self.channel_multipliers)
         layers.check_divisible(
             x.shape,

@@ -32,15 +32,26 @@ class JsonLines:
     """Writes one JSON object per line to `metrics.jsonl`; every run has this writer.
 
     A run that resumes at `first_step` first drops the lines that it will write again:
-    those of later steps, and also of step 0 if it starts there.
+    those of later steps, and also of step 0 if it starts there. Lines that cannot be
+    read, such as the torn last line of a killed run, are dropped and counted on stdout.
     """
 
     def __init__(self, workdir: str, first_step: int):
         path = os.path.join(workdir, "metrics.jsonl")
         if os.path.exists(path):
-            with open(path) as file:
-                kept = [line for line in file if _step(line) <= (first_step or -1)]
-            write_atomically(path, "".join(kept).encode())
+            with open(path, "rb") as file:
+                lines = [line for line in file.read().split(b"\n") if line.strip()]
+            steps = [_step(line) for line in lines]
+            if unreadable := steps.count(None):
+                plural = "" if unreadable == 1 else "s"
+                print(f"{path}: dropped {unreadable} unreadable line{plural}")
+            last = first_step or -1
+            kept = [
+                line + b"\n"
+                for line, step in zip(lines, steps, strict=True)
+                if step is not None and step <= last
+            ]
+            write_atomically(path, b"".join(kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -156,9 +167,10 @@ def make_writers(
     return writers
 
 
-def _step(line: str) -> float:
-    """Returns the step of a line; infinity for the torn last line of a killed run."""
+def _step(line: bytes) -> int | None:
+    """Returns the step of a line, or None if the line is damaged."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")
+        step = json.loads(line.decode())["step"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return step if type(step) is int else None

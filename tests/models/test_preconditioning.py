@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
+from colddiff_jax.models import preconditioning
 from colddiff_jax.models.preconditioning import Preconditioned, Scales, measure_scales
 from tests.networks import random_parameters, tiny_unet
 
@@ -39,6 +40,17 @@ def test_scales_match_the_moments_of_the_data(degrade, x_0):
         found = [values[t - 1] for values in scales]
         expected = [np.sqrt((around**2).mean()), skip, np.sqrt((rest**2).mean())]
         np.testing.assert_allclose(found, expected, rtol=5e-3)
+
+
+def test_images_and_tables_are_not_constants_of_the_program():
+    # 4 MB of images, and 1 MB of tables for the blur.
+    rng = np.random.default_rng(0)
+    x_0 = jnp.asarray(rng.uniform(-1, 1, (512, 32, 32, 2)), jnp.float32)
+    stds = cd.schedules.constant(num_steps=256, value=1.0)
+    degrade = cd.gaussian_blur(32, stds, kernel_size=3)
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) >= 2**20
+    program = preconditioning._moments.lower(degrade, x_0, noise=0.1)
+    assert len(program.as_text()) < 2**16
 
 
 def test_the_skip_scale_minimises_the_error(degrade, x_0):

@@ -4,6 +4,7 @@ import json
 import struct
 
 import numpy as np
+import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from colddiff_jax.training import writers
@@ -27,6 +28,50 @@ def test_a_resumed_run_rewrites_the_lines_after_its_checkpoint(tmp_path):
     second.scalars(30, {"loss": 0.5})
     assert read(tmp_path)[-1] == {"step": 30, "loss": 0.5}
     second.close()
+
+
+def resume(tmp_path, content, first_step=30):
+    """Resumes a run with the given lines, at a step, and logs one step more."""
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    lines = writers.JsonLines(str(tmp_path), first_step=first_step)
+    lines.scalars(40, {"loss": 0.5})
+    lines.close()
+    return [line["step"] for line in read(tmp_path)]
+
+
+DAMAGE = {
+    "invalid UTF-8": b'{"step": 20, "loss": "\xff\xfe"}',
+    "torn": b'{"step": 20, "lo{"step": 25, "loss": 1.0}',
+    "zeros": bytes(64),
+    "no step": b'{"loss": 1.0}',
+    "no object": b"20",
+    "a list": b"[20]",
+    "a step of text": b'{"step": "20"}',
+    "a step that is not finite": b'{"step": NaN}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_line_is_dropped_and_counted(tmp_path, capsys, damage):
+    first, last = b'{"step": 10, "loss": 1.0}\n', b'{"step": 30, "loss": 1.0}\n'
+    assert resume(tmp_path, first + DAMAGE[damage] + b"\n" + last) == [10, 30, 40]
+    path = tmp_path / "metrics.jsonl"
+    assert capsys.readouterr().out == f"{path}: dropped 1 unreadable line\n"
+    assert path.read_bytes().startswith(first + last)
+
+
+def test_several_damaged_lines_are_counted_in_one_line(tmp_path, capsys):
+    lines = [*DAMAGE.values(), b'{"step": 10}', b'{"step": 99}', b'{"step": 99']
+    assert resume(tmp_path, b"\n".join(lines)) == [10, 40]
+    count = len(DAMAGE) + 1
+    path = tmp_path / "metrics.jsonl"
+    assert capsys.readouterr().out == f"{path}: dropped {count} unreadable lines\n"
+
+
+def test_a_last_line_without_a_newline_stays_a_line_of_its_own(tmp_path, capsys):
+    content = b'{"step": 10, "loss": 1.0}\n\n{"step": 30, "loss": 1.0}'
+    assert resume(tmp_path, content) == [10, 30, 40]
+    assert not capsys.readouterr().out
 
 
 def test_a_run_that_restarts_at_step_0_evaluates_it_again_and_keeps_one_line(
