@@ -63,7 +63,7 @@ def test_a_damaged_description_raises_one_line(tmp_path, text):
 
 
 def test_folders_without_a_run_raise(tmp_path):
-    with pytest.raises(InputError, match=r"no run folder '.*nowhere'; train one"):
+    with pytest.raises(InputError, match=r"no run folder '.*nowhere'; train a model"):
         run_folder.load_description(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"is not a run folder: it has no config.json"):
         run_folder.load_description(str(tmp_path))
