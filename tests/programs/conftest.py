@@ -1,6 +1,9 @@
 """A folder with trained runs and unusable files, for the tests of the programs."""
 
+import fcntl
+import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +18,24 @@ from tests.programs.running import TRAIN, TRAIN_BOTH, run
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> pathlib.Path:
     """The folder; tests must not change the files that are in it."""
-    folder = tmp_path_factory.mktemp("programs")
+    own = tmp_path_factory.mktemp("programs") / "folder"
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _fill(own)
+        return own
+    # The first worker makes the folder, and all of them work on copies.
+    shared = base.parent / "programs"
+    with open(base.parent / "programs.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            _fill(base / "filled")
+            (base / "filled").rename(shared)
+    shutil.copytree(shared, own)
+    return own
+
+
+def _fill(folder: pathlib.Path) -> None:
+    folder.mkdir()
     done = run(TRAIN, folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -28,7 +48,6 @@ def folder(tmp_path_factory) -> pathlib.Path:
     images = np.zeros((9, 8, 8, 3), np.uint8)
     np.savez(folder / "empty.npz", train_images=images[:0], test_images=images)
     np.savez(folder / "shape.npz", train_images=images[0, 0], test_images=images)
-    return folder
 
 
 def _train_classifier(cache: pathlib.Path) -> None:

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
-TRAIN = "train.py --config=configs/digits_blur.py:smoke"
+TRAIN = (
+    "train.py --config=configs/digits_blur.py:smoke "
+    "--config.model.channel_multipliers=(1,)"
+)
 # A run with endpoints and with classes.
 TRAIN_BOTH = (
     "train.py --config=configs/animorph.py:smoke --workdir=both "
