@@ -39,7 +39,7 @@ BAD = {
         "must have shape [N, H, W] or [N, H, W, C], got (8, 3)"
     ),
     f"{TRAIN} --config.data.image_size=18 --config.data.resize_to=18": (
-        "image sides must be divisible by 8"
+        "image sides must be divisible by 4"
     ),
     f"{TRAIN} --config.data.image_size=8 --config.data.resize_to=0": (
         "--config.data.image_size must be at least 11, the window of SSIM"
