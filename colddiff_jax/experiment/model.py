@@ -62,8 +62,9 @@ class Model:
         x, t = jnp.zeros((1, *self.image_shape)), jnp.ones((1,), jnp.int32)
         return self.network.init(key, x, t)["params"]
 
+    @functools.cached_property
     def abstract_params(self) -> Any:
-        """Returns the shapes and dtypes of the parameters.
+        """The shapes and dtypes of the parameters.
 
         Raises:
             InputError: a network that does not fit the images, or an implementation of
@@ -137,5 +138,5 @@ def build_model(
     else:
         scales = None
     model = Model(dict(config), degrade, network, scales, (size, size, channels))
-    model.abstract_params()  # Raises before any work if the network does not fit.
+    _ = model.abstract_params  # Raises before any work if the network does not fit.
     return model

@@ -81,7 +81,7 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
             )
         chosen = _choose_step(saved, checkpoint)
         model = _build_model(description, saved)
-        like = {"ema_params": devices.replicated_like(model.abstract_params())}
+        like = {"ema_params": devices.replicated_like(model.abstract_params)}
         if chosen is None:
             parts, step = saved.restore_newest(like, partial=True)
         else:
@@ -114,7 +114,7 @@ def _build_model(description: Mapping[str, Any], saved: Checkpoints) -> Model:
         return build_model(config, channels=channels, scales=scales)
     for channels in _CHANNELS:
         model = build_model(config, channels=channels, scales=scales)
-        if saved.has_parts({"ema_params": model.abstract_params()}):
+        if saved.has_parts({"ema_params": model.abstract_params}):
             return model
     # None fits: restoring the checkpoint will say why.
     return build_model(config, channels=3, scales=scales)
@@ -130,7 +130,7 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
     description = upgrade_description(about)
     config, scales = description["config"], scales_of(description)
     model = build_model(config, channels=about["channels"], scales=scales)
-    like = model.abstract_params()
+    like = model.abstract_params
     if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, like):
         raise InputError(
             f"the weights in {path!r} do not fit the network of its configuration; "

@@ -35,7 +35,7 @@ def test_a_model_is_built_without_opening_a_source(monkeypatch, channels):
     assert model.preprocessing.image_size == 16
     error = np.array([-0.5, 2.0])
     np.testing.assert_array_equal(model.distance(error), [0.5, 2.0])  # The loss is l1.
-    like = model.abstract_params()
+    like = model.abstract_params
     drawn = random_parameters(model.network, model.image_shape)
     assert jax.tree.map(np.shape, like) == jax.tree.map(np.shape, drawn)
 
