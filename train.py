@@ -13,16 +13,14 @@ detects (TPU pods, Slurm, Open MPI, Kubernetes), add --distributed; anywhere els
 import os
 
 from absl import flags
-from ml_collections import config_flags
 
 from colddiff_jax import distributed
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training.config_files import split_name
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="configs/NAME.py[:VARIANT]"
-)
+_CONFIG = program.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", "", "run folder; default runs/NAME[-VARIANT]")
 _FORCE = flags.DEFINE_bool(
     "force", False, "continue in a run folder of another configuration or other images"
@@ -45,10 +43,6 @@ def main() -> None:
         raise InputError(
             "--config is missing; give, for example, --config=configs/digits_blur.py"
         )
-    filename = config_flags.get_config_filename(flags.FLAGS["config"])
-    path, _, variant = filename.partition(":")
-    if not os.path.isfile(path):
-        raise InputError(f"no configuration file {path!r}; see the folder configs")
     if _DISTRIBUTED.value or _COORDINATOR.value is not None:
         distributed.initialize(
             _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
@@ -56,9 +50,11 @@ def main() -> None:
     elif _NUM_PROCESSES.value is not None or _PROCESS_ID.value is not None:
         raise InputError("--num_processes and --process_id also need --coordinator")
     # runs/cifar_blur for configs/cifar_blur.py; every variant has its own folder.
+    path, variant = split_name(_CONFIG.value.name)
     name = os.path.basename(path).removesuffix(".py")
     workdir = os.path.join("runs", f"{name}-{variant}" if variant else name)
-    train_and_evaluate(_CONFIG.value, _WORKDIR.value or workdir, force=_FORCE.value)
+    fields = _CONFIG.value.fields
+    train_and_evaluate(fields, _WORKDIR.value or workdir, force=_FORCE.value)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ A validator returns the value in canonical form, or raises a one-line `ValueErro
 (`TypeError` for a wrong type) that names the value and what was expected.
 """
 
+import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -13,7 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+MAX_STEPS = 100_000
+"""The largest T, far above any in use: it catches slips before memory runs out."""
+MAX_SIDE = 65_536
+"""The largest side of an image in pixels, for the same reason."""
+
 _LISTED = 6  # How many names an error lists.
+_MAX_INTEGER = 2**31 - 1  # Integers are int32 on devices.
+_MOST_CHANNELS = 4  # A last axis that is longer may be the width of an image.
 
 
 class InputError(ValueError):
@@ -49,6 +58,8 @@ def listed_by_kind(problems: Mapping[str, Sequence[str]]) -> str:
 def check_images(x: chex.Array) -> chex.Array:
     """Returns x as an array; raises unless it is a non-empty float batch [B, H, W, C].
 
+    A batch that looks like [B, C, H, W], with 1 or 3 channels, raises as well.
+
     Only the dtype and the shape are checked, so that x may be traced.
     """
     check_float(x)
@@ -60,6 +71,11 @@ def check_images(x: chex.Array) -> chex.Array:
         )
     if not x.size:
         raise ValueError(f"images must not be empty, got shape {x.shape}")
+    if x.shape[1] in (1, 3) and min(x.shape[2:]) > _MOST_CHANNELS:
+        raise ValueError(
+            f"images are channels last, [B, H, W, C], got shape {x.shape}; move them "
+            "with numpy.moveaxis(x, 1, -1)"
+        )
     return x
 
 
@@ -85,7 +101,15 @@ def check_uint8(images: chex.Array) -> None:
 
 def _dtype(x: chex.Array) -> np.dtype:
     """Returns the dtype of an array, which may be traced, or of nested lists."""
-    return x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
+    if isinstance(x, jax.Array):
+        return x.dtype
+    try:
+        return np.asarray(x).dtype
+    except ValueError as error:  # NumPy speaks of an "inhomogeneous shape".
+        raise ValueError(
+            "images must form one array, [B, H, W, C], got lists of different lengths; "
+            "crop or resize all images to the same size"
+        ) from error
 
 
 def check_steps(t: chex.Numeric, num_steps: int, batch_size: int) -> chex.Array:
@@ -116,34 +140,83 @@ def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     if (
         sides.shape != (2,)
         or not np.issubdtype(sides.dtype, np.integer)
-        or not (sides > 0).all()
+        or not ((sides > 0) & (sides <= MAX_SIDE)).all()
     ):
         raise ValueError(
-            "image_size must be a positive integer or (height, width), got "
-            f"{image_size!r}"
+            "image_size must be a positive integer or (height, width), each at most "
+            f"{MAX_SIDE}, got {image_size!r}"
         )
     return int(sides[0]), int(sides[1])
 
 
 def check_integer(
-    name: str, value: Any, *, least: int = 1, largest: int | None = None
+    name: str,
+    value: Any,
+    *,
+    least: int = 1,
+    largest: int | None = None,
+    cap: int = _MAX_INTEGER,
 ) -> int:
-    """Returns a Python or NumPy integer as an int; raises outside least..largest."""
+    """Returns a Python or NumPy integer as an int; raises outside least..largest.
+
+    Args:
+        name: the name of the integer in error messages.
+        value: the integer.
+        least: the smallest valid value.
+        largest: the largest valid value, if one follows from the meaning of the value.
+        cap: the largest valid value otherwise, which only a slip exceeds.
+    """
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
-    upper = float("inf") if largest is None else largest
+    upper = cap if largest is None else largest
     if number is not None and least <= number <= upper:
         return number
     expected = (
-        f"an integer in {least}..{largest}"
-        if largest is not None
+        f"an integer in {least}..{upper}"
+        if largest is not None or (number is not None and number > upper)
         else "a positive integer"
         if least == 1
         else f"an integer of at least {least}"
     )
     raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def check_num_steps(num_steps: Any) -> int:
+    """Returns T as an int; raises unless it is an integer in 1..MAX_STEPS."""
+    return check_integer("num_steps", num_steps, cap=MAX_STEPS)
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a value is a finite Python or NumPy number, and not a bool."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # An integer beyond the largest float.
+        return False
+
+
+def check_number(
+    name: str, value: Any, expected: str, valid: Callable[[float], bool]
+) -> float:
+    """Returns a real number as a float if it is finite and valid.
+
+    Args:
+        name: the name of the number in error messages.
+        value: the number.
+        expected: completes "must" in error messages, such as "not be negative".
+        valid: whether a finite number is valid.
+
+    Raises:
+        ValueError: another value.
+    """
+    if not is_finite_number(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    if not valid(float(value)):
+        raise ValueError(f"{name} must {expected}, got {value!r}")
+    return float(value)
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

@@ -19,6 +19,27 @@ AXIS = "batch"
 """The name of the axis that a batch is sharded over."""
 
 
+def platform_problem() -> str | None:
+    """Says why JAX has no devices on the platform it is told to use, or returns None.
+
+    Example:
+        >>> platform_problem() is None
+        True
+    """
+    try:
+        jax.devices()
+    # A RuntimeError, or for cuda without its plugin an AssertionError without words.
+    except (RuntimeError, AssertionError) as error:
+        config: Any = jax.config  # Its type hints lack the options.
+        reason = " ".join(str(error).split()).partition(" (set JAX_PLATFORMS")[0]
+        return (
+            f"JAX finds no devices of JAX_PLATFORMS={config.jax_platforms}"
+            f"{reason and f' ({reason})'}; install JAX for them, such as jax[cuda12], "
+            "or unset JAX_PLATFORMS"
+        )
+    return None
+
+
 def num_processes() -> int:
     """Returns the number of processes that train together."""
     return jax.process_count()

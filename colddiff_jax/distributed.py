@@ -1,9 +1,11 @@
-"""Joins the processes of one run, on one machine or several."""
+"""Joins the processes of one run, on one machine or several, and shares values."""
 
 import socket
 import time
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from colddiff_jax.checks import InputError
 
@@ -70,6 +72,17 @@ def initialize(
     jax.distributed.initialize(
         coordinator, num_processes, process_id, initialization_timeout=timeout
     )
+
+
+def from_process_0(values: np.ndarray) -> np.ndarray:
+    """Returns the values of process 0 in all processes, which must all call this.
+
+    Args:
+        values: float64 of the same shape in every process.
+    """
+    # JAX would round float64 to float32.
+    words = np.ascontiguousarray(values, np.float64).view(np.uint32)
+    return np.array(multihost_utils.broadcast_one_to_all(words)).view(np.float64)
 
 
 def _check_port(port: int) -> None:

@@ -26,7 +26,7 @@ Reference:
 
 import numpy as np
 
-from colddiff_jax.checks import check_integer
+from colddiff_jax.checks import MAX_SIDE, check_integer, check_num_steps
 
 
 def constant(num_steps: int, *, value: float) -> np.ndarray:
@@ -46,7 +46,7 @@ def constant(num_steps: int, *, value: float) -> np.ndarray:
         >>> constant(3, value=7.0)
         array([7., 7., 7.])
     """
-    return np.full(check_integer("num_steps", num_steps), value, np.float64)
+    return np.full(check_num_steps(num_steps), value, np.float64)
 
 
 def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
@@ -67,9 +67,7 @@ def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
         >>> linear(3, start=1.0, increment=0.5)
         array([1. , 1.5, 2. ])
     """
-    return start + increment * np.arange(
-        check_integer("num_steps", num_steps), dtype=np.float64
-    )
+    return start + increment * np.arange(check_num_steps(num_steps), dtype=np.float64)
 
 
 def exponential(num_steps: int, *, rate: float) -> np.ndarray:
@@ -89,9 +87,9 @@ def exponential(num_steps: int, *, rate: float) -> np.ndarray:
         >>> exponential(3, rate=0.01).round(3)
         array([1.  , 1.01, 1.02])
     """
-    return np.exp(
-        rate * np.arange(check_integer("num_steps", num_steps), dtype=np.float64)
-    )
+    exponents = rate * np.arange(check_num_steps(num_steps), dtype=np.float64)
+    with np.errstate(over="ignore"):  # Degradations raise for infinite values.
+        return np.exp(exponents)
 
 
 def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
@@ -124,7 +122,7 @@ def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
             f"start and stop must be positive and finite, got start={start}, "
             f"stop={stop}"
         )
-    return np.geomspace(start, stop, check_integer("num_steps", num_steps))
+    return np.geomspace(start, stop, check_num_steps(num_steps))
 
 
 def linear_decay(num_steps: int) -> np.ndarray:
@@ -146,7 +144,7 @@ def linear_decay(num_steps: int) -> np.ndarray:
     Reference:
         `Linear` of `decolor-diffusion` in the official code.
     """
-    return 1.0 - np.arange(1, check_integer("num_steps", num_steps) + 1) / num_steps
+    return 1.0 - np.arange(1, check_num_steps(num_steps) + 1) / num_steps
 
 
 def exponential_decay(
@@ -175,9 +173,7 @@ def exponential_decay(
     """
     if not 0 <= factor <= 1:
         raise ValueError(f"factor must lie in [0, 1], got {factor}")
-    fractions = factor ** np.arange(
-        1, check_integer("num_steps", num_steps) + 1, dtype=np.float64
-    )
+    fractions = factor ** np.arange(1, check_num_steps(num_steps) + 1, dtype=np.float64)
     if to_zero:
         fractions[-1] = 0.0
     return fractions
@@ -204,8 +200,8 @@ def halving(image_size: int, *, num_steps: int) -> list[int]:
     Reference:
         `Incremental_factor_2` of `resolution-diffusion-pytorch` in the official code.
     """
-    side = check_integer("image_size", image_size)
-    sizes = [side // 2**i for i in range(1, check_integer("num_steps", num_steps) + 1)]
+    side = check_integer("image_size", image_size, cap=MAX_SIDE)
+    sizes = [side // 2**i for i in range(1, check_num_steps(num_steps) + 1)]
     if sizes[-1] < 1:
         raise ValueError(
             f"images of side {side} can be halved at most {side.bit_length() - 1} "
@@ -243,6 +239,6 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
     """
     if not 0 <= offset < np.inf:
         raise ValueError(f"offset must be finite and non-negative, got {offset}")
-    steps = np.arange(check_integer("num_steps", num_steps) + 1) / num_steps
+    steps = np.arange(check_num_steps(num_steps) + 1) / num_steps
     f = np.cos((steps + offset) / (1 + offset) * np.pi / 2) ** 2
     return np.cumprod(1 - np.clip(1 - f[1:] / f[:-1], 0, 0.999))

@@ -1,15 +1,18 @@
 """One of the two processes of a run that `test_devices.py` starts."""
 
 import sys
+import zlib
 
 import jax
 import numpy as np
 import pytest
 
 import colddiff_jax as cd
-from colddiff_jax import devices, distributed
+from colddiff_jax import data, devices, distributed
 from colddiff_jax.io.checkpoints import open_checkpoints
 from colddiff_jax.sampling import BatchSampler
+from colddiff_jax.training.task import _measure_here, build_model_and_task
+from configs import digits_blur
 
 
 def check_agreement(process: int) -> None:
@@ -18,6 +21,19 @@ def check_agreement(process: int) -> None:
     devices.check_agreement("checkpoints", 7)
     with pytest.raises(cd.InputError, match=r"have the same checkpoints: \[0, 1\]"):
         devices.check_agreement("checkpoints", process)
+
+
+def check_that_both_hold_the_scales_that_process_0_measures(process: int) -> None:
+    config = digits_blur.get_config("smoke")
+    config.model.update({"channel_multipliers": (1,), "precondition": True})
+    config.evaluation.num_images = 8
+    rng = np.random.default_rng(process)
+    images = rng.integers(0, 256 // (process + 1), (8, 16, 16, 1), np.uint8)
+    splits = data.arrays(images, images)
+    model, task = build_model_and_task(config, splits=splits)
+    here = _measure_here(task, model.degrade)
+    assert (model.scales == here) == (process == 0)
+    devices.check_agreement("scales", zlib.crc32(repr(model.scales).encode()))
 
 
 def check_that_a_difference_between_processes_raises(process: int) -> None:
@@ -53,6 +69,7 @@ def main(address: str, process: int, folder: str) -> None:
     assert devices.num_devices() == 4 and devices.num_local_devices() == 2
     assert devices.is_main_process() == (process == 0)
     check_agreement(process)
+    check_that_both_hold_the_scales_that_process_0_measures(process)
     check_that_a_difference_between_processes_raises(process)
     check_that_each_process_samples_independently(process)
     check_that_a_state_is_saved_once_and_restored_by_both(folder)

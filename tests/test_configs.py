@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import colddiff_jax as cd
+from colddiff_jax.experiment.builders import make_degradation
+from colddiff_jax.experiment.model import build_model
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.objective import Objective
-from colddiff_jax.training.task import build_model_and_task, initial_state
+from colddiff_jax.training.task import build_model_and_task
 from tests.networks import random_parameters
 
 NAMES = sorted(
@@ -22,6 +24,11 @@ NAMES = sorted(
 
 def config_of(name, variant=None):
     return importlib.import_module(f"configs.{name}").get_config(variant)
+
+
+def degradation_of(name, variant):
+    config = config_of(name, variant)
+    return make_degradation(config.degradation.to_dict(), config.data.image_size)
 
 
 def build(config):
@@ -64,10 +71,10 @@ def test_every_default_and_smoke_variant_builds(name):
 
 
 def test_the_published_blurs_match_the_paper():
-    mnist = build(config_of("mnist_blur", "paper"))[0].degrade
+    mnist = degradation_of("mnist_blur", "paper")
     expected = cd.gaussian_blur(32, 20 * [7.0], kernel_size=11)
     np.testing.assert_array_equal(mnist.operators[0], expected.operators[0])
-    cifar = build(config_of("cifar_blur", "paper"))[0].degrade
+    cifar = degradation_of("cifar_blur", "paper")
     stds = [0.35 + 0.01 * i for i in range(50)]
     expected = cd.gaussian_blur(32, stds, kernel_size=11, padding="reflect")
     np.testing.assert_allclose(cifar.operators[0], expected.operators[0], atol=1e-7)
@@ -75,7 +82,7 @@ def test_the_published_blurs_match_the_paper():
 
 @pytest.mark.parametrize("name", ["mnist_mask", "cifar_mask"])
 def test_the_published_masks_match_the_paper(name):
-    found = build(config_of(name, "paper"))[0].degrade
+    found = degradation_of(name, "paper")
     stds = [0.1 * (i + 11) for i in range(50)]
     expected = cd.gaussian_mask(32, stds, center="random")
     np.testing.assert_allclose(found.masks, expected.masks, atol=1e-7)
@@ -83,7 +90,7 @@ def test_the_published_masks_match_the_paper(name):
 
 @pytest.mark.parametrize("name", ["mnist_pixelate", "cifar_pixelate"])
 def test_the_published_pixelation_matches_the_paper(name):
-    found = build(config_of(name, "paper"))[0].degrade
+    found = degradation_of(name, "paper")
     expected = cd.pixelate(32, [16, 8, 4], method="bicubic")
     np.testing.assert_array_equal(found.operators[0], expected.operators[0])
 
@@ -92,7 +99,7 @@ def test_the_published_animorphosis_matches_the_paper():
     config = config_of("animorph", "paper")
     assert config.data.image_size == 128
     assert config.data.resize_to == int(1.12 * 128) and config.data.flip
-    found = build(config)[0].degrade
+    found = degradation_of("animorph", "paper")
     expected = cd.animorph(cd.schedules.cosine(200))
     np.testing.assert_array_equal(found.image_weights, expected.image_weights)
 
@@ -111,13 +118,10 @@ def test_the_published_animorphosis_matches_the_paper():
 )
 def test_the_published_network_and_training_match_the_paper(name, channels, parameters):
     config = config_of(name, "paper")
-    model, task = build(config)
-    network = model.network
-    x, t = jnp.zeros((1, 32, 32, channels)), jnp.ones(1, jnp.int32)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), x, t)
+    model = build_model(config, channels=channels)
+    shapes = model.abstract_params
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == parameters
-    assert network.dtype == jnp.float32
-    assert task.training.batch_size == 64 and task.training.num_steps == 700_000
+    assert model.network.dtype == jnp.float32
     assert config.optimizer.to_dict() == {
         "learning_rate": 2e-5,
         "warmup_steps": 0,
@@ -126,6 +130,9 @@ def test_the_published_network_and_training_match_the_paper(name, channels, para
         "clip_norm": 0.0,
     }
     assert not config.model.precondition
+    config.model = config_of("digits_blur", "smoke").model  # To build faster.
+    _, task = build(config)
+    assert task.training.batch_size == 64 and task.training.num_steps == 700_000
     assert task.objective == Objective(label_dropout=0.1)
     decays = task.ema_decay(jnp.array([10, 11, 2000, 2001]))
     np.testing.assert_allclose(decays, [0, 1, 0.995, 1])
@@ -162,7 +169,7 @@ def test_an_unknown_variant_raises_and_lists_the_known_ones():
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits_blur"])
 def test_the_variant_for_two_cores_is_small(name):
     config = config_of(name, "cpu")
-    model, task = build(config)
-    parameters = jax.eval_shape(lambda: initial_state(model, task)).params
-    assert sum(leaf.size for leaf in jax.tree.leaves(parameters)) < 2.7e6
+    model, _ = build(config)
+    shapes = model.abstract_params
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 2.7e6
     assert config.training.num_steps == config.optimizer.decay_steps == 4000

@@ -11,7 +11,7 @@ from colddiff_jax.training.unrolling import scan_or_unroll
 from tests.subprocesses import free_port, start, succeed
 
 
-def test_two_processes_agree_compare_sample_and_save(tmp_path):
+def test_two_processes_agree_measure_compare_sample_and_save(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     arguments = ("-m", "tests.parallel_worker", address)
     succeed([start(*arguments, str(i), str(tmp_path)) for i in range(2)])

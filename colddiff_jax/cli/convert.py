@@ -9,7 +9,6 @@ network that the checkpoint was trained with; the weights must fit the network e
 """
 
 from absl import flags
-from ml_collections import config_flags
 
 from colddiff_jax.cli import program
 from colddiff_jax.training.official_checkpoint import convert_checkpoint
@@ -18,12 +17,12 @@ from colddiff_jax.training.official_checkpoint import convert_checkpoint
 def main() -> None:
     """Converts by the flags."""
     values = flags.FLAGS
-    step = convert_checkpoint(values.checkpoint, values.config, values.workdir)
+    step = convert_checkpoint(values.checkpoint, values.config.fields, values.workdir)
     print(f"{values.workdir}: step {step}; python sample.py --workdir={values.workdir}")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "", ".pt file of the official code")
     flags.DEFINE_string("workdir", "", "run folder to create")
-    config_flags.DEFINE_config_file("config", help_string="configs/NAME.py[:VARIANT]")
+    program.define_config()
     program.run(main, required=("checkpoint", "config", "workdir"))

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from PIL import Image, ImageOps
+from PIL import Image
 
 import colddiff_jax as cd
 from colddiff_jax import schedules
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
+from colddiff_jax.data.decoding import decode, why_broken
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.io import figures
+from colddiff_jax.io import disk, figures
 
 _OUT = flags.DEFINE_string("out", "gallery", "folder to write to")
 _IMAGE = flags.DEFINE_string("image", "", "photograph to degrade; default flower.jpg")
@@ -100,30 +101,29 @@ def load_photograph(path: str, size: int, *, sample: str = "flower.jpg") -> jax.
     """Reads a photograph, cropped to its central square, as float32 [1, size, size, 3].
 
     Args:
-        path: an image file; empty for a photograph of scikit-learn.
+        path: an image file of any size and mode, read like those of a folder; empty
+            for a photograph of scikit-learn.
         size: the side to resize to, in pixels.
         sample: the photograph of scikit-learn, "flower.jpg" or "china.jpg".
 
     Raises:
         InputError: the file does not exist or is not an image.
     """
-    try:
-        if path:
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file).convert("RGB")
-        else:
-            from sklearn.datasets import load_sample_image
+    if path:
+        why = why_broken(path, channels=3)
+        if why:
+            raise InputError(f"`image` {path!r} cannot be read as an image: {why}")
+        pixels = decode(path, channels=3)
+    else:
+        from sklearn.datasets import load_sample_image
 
-            image = Image.fromarray(load_sample_image(sample))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"`image` {path} cannot be read as an image: {error}"
-        ) from error
+        pixels = load_sample_image(sample)
+    image = Image.fromarray(pixels)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
-    return cd.to_float(pixels)[None]
+    resized = square.resize((size, size), Image.Resampling.LANCZOS)
+    return cd.to_float(np.asarray(resized))[None]
 
 
 def draw_rows(x: jax.Array) -> dict[str, np.ndarray]:
@@ -144,10 +144,17 @@ def draw_rows(x: jax.Array) -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Writes the pictures."""
-    rows = draw_rows(load_photograph(_IMAGE.value, _SIZE.value))
-    os.makedirs(_OUT.value, exist_ok=True)
+    photograph = load_photograph(_IMAGE.value, _SIZE.value)
+    disk.check_space(_OUT.value, ())
+    rows = draw_rows(photograph)
+    with disk.refusals(_OUT.value):
+        print(_write(rows, _OUT.value))
+
+
+def _write(rows: dict[str, np.ndarray], folder: str) -> str:
+    """Writes a picture of each row, and one of all rows, whose path it returns."""
     for name, images in rows.items():
-        path = os.path.join(_OUT.value, f"{_file_name(name)}.png")
+        path = os.path.join(folder, f"{_file_name(name)}.png")
         figures.save_png(path, figures.strip(images))
     names = list(rows)
     half = (len(names) + 1) // 2
@@ -155,9 +162,9 @@ def main() -> None:
         figures.grid({name: rows[name] for name in part}, columns=_COLUMNS)
         for part in (names[:half], names[half:])
     ]
-    path = os.path.join(_OUT.value, "gallery.png")
+    path = os.path.join(folder, "gallery.png")
     figures.save_png(path, figures.beside(halves))
-    print(path)
+    return path
 
 
 def _file_name(name: str) -> str:

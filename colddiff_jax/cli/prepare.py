@@ -8,11 +8,14 @@ original files of the set. Reading the prepared set needs neither.
 """
 
 import importlib.util
+import os
 
 from absl import flags
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
+from colddiff_jax.data.sources import tfds_builder
+from colddiff_jax.io import disk
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "folder for prepared sets; default: the one of TFDS"
@@ -32,9 +35,13 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
             access.
 
     Raises:
-        InputError: TensorFlow is missing, the set is unknown, or its files are
-            unavailable.
+        InputError: TensorFlow is missing, the set is unknown, its files are
+            unavailable, or the folder cannot be written to.
     """
+    if manual_dir and not os.path.isdir(manual_dir):
+        raise InputError(
+            f"no folder {manual_dir!r}; `manual_dir` must hold the original files"
+        )
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
             "preparing a TFDS set needs TensorFlow: pip install "
@@ -42,18 +49,16 @@ def prepare(name: str, *, data_dir: str = "", manual_dir: str = "") -> str:
         )
     import tensorflow_datasets as tfds
 
+    if data_dir:
+        disk.check_space(data_dir, ())
+    builder = tfds_builder(name, file_format="array_record", data_dir=data_dir or None)
     if manual_dir:
         print(f"preparing {name} from the files in {manual_dir}")
     else:
         print(f"downloading {name}; without network access, use --manual_dir=FOLDER")
     try:
-        builder = tfds.builder(
-            name, file_format="array_record", data_dir=data_dir or None
-        )
         config = tfds.download.DownloadConfig(manual_dir=manual_dir or None)
         builder.download_and_prepare(download_config=config)
-    except tfds.core.registered.DatasetNotFoundError as error:
-        raise InputError(f"TensorFlow Datasets has no set {name!r}") from error
     except OSError as error:
         raise InputError(
             f"the files of {name} are not available ({error}); put the original files "

@@ -1,9 +1,12 @@
-"""Decodes image files of any format and mode to uint8 [H, W, C]."""
+"""Decodes image files of any format and mode to uint8 [H, W, C].
+
+This is the only reader of image files: of folders, and of single images.
+"""
 
 import os
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 # The formats Pillow may try. Its others are documents, or run external programs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -25,22 +28,37 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Pillow scales the pixels of a PNG to 8 bits by these factors, but not the transparent
+# colour of the same file.
+_TO_8_BITS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
+
+# Modes that Pillow converts to this mode only.
+_FIRST_TO = {"La": "LA", "LAB": "RGB"}
+
 
 def decode(path: str, channels: int) -> np.ndarray:
     """Reads an image file: upright, over white, the first frame of an animation.
 
+    The range of the numbers follows from their type alone, never from their values:
+    unsigned integers use all of their bits, and floats lie in 0 (black) to 1 (white);
+    0 is white where a TIFF says so. 16-bit grey is rounded to 8 bits, and 16-bit
+    colour cut to its upper 8.
+
     Args:
-        path: the file, an image of any size and mode. 16-bit grey is scaled to 8 bits;
-            floats must lie in 0..1 or in 0..255.
+        path: the file, an image of any size and mode.
         channels: 3 for RGB, 1 for grey.
 
     Returns:
         uint8 [H, W, channels], at the image's own size.
 
     Raises:
-        Exception: the file is broken; Pillow has a dozen classes for that.
+        Exception: the file is broken (Pillow has a dozen classes for that), or its
+            numbers have no known range: signed and 32-bit integers, and floats beyond
+            0..1.
     """
     with Image.open(path, formats=FORMATS) as image:
+        _check_samples(image)
+        _scale_transparent_color(image)
         image.load()
         transpose = _UPRIGHT.get(_orientation(image))
         eight_bit = _composite(image).convert("L" if channels == 1 else "RGB")
@@ -71,7 +89,7 @@ def why_broken(path: str, channels: int) -> str:
 def short_reason(error: Exception) -> str:
     """Returns one line about what went wrong, without the file's path."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image"
+        return "not an image, or of a kind that Pillow cannot read"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).splitlines() or [""])[0] or type(error).__name__
@@ -84,20 +102,65 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _check_samples(image: Image.Image) -> None:
+    """Raises a ValueError for a TIFF whose numbers Pillow or we would misread."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))
+    formats = image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+    signed, floats = 2 in formats, 3 in formats
+    if signed or (max(bits) > 16 and not floats):
+        raise ValueError(
+            "signed and 32-bit integers have no known range; save it with 8 or 16 bits"
+        )
+    separate = image.tag_v2.get(ExifTags.Base.PlanarConfiguration, 1) == 2
+    if separate and (len(bits) == 2 or (len(bits) > 2 and max(bits) > 8)):
+        raise ValueError(
+            "separate planes of this kind cannot be read; save it with interleaved "
+            "channels"
+        )
+
+
+def _scale_transparent_color(image: ImageFile.ImageFile) -> None:
+    """Scales the transparent colour of a PNG as its pixels; `load` forgets their depth.
+
+    At 16 bits, all colours with the same upper 8 bits are then transparent.
+    """
+    color = image.info.get("transparency")
+    scale = _TO_8_BITS.get(str(image.tile[0].args)) if image.tile else None
+    if scale and isinstance(color, int):
+        image.info["transparency"] = int(color * scale)
+    elif scale and isinstance(color, tuple):
+        image.info["transparency"] = tuple(int(value * scale) for value in color)
+
+
 def _composite(image: Image.Image) -> Image.Image:
     """Scales deep grey to 8 bits and composites transparent images over white."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bit(np.asarray(image)))
+        return Image.fromarray(_eight_bit(image))
+    if image.mode in _FIRST_TO:
+        image = image.convert(_FIRST_TO[image.mode])
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA"))
 
 
-def _eight_bit(grey: np.ndarray) -> np.ndarray:
+def _eight_bit(image: Image.Image) -> np.ndarray:
+    """Returns 16-bit or float grey as uint8 [H, W]."""
+    bits, zero_is_white = 16, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        (bits,) = image.tag_v2[ExifTags.Base.BitsPerSample]
+        kind = image.tag_v2.get(ExifTags.Base.PhotometricInterpretation, 0)
+        zero_is_white = kind == 0
+    limit = 1 if image.mode == "F" else 2**bits - 1
+    grey = np.asarray(image)
     least, most = grey.min(), grey.max()
-    floats = np.issubdtype(grey.dtype, np.floating)
-    limit = 65535 if not floats else 1 if most <= 1 else 255
     if not (least >= 0 and most <= limit):  # True for NaN.
         raise ValueError(f"grey values {least}..{most} are not within 0..{limit}")
-    return np.round(grey.astype(np.float32) * (255 / limit)).astype(np.uint8)
+    unit = grey.astype(np.float32) / limit
+    if zero_is_white:
+        unit = 1 - unit
+    if "transparency" in image.info:
+        unit[grey == image.info["transparency"]] = 1
+    return np.round(unit * 255).astype(np.uint8)

@@ -65,6 +65,7 @@ def folder(
         >>> splits.train[0].shape, splits.num_classes
         ((48, 64, 3), 2)
     """
+    path = os.path.expanduser(path)
     _check_options(path, channels, test_fraction, max_unreadable)
     root = os.path.abspath(path)
     found = find_splits(path, root, test_fraction)
@@ -120,6 +121,7 @@ def images_in_folder(
         >>> len(images_in_folder("photos"))
         24
     """
+    path = os.path.expanduser(path)
     _check_options(path, channels, 0.5, max_unreadable)
     root = os.path.abspath(path)
     (names,), skipped = find_images(root, [""])

@@ -52,6 +52,8 @@ def report_splits(
         )
     if found.ignored:
         line += f"; ignored subfolders: {listed(found.ignored)}"
+    if found.loose:
+        line += f"; ignored {_count(found.loose, 'file')} beside these subfolders"
     if classes:
         numbered = [f"{i} = {name}" for i, name in enumerate(classes)]
         shown = ", ".join(numbered) if len(numbered) <= 100 else listed(numbered)

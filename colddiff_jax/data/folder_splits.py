@@ -27,6 +27,7 @@ class SplitFiles(NamedTuple):
         folders: the names of the folders of the splits, training first, or None if the
             files were assigned by a hash.
         ignored: the names of all other folders next to these, sorted.
+        loose: number of files next to these folders, which are ignored too.
         skipped: number of files skipped, by extension.
     """
 
@@ -34,6 +35,7 @@ class SplitFiles(NamedTuple):
     test: list[str]
     folders: tuple[str, str] | None
     ignored: list[str]
+    loose: int
     skipped: dict[str, int]
 
 
@@ -48,21 +50,23 @@ def find_splits(path: str, root: str, test_fraction: float) -> SplitFiles:
     Raises:
         InputError: subfolders look like splits, but it is not clear which ones are.
     """
-    visible = sorted(entry.name for entry in _entries(root) if entry.is_dir())
+    entries = _entries(root)
+    visible = [entry.name for entry in entries if entry.is_dir()]
     folders = _split_folders(path, root, visible)
     if folders is None:
         (names,), skipped = find_images(root, [""])
         _check_no_splits_below(path, names)
         test = [name for name in names if _position(name) < test_fraction]
         train = [name for name in names if _position(name) >= test_fraction]
-        ignored = []
+        ignored, loose = [], 0
     else:
         # Test images first: a file that links put into both splits is held out.
         (test, train), skipped = find_images(root, folders[::-1])
         ignored = [name for name in visible if name not in folders]
+        loose = len(entries) - len(visible)
     # Shuffle the classes, so that the first test images represent all of them.
     test.sort(key=_position)
-    return SplitFiles(train, test, folders, ignored, skipped)
+    return SplitFiles(train, test, folders, ignored, loose, skipped)
 
 
 def find_images(

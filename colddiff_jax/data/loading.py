@@ -3,24 +3,18 @@
 import concurrent.futures
 import dataclasses
 import functools
-import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Sequence
-from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import chex
-import jax
 import numpy as np
-from absl import flags
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data.preprocessing import Preprocessing
 from colddiff_jax.data.splits import Images
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from colddiff_jax.data.workers import STOP_SIGNALS, load_in_workers
 
 
 class Batch(NamedTuple):
@@ -87,27 +81,20 @@ def stream_batches(
             which is enough for small images.
 
     Returns:
-        A `grain.DatasetIterator` of `Batch`es with images uint8 [..., B, H, W, C] and
-        their labels. Close it after use: it may own worker processes.
+        An iterator over `Batch`es with images uint8 [..., B, H, W, C] and their labels.
+        Close it after use: it may own worker processes.
+
+    Raises:
+        InputError: a worker process has ended, or the script that calls this would
+            start again in every worker; the former when the next batch is due.
     """
     import grain
 
-    batches = indices.map(_Loader(images, labels, preprocessing))
+    load = _Loader(images, labels, preprocessing)
     if num_workers:
-        # Grain's workers read absl's flags, which a notebook has not parsed.
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        # Starting the tracker unblocks SIGINT and SIGTERM in the current thread, so it
-        # must not be started later by a thread that has blocked them.
-        resource_tracker.ensure_running()
-        options = grain.MultiprocessingOptions(
-            num_workers=num_workers, per_worker_buffer_size=2
-        )
-        loaded = batches.to_iter_dataset().mp_prefetch(options, _begin_worker)
-        # Copy out of shared memory, which a CPU device would hold until the very end.
-        return iter(loaded.map(lambda batch: jax.tree.map(np.array, batch)))
+        return load_in_workers(indices, load, num_workers)
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    return iter(batches.to_iter_dataset(ahead))
+    return iter(indices.map(load).to_iter_dataset(ahead))
 
 
 def leave_signals_to_others() -> None:
@@ -116,7 +103,7 @@ def leave_signals_to_others() -> None:
     For the thread that first reads from `stream_batches`: Ctrl-C reaches all processes,
     and would end a worker that has only just started and does not ignore it yet.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 def load_all(images: Images, preprocessing: Preprocessing) -> np.ndarray:
@@ -156,23 +143,6 @@ def stack(images: Sequence[np.ndarray]) -> np.ndarray:
         InputError: the images have different sizes.
     """
     return np.stack([_check_shape(image, images[0].shape) for image in images])
-
-
-def _begin_worker(worker: int, num_workers: int) -> None:
-    """Makes a worker process live exactly as long as the training process."""
-    del worker, num_workers
-    # Ctrl-C reaches all processes, but the workers must outlive the saving of the run.
-    for stop_signal in _STOP_SIGNALS:
-        signal.signal(stop_signal, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Exits once the parent has ended, even if killed: Grain would wait forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from colddiff_jax.checks import InputError, check_integer
+from colddiff_jax.checks import MAX_SIDE, InputError, check_integer
 
 # Above this aspect ratio only the central part of an image is resized. It may differ by
 # 1 from the central part of the whole image resized.
@@ -48,7 +48,10 @@ class Preprocessing:
         for name, least in (("image_size", 1), ("resize_to", 0), ("pad", 0)):
             try:
                 value = check_integer(
-                    f"`data.{name}`", getattr(self, name), least=least
+                    f"`data.{name}`",
+                    getattr(self, name),
+                    least=least,
+                    cap=MAX_SIDE,
                 )
             except ValueError as error:
                 raise InputError(str(error)) from None

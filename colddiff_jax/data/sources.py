@@ -1,5 +1,7 @@
 """Data sources; each gives random access to uint8 images [H, W, C]."""
 
+import contextlib
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 from colddiff_jax.checks import InputError
 from colddiff_jax.data.folder import folder
 from colddiff_jax.data.splits import Images, ImageSplits, check_labels, make_splits
+from colddiff_jax.io.npz import open_npz
 
 
 def digits(*, labels: bool = False) -> ImageSplits:
@@ -40,7 +43,8 @@ def npz(*, path: str, labels: bool = False) -> ImageSplits:
     """Loads the arrays `train_images` and `test_images` of an .npz file.
 
     Args:
-        path: an .npz file with these two uint8 arrays, [N, H, W] or [N, H, W, C].
+        path: an .npz file with these two uint8 arrays, [N, H, W] or [N, H, W, C]; ~
+            at its beginning is the home of the user.
         labels: also load `train_labels` and `test_labels`, integers [N] or [N, 1].
 
     Raises:
@@ -54,13 +58,14 @@ def npz(*, path: str, labels: bool = False) -> ImageSplits:
     """
     if not path:
         raise InputError("`data.path` is empty; it must name an .npz file")
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise InputError(f"no file {path!r}; `data.path` must name an .npz file")
     required = ["train_images", "test_images"]
     if labels:
         required += ["train_labels", "test_labels"]
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, open_npz(file) as arrays:
             keys = sorted(arrays.files)
             found = {name: arrays[name] for name in required if name in keys}
     except Exception as error:  # Any zipfile, zlib, pickle or OS error.
@@ -90,7 +95,8 @@ def tfds(
 
     Args:
         name: name of the data set, such as "mnist" or "cifar10".
-        data_dir: folder it was prepared in; empty for the default of TFDS.
+        data_dir: folder it was prepared in; empty for the default of TFDS. A ~ at its
+            beginning is the home of the user.
         test_split: name of the split to test on.
         labels: also read the feature "label".
 
@@ -101,15 +107,8 @@ def tfds(
     Example:
         >>> splits = tfds(name="mnist")  # doctest: +SKIP
     """
-    import tensorflow_datasets
-
-    try:
-        builder = tensorflow_datasets.builder(name, data_dir=data_dir or None)
-    except tensorflow_datasets.core.registered.DatasetNotFoundError as error:
-        raise InputError(
-            f"TensorFlow Datasets has no data set {name!r}; see the catalogue at "
-            "www.tensorflow.org/datasets"
-        ) from error
+    data_dir = os.path.expanduser(data_dir)
+    builder = tfds_builder(name, data_dir=data_dir or None)
     if not builder.is_prepared() or builder.info.file_format.value != "array_record":
         option = f" --data_dir={data_dir}" if data_dir else ""
         raise InputError(
@@ -140,6 +139,46 @@ def tfds(
         train_labels=_tfds_labels(builder, "train"),
         test_labels=_tfds_labels(builder, test_split),
     )
+
+
+def tfds_builder(name: str, **options: Any) -> Any:
+    """Returns the TFDS builder of an image set.
+
+    Args:
+        name: NAME, NAME/CONFIG or NAME:VERSION.
+        **options: for `tensorflow_datasets.builder`.
+
+    Raises:
+        InputError: the name is empty or unknown, or the set needs other packages.
+    """
+    if not name:
+        raise InputError("`data.name` is empty; it must name a TFDS set, such as mnist")
+    import tensorflow_datasets
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # Banners about TensorFlow.
+            return tensorflow_datasets.builder(name, **options)
+    except ImportError as error:
+        raise InputError(
+            f"the TFDS set {name!r} cannot even be read without another package "
+            f"({_reason(error)}); install it, or set `data.source` to folder or npz"
+        ) from error
+    except tensorflow_datasets.core.registered.DatasetNotFoundError as error:
+        raise InputError(
+            f"TensorFlow Datasets has no data set {name!r}; see the catalogue at "
+            "www.tensorflow.org/datasets"
+        ) from error
+    except (AssertionError, ValueError) as error:  # A version, a configuration.
+        raise InputError(
+            f"TensorFlow Datasets cannot open {name!r} ({_reason(error)}); `data.name` "
+            "must be NAME, NAME/CONFIG or NAME:VERSION, such as mnist or mnist:3.0.1"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first sentence of a message of TFDS, without what it tried to do."""
+    line = str(error).partition("\n")[0].rpartition('}": ')[2]
+    return line.partition(". Here are")[0].rstrip(".")
 
 
 def _tfds_images(builder: Any, split: str) -> Images:

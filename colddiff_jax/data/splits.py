@@ -84,8 +84,8 @@ def make_splits(
     test_labels: np.ndarray | None,
 ) -> ImageSplits:
     """Checks arrays and makes splits of them; error messages begin with `where`."""
-    train = _check_images(where, "train_images", np.asarray(train_images))
-    test = _check_images(where, "test_images", np.asarray(test_images))
+    train = _check_images(where, "train_images", train_images)
+    test = _check_images(where, "test_images", test_images)
     if train.shape[-1] != test.shape[-1]:
         raise InputError(
             f"{where}: train_images have {train.shape[-1]} channels and test_images "
@@ -180,12 +180,17 @@ def _check_image(name: str, image: np.ndarray) -> int:
             f"{name} must have shape [H, W, C], got {shape}; "
             "colddiff_jax.data.arrays adds an axis to grey images"
         )
+    _check_channels_last(name, shape)
+    return shape[-1]
+
+
+def _check_channels_last(name: str, shape: tuple[int, ...]) -> None:
+    """Raises an InputError if the shape of an image looks like [C, H, W]."""
     if shape[0] <= _MOST_CHANNELS < min(shape[1:]):
         raise InputError(
             f"{name} must have their channels last, [H, W, C], got shape {shape}; "
             "move them there with numpy.moveaxis(images, -3, -1)"
         )
-    return shape[-1]
 
 
 def check_labels(
@@ -210,6 +215,13 @@ def check_labels(
 
 def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
     """Returns images as [N, H, W, C]; raises an InputError if they are invalid."""
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: {name} must all have the same size to be one array; crop or "
+            "resize them first"
+        ) from error
     if images.dtype != np.uint8:
         raise InputError(f"{where}: {name} must be uint8 in 0..255, got {images.dtype}")
     if images.ndim not in (3, 4):
@@ -219,4 +231,7 @@ def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
         )
     if not images.size:
         raise InputError(f"{where}: {name} is empty, shape {images.shape}")
-    return images[..., None] if images.ndim == 3 else images
+    if images.ndim == 3:
+        return images[..., None]
+    _check_channels_last(f"{where}: {name}", images.shape[1:])
+    return images

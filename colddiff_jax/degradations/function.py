@@ -81,7 +81,7 @@ def from_function(
     Reference:
         Bansal et al. (2022), section 3: D may be any degradation with D(x, 0) = x.
     """
-    checks.check_integer("num_steps", num_steps)
+    checks.check_num_steps(num_steps)
     if not isinstance(fn, jax.tree_util.Partial):  # Nesting would hide its arrays.
         fn = jax.tree_util.Partial(fn)
     return FunctionDegradation(fn=fn, num_steps=num_steps)

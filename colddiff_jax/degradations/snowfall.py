@@ -198,7 +198,7 @@ def snow(
         the direction at every level, is omitted.
     """
     image_size = checks.check_image_size(image_size)
-    num_steps = checks.check_integer("num_steps", num_steps)
+    num_steps = checks.check_num_steps(num_steps)
     checks.check_choice("level", level, _LEVELS)
     constants = _LEVELS[level]
 

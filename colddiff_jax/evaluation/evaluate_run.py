@@ -95,6 +95,9 @@ def evaluate_run(
     out = out or os.path.join(output_folder(workdir), "evaluation")
     with disk.refusals(out):
         os.makedirs(out, exist_ok=True)
+    if save_references:
+        with disk.refusals(save_references):
+            os.makedirs(save_references, exist_ok=True)
     nets = choose_nets(features, restorer.model, num_images=count)
     _check_references(nets, by_net, save_references)
     scratch = os.path.join(out, "part")

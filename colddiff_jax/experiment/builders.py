@@ -116,7 +116,20 @@ def _dtype(name: str) -> Any:
     """Returns the network's compute dtype; "auto" is bfloat16 where it is fast."""
     if name == "auto":
         device = jax.local_devices()[0]
-        capability = float(getattr(device, "compute_capability", 0) or 0)
-        fast = device.platform == "tpu" or capability >= 8.0
+        capability = str(getattr(device, "compute_capability", ""))
+        fast = device.platform == "tpu" or has_fast_bfloat16(capability)
         return jnp.bfloat16 if fast else jnp.float32
     return choose("model.dtype", DTYPES, name)
+
+
+def has_fast_bfloat16(capability: str) -> bool:
+    """Whether GPUs of a compute capability multiply bfloat16 faster than float32.
+
+    Args:
+        capability: of an NVIDIA GPU, such as "8.0", where Ampere is the first with fast
+            bfloat16; or the architecture of an AMD GPU, such as "gfx90a", where CDNA
+            has it from the first on.
+    """
+    nvidia = r"([89]|[1-9]\d+)\.\d+\w*"
+    amd = r"gfx9(08|0a|4\w|5\w)\b.*"
+    return bool(re.fullmatch(f"{nvidia}|{amd}", capability))

@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from colddiff_jax import devices
 from colddiff_jax.checks import InputError
-from colddiff_jax.data import ImageSplits, Preprocessing, check_splits, fingerprint
+from colddiff_jax.data import (
+    SOURCES,
+    ImageSplits,
+    Preprocessing,
+    check_splits,
+    fingerprint,
+)
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
+from colddiff_jax.experiment.sections import defaults_of, parameters_of
 from colddiff_jax.metrics.pixel import SSIM_SIDE
 
 
@@ -42,6 +50,8 @@ def open_data(
 ) -> RunData:
     """Opens the images that a configuration names, and checks that they fit.
 
+    The main process prints the fields that the chosen source does not use.
+
     Args:
         config: nested fields as in `configs/`.
         degrade: the degradation of the configuration.
@@ -54,6 +64,7 @@ def open_data(
     num_classes = config["model"].get("num_classes", 0)
     preprocessing = make_preprocessing(config["data"])
     if splits is None:
+        _report_unused("data", config["data"])
         splits = load_splits("data", config["data"], labels=bool(num_classes))
     splits = check_splits(splits)
     if not num_classes:
@@ -79,10 +90,30 @@ def open_endpoints(
             "the section endpoints must name a source of images if, and only if, "
             "`degradation.name` is animorph, which blends with other images"
         )
+    _report_unused("endpoints", config["endpoints"])
     if not given:
         return None
     endpoints = load_splits("endpoints", config["endpoints"], labels=False)
     return check_splits(endpoints, where="endpoints")
+
+
+def _report_unused(section: str, fields: Mapping[str, Any]) -> None:
+    """Prints the fields that were given, but that only other sources use.
+
+    The name of a TFDS set is not reported: configurations have one, so that a single
+    flag switches to the source "tfds".
+    """
+    source = fields.get("source")
+    used = parameters_of(SOURCES[source]) if source in SOURCES else {}
+    unused: dict[str, list[str]] = {}
+    for other, function in SOURCES.items():
+        for name, default in defaults_of(function).items():
+            given = fields.get(name, default)
+            if name not in used and name != "name" and given != default:
+                unused.setdefault(f"{section}.{name} = {given!r}", []).append(other)
+    if unused and devices.is_main_process():
+        found = [f"{given} (for {', '.join(users)})" for given, users in unused.items()]
+        print(f"no effect with {section}.source = {source!r}: {', '.join(found)}")
 
 
 def _check_splits(data: RunData, num_classes: int) -> None:

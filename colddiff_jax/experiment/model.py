@@ -18,7 +18,7 @@ from colddiff_jax.experiment.builders import (
     make_network,
     make_preprocessing,
 )
-from colddiff_jax.experiment.sections import call_named, plain
+from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
 from colddiff_jax.sampling import RestoreFn, guide
@@ -73,7 +73,8 @@ class Model:
         try:
             return jax.eval_shape(self.init, jax.random.key(0))
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"model: {error}") from error
+            fields = self.config["model"]
+            raise InputError(in_section("model", str(error), fields)) from error
 
     def restore_fn(
         self,

@@ -9,9 +9,12 @@ import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
+
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.experiment.sections import plain
+from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.models.preconditioning import Scales
 
@@ -43,6 +46,7 @@ def describe(
         "data": fingerprint,
         "scales": scales and scales._asdict(),
         "channels": channels,
+        "x64": bool(jax.config.jax_enable_x64),
         "versions": versions(),
     }
 
@@ -63,22 +67,26 @@ def load_description(workdir: str) -> dict[str, Any]:
     """Reads the description of a run.
 
     Returns:
-        As from `describe`; "channels" is None if an earlier version, which did not
-        store it, trained the run.
+        As from `describe`; "channels" and "x64" are None if an earlier version, which
+        did not store them, trained the run.
 
     Raises:
         InputError: there is no such folder, it does not hold a run, or its description
-            is damaged.
+            is damaged or cannot be read.
     """
     path = os.path.join(workdir, "config.json")
     if not os.path.isdir(workdir):
         raise InputError(f"no run folder {workdir!r}; train a model there first")
-    if not os.path.isfile(path):
-        raise InputError(f"{workdir!r} is not a run folder: it has no config.json")
     try:
         with open(path) as file:
             found = json.load(file)
         return upgrade_description(found)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{workdir!r} is not a run folder: it has no config.json"
+        ) from error
+    except OSError as error:
+        raise disk.unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({type(error).__name__}: {error}); replace it "
@@ -95,7 +103,8 @@ def upgrade_description(found: Mapping[str, Any]) -> dict[str, Any]:
         for section, fields in found["config"].items()
     }
     required = {name: found[name] for name in ("data", "scales", "versions")}
-    return {"config": config, **required, "channels": found.get("channels")}
+    optional = {name: found.get(name) for name in ("channels", "x64")}
+    return {"config": config, **required, **optional}
 
 
 def scales_of(description: Mapping[str, Any]) -> Scales | None:

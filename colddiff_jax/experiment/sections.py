@@ -4,8 +4,6 @@ The signature of the function is the only list of the fields and their defaults.
 """
 
 import inspect
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +12,7 @@ import jax
 import numpy as np
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.experiment.field_types import converted
 
 
 def parameters_of(function: Callable) -> dict[str, inspect.Parameter]:
@@ -46,19 +45,6 @@ def defaults_of(function: Callable) -> dict[str, Any]:
         elif parameter.annotation is str:
             defaults[name] = ""
     return defaults
-
-
-def type_if_given(function: Callable, name: str) -> type:
-    """Returns the type of a value other than None for an optional parameter."""
-    annotation = parameters_of(function)[name].annotation
-    union = (types.UnionType, typing.Union)
-    options = (
-        typing.get_args(annotation)
-        if typing.get_origin(annotation) in union
-        else (annotation,)
-    )
-    (given,) = (option for option in options if option is not types.NoneType)
-    return str if typing.get_origin(given) is typing.Literal else given
 
 
 def call_named(
@@ -105,7 +91,7 @@ def choose(field: str, choices: Mapping[str, Any], name: Any) -> Any:
 
 
 def call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
-    """Calls a function with the fields of a section.
+    """Calls a function with the fields of a section, converted to its types.
 
     Raises:
         InputError: an unknown field, a missing one, or a value that the function does
@@ -116,12 +102,29 @@ def call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
         n for n, p in parameters.items() if p.default is inspect.Parameter.empty
     ]
     check_fields(section, fields, list(parameters), required)
+    arguments = typed(section, fields, function)
     try:
-        return function(**fields)
+        return function(**arguments)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(_in_section(section, str(error), parameters)) from error
+        raise InputError(in_section(section, str(error), parameters)) from error
+
+
+def typed(
+    section: str, fields: Mapping[str, Any], function: Callable
+) -> dict[str, Any]:
+    """Returns the fields that are arguments of a function, converted to their types.
+
+    Raises:
+        InputError: a value of another type, or a number that is not finite.
+    """
+    parameters = parameters_of(function)
+    return {
+        name: converted(f"{section}.{name}", value, parameters[name].annotation)
+        for name, value in fields.items()
+        if name in parameters
+    }
 
 
 def check_fields(
@@ -145,6 +148,14 @@ def only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in names}
 
 
+def in_section(section: str, message: str, parameters: Iterable[str]) -> str:
+    """Prefixes a message with its section, in backquotes if it begins with a field."""
+    first, space, rest = message.partition(" ")
+    if first in parameters:
+        return f"`{section}.{first}`{space}{rest}"
+    return f"{section}: {message}"
+
+
 def plain(value: Any) -> Any:
     """Returns nested dicts, tuples and Python numbers, which can be hashed and stored.
 
@@ -158,14 +169,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
     return value
-
-
-def _in_section(section: str, message: str, parameters: Iterable[str]) -> str:
-    """Prefixes a message with its section, in backquotes if it begins with a field."""
-    first, space, rest = message.partition(" ")
-    if first in parameters:
-        return f"`{section}.{first}`{space}{rest}"
-    return f"{section}: {message}"
 
 
 def _check_mapping(section: str, fields: Any) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from colddiff_jax.checks import InputError, listed, listed_by_kind
 from colddiff_jax.feature_nets.features import FeatureNet, Features
+from colddiff_jax.io.npz import open_npz
 from colddiff_jax.models.layers import add_to_pixels
 
 _Arrays = Mapping[str, np.ndarray]
@@ -73,28 +74,31 @@ def load_feature_net(path: str) -> FeatureNet:
             "for CIFAR-10 (conv1/w, layer1_0/conv1/w, ..., linear/b) or of MobileNet "
             f"v1 (conv1/w, dw1/w, pw1/w, ..., strides), got {listed(sorted(arrays))}"
         )
+    _check_finite(path, arrays)
     apply = found[0](path, arrays)
     params = {name: array.astype(np.float32) for name, array in arrays.items()}
     return FeatureNet(pathlib.Path(path).stem, apply, params)
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    """Reads an npz file, all of whose arrays must hold finite numbers."""
+    """Reads the arrays of an npz file."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in opened.files}
+        with open(path, "rb") as file, open_npz(file) as opened:
+            return {name: opened[name] for name in opened.files}
     except FileNotFoundError:
         raise InputError(f"no file {path!r}; pass an .npz file of weights") from None
     except Exception as error:  # A zipfile, zlib, OS or pickle error.
         raise InputError(
             f"{path!r} is not a readable .npz file ({error}); copy it again"
         ) from error
+
+
+def _check_finite(path: str, arrays: _Arrays) -> None:
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise InputError(
                 f"{path!r}: {name} must hold finite numbers; copy the file again"
             )
-    return arrays
 
 
 def _check_shapes(

@@ -34,7 +34,7 @@ def find_weights(name: str) -> str | None:
         '/.../weights/cifar10_resnet56.npz'
     """
     folders = [cache_folder(), os.path.expanduser(_TORCH_HUB)]
-    if data := os.environ.get("COLDDIFF_DATA"):
+    if data := os.path.expanduser(os.environ.get("COLDDIFF_DATA", "")):
         folders = [data, os.path.join(data, "weights"), *folders]
     paths = (os.path.join(folder, name) for folder in folders)
     return next(filter(os.path.isfile, paths), None)

@@ -47,7 +47,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps with a checkpoint on disk, in increasing order."""
-        names = os.listdir(self.folder) if os.path.isdir(self.folder) else []
+        names = disk.names_in(self.folder)
         return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9]\d*", name))
 
     def newest(self) -> str:

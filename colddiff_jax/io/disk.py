@@ -1,4 +1,4 @@
-"""Readable errors for failed writes: no space, no permission, no such folder."""
+"""Readable errors of the file system: no space, no permission, no such folder."""
 
 import contextlib
 import errno
@@ -21,6 +21,9 @@ _FIXES = {
     errno.EPERM: "make it writable",
     errno.ENOTDIR: "name a folder, not a file",
     errno.EEXIST: "name a folder, not a file",
+    errno.EISDIR: "move that folder away",
+    errno.ELOOP: "remove that link",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
@@ -38,7 +41,7 @@ def refusal(error: BaseException) -> tuple[str, str] | None:
         ('No space left on device', 'free some space there')
     """
     if isinstance(error, OSError):
-        fix = _FIXES.get(error.errno or 0, "check that folder")
+        fix = _FIXES.get(error.errno or 0, "check that path")
         return error.strerror or str(error), fix
     for code, fix in _FIXES.items():
         if os.strerror(code) in str(error):
@@ -60,8 +63,27 @@ def refusals(folder: str) -> Iterator[None]:
             raise
         raise InputError(
             f"cannot write to {error.filename or folder}: {error.strerror}; "
-            f"{_FIXES[error.errno]} and try again"
+            f"{_FIXES[error.errno]}, and try again"
         ) from error
+
+
+def unreadable(path: str, error: OSError) -> InputError:
+    """Returns the error for a path that is there but cannot be read."""
+    return InputError(f"{path} cannot be read ({error.strerror}); make it readable")
+
+
+def names_in(folder: str) -> list[str]:
+    """Returns the names of everything in a folder, or none if it does not exist.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from error
 
 
 def check_space(folder: str, state: Any) -> None:

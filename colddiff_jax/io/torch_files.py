@@ -43,7 +43,7 @@ def read_torch_file(path: str) -> Any:
                 return _read_old(_MAGIC + file.read(), path)
             with zipfile.ZipFile(file) as archive:
                 return _read_zip(archive, path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no file {path!r}") from None
     except InputError:
         raise

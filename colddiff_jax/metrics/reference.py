@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from colddiff_jax.checks import InputError
+from colddiff_jax.checks import InputError, listed
 from colddiff_jax.feature_nets.features import FeatureNet
 from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import save_npz
+from colddiff_jax.io.npz import open_npz
 from colddiff_jax.metrics.distances import Moments
 
 MAX_FEATURES = 10_000
+_ARRAYS = ("description", "mean", "covariance", "features")
 _FORMAT = "colddiff_jax reference 1"
 # Keys that may differ on purpose, as in the distance of samples to training images.
 _MAY_DIFFER = ("source", "split", "fingerprint", "count")
@@ -121,7 +123,7 @@ def load_reference(path: str) -> Reference:
     except Exception as error:  # A damaged file raises one of a dozen types.
         raise InputError(
             f"{path!r} is damaged or not a reference ({type(error).__name__}: {error})"
-            "; create it again"
+            "; pass a file written by save_reference"
         ) from error
 
 
@@ -188,13 +190,19 @@ def note_few_images(reference: Reference) -> list[str]:
 
 
 def _parse(content: io.BytesIO) -> Reference:
-    with np.load(content, allow_pickle=False) as arrays:  # Verifies CRC sums.
-        description = json.loads(str(arrays["description"]))
-        if description.pop("format") != _FORMAT:
-            raise ValueError("wrong format or version")
-        count = description.pop("count")
-        moments = Moments(count, arrays["mean"], arrays["covariance"])
-        return Reference(**description, moments=moments, features=arrays["features"])
+    with open_npz(content) as opened:
+        # Reading verifies CRC sums.
+        arrays = {name: opened[name] for name in _ARRAYS if name in opened.files}
+        if missing := [name for name in _ARRAYS if name not in arrays]:
+            raise ValueError(
+                f"it lacks {', '.join(missing)} and holds {listed(opened.files)}"
+            )
+    description = json.loads(str(arrays["description"]))
+    if description.pop("format") != _FORMAT:
+        raise ValueError("wrong format or version")
+    count = description.pop("count")
+    moments = Moments(count, arrays["mean"], arrays["covariance"])
+    return Reference(**description, moments=moments, features=arrays["features"])
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

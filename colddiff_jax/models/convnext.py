@@ -34,7 +34,7 @@ class ConvNeXtUNet(nn.Module):
         dtype: computation dtype; parameters and output stay float32.
 
     Example:
-        >>> model = ConvNeXtUNet(base_channels=8, channel_multipliers=(1, 2))
+        >>> model = ConvNeXtUNet(base_channels=8, channel_multipliers=(1,))
         >>> x, t = jnp.zeros((2, 32, 32, 1)), jnp.array([1, 20])
         >>> variables = jax.jit(model.init)(jax.random.key(0), x, t)
         >>> jax.jit(model.apply)(variables, x, t).shape

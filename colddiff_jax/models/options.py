@@ -1,8 +1,6 @@
 """Checks of the fields and inputs of the networks."""
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +9,17 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.checks import check_choice, check_images, check_integer
+from colddiff_jax.checks import (
+    MAX_SIDE,
+    check_choice,
+    check_images,
+    check_integer,
+    is_finite_number,
+)
+
+# Bounds that no network in use comes near; they catch slips before memory runs out.
+_MAX_CHANNELS = 65_536
+_MAX_CLASSES = 1_000_000
 
 
 def check_inputs(x: chex.Array, t: chex.Array) -> chex.Array:
@@ -36,6 +44,7 @@ def _base_channels(name: str, value: Any) -> None:
     # Half of them are sines and half cosines, of at least two frequencies.
     if not _is_integer(value, least=4) or value % 2:
         raise ValueError(f"{name} must be an even integer of at least 4, got {value!r}")
+    check_integer(name, value, cap=_MAX_CHANNELS)
 
 
 def _multipliers(name: str, value: Any) -> None:
@@ -44,6 +53,8 @@ def _multipliers(name: str, value: Any) -> None:
             f"{name} must be one or more positive integers, one per level, got "
             f"{value!r}"
         )
+    for multiplier in value:
+        check_integer(name, multiplier, cap=_MAX_CHANNELS)
 
 
 def _resolutions(name: str, value: Any) -> None:
@@ -54,17 +65,24 @@ def _resolutions(name: str, value: Any) -> None:
         )
 
 
-def _positive(name: str, value: Any) -> None:
-    check_integer(name, value)
+def _blocks(name: str, value: Any) -> None:
+    check_integer(name, value, cap=1000)
+
+
+def _groups(name: str, value: Any) -> None:
+    check_integer(name, value, cap=_MAX_CHANNELS)
+
+
+def _patch(name: str, value: Any) -> None:
+    check_integer(name, value, cap=MAX_SIDE)
 
 
 def _classes(name: str, value: Any) -> None:
-    check_integer(name, value, least=0)
+    check_integer(name, value, least=0, cap=_MAX_CLASSES)
 
 
 def _dropout(name: str, value: Any) -> None:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 <= value < 1:
+    if not is_finite_number(value) or not 0 <= value < 1:
         raise ValueError(f"{name} must be a number in 0 <= x < 1, got {value!r}")
 
 
@@ -103,12 +121,12 @@ def _are_positive_integers(values: Any) -> bool:
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "base_channels": _base_channels,
     "channel_multipliers": _multipliers,
-    "num_blocks": _positive,
+    "num_blocks": _blocks,
     "attention_resolutions": _resolutions,
-    "num_groups": _positive,
+    "num_groups": _groups,
     "dropout": _dropout,
     "num_classes": _classes,
-    "patch_size": _positive,
+    "patch_size": _patch,
     "time_embedding": _switch,
     "residual": _switch,
     "zero_output": _switch,

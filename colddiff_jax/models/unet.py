@@ -45,7 +45,7 @@ class UNet(nn.Module):
         dtype: computation dtype; parameters and output stay float32.
 
     Example:
-        >>> model = UNet(base_channels=8, channel_multipliers=(1, 2), num_groups=4)
+        >>> model = UNet(base_channels=8, channel_multipliers=(1,), num_groups=4)
         >>> x, t = jnp.zeros((2, 32, 32, 1)), jnp.array([1, 20])
         >>> variables = jax.jit(model.init)(jax.random.key(0), x, t)
         >>> jax.jit(model.apply)(variables, x, t).shape

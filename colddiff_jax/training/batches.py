@@ -98,7 +98,10 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
         if endpoints is not None:
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
-        yield TrainingBatches(resident, stack.enter_context(_prefetched(batches)), text)
+        # A script that workers cannot import must end before the first evaluation.
+        wait = resident is None and options.num_workers > 0
+        sent = stack.enter_context(_prefetched(batches, wait=wait))
+        yield TrainingBatches(resident, sent, text)
 
 
 def resident_limit(
@@ -130,11 +133,14 @@ def _one_by_one(indices: Any) -> Iterator[Batch]:
 
 
 @contextlib.contextmanager
-def _prefetched(batches: Iterator[Batch], number: int = 3) -> Iterator[Iterator[Batch]]:
+def _prefetched(
+    batches: Iterator[Batch], *, wait: bool, number: int = 3
+) -> Iterator[Iterator[Batch]]:
     """Loads batches and sends them to the devices before they are needed.
 
     A thread does this, since sending takes milliseconds while steps keep all cores of a
-    CPU busy. It starts at once, in parallel with the work before the first step.
+    CPU busy. It starts at once, in parallel with the work before the first step, unless
+    that is to `wait` for the first batch.
     """
 
     def load_and_send() -> Batch:
@@ -152,6 +158,8 @@ def _prefetched(batches: Iterator[Batch], number: int = 3) -> Iterator[Iterator[
             yield batch
 
     try:
+        if wait:
+            sent[0].result()
         yield received()
     finally:
         thread.shutdown(cancel_futures=True)

@@ -7,25 +7,31 @@ degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 (`training.optimizers`), training, evaluation and logging (`training.options`).
 """
 
-import importlib.util
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import ml_collections
 from ml_collections.config_dict import config_dict
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import SOURCES, Preprocessing
-from colddiff_jax.experiment.builders import DEGRADATIONS, NETWORKS
+from colddiff_jax.experiment.builders import (
+    DEGRADATIONS,
+    DTYPES,
+    NETWORKS,
+    SCHEDULES,
+)
+from colddiff_jax.experiment.field_types import converted, type_if_given
 from colddiff_jax.experiment.sections import (
     check_fields,
     chosen,
     defaults_of,
+    parameters_of,
     plain,
-    type_if_given,
 )
 from colddiff_jax.losses import DISTANCES
+from colddiff_jax.training.config_files import load_config, split_name
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EMA_DECAYS, make_optimizer
 from colddiff_jax.training.options import (
@@ -49,17 +55,29 @@ _FIXED: dict[str, list[Callable]] = {
     "evaluation": [EvaluationOptions],
     "logging": [LoggingOptions],
 }
-# Fields that are not arguments, or whose values in a configuration are names.
-_EXTRA: dict[str, dict[str, Any]] = {
-    "data": {"source": "tfds"},
-    "endpoints": {"source": ""},
-    "model": {"precondition": False, "dtype": "auto"},
+EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "data": {"source": (str, "tfds")},
+    "endpoints": {"source": (str, "")},
+    "model": {
+        "precondition": (bool, False),
+        "dtype": (Literal["auto", *DTYPES], "auto"),
+    },
 }
+"""Fields by section that are not arguments, or whose values in a configuration are
+names instead of the values of the argument: their types and defaults."""
+
 # Arguments that follow from other sections.
-_NO_FIELDS = ("labels", "distance")
+_NO_FIELDS = {
+    "data": ("labels",),
+    "endpoints": ("labels",),
+    "objective": ("distance",),
+    "degradation": ("image_size",),
+}
 
 SECTIONS = ("seed", *_FIXED, *_NAMED)
 """The names of all sections."""
+NAMED_SECTIONS = tuple(_NAMED)
+"""The sections whose field `name` selects the function that has the other fields."""
 
 
 def default_config(
@@ -95,12 +113,12 @@ def section(section_name: str, **fields: Any) -> ml_collections.ConfigDict:
         >>> section("loss", name="pseudo_huber", scale=0.1).to_dict()
         {'name': 'pseudo_huber', 'scale': 0.1}
     """
-    completed = fields | _defaults(section_name, fields) | fields
+    completed = fields | default_fields(section_name, fields) | fields
     for function in _functions(section_name, fields):
         for name, default in defaults_of(function).items():
             if default is None and completed.get(name) is None:
-                given = type_if_given(function, name)
-                completed[name] = config_dict.placeholder(given)
+                hint = parameters_of(function)[name].annotation
+                completed[name] = config_dict.placeholder(type_if_given(hint))
     return ml_collections.ConfigDict(completed)
 
 
@@ -110,16 +128,40 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: nested fields; a `ConfigDict` or plain dicts.
 
+    Returns:
+        All fields, converted to the types of the arguments that they set.
+
     Raises:
-        InputError: an unknown or missing section, or an unknown name.
+        InputError: an unknown or missing section, an unknown name, or a value of the
+            wrong type.
     """
     completed: dict[str, Any] = plain(config)
     check_fields("", completed, list(SECTIONS), list(SECTIONS))
     for name in (*_FIXED, *_NAMED):
         fields = completed[name]
         if isinstance(fields, dict):
-            completed[name] = fields | _defaults(name, fields) | fields
+            completed[name] = fields | default_fields(name, fields) | fields
+            completed[name] |= _typed_fields(name, completed[name])
     return completed
+
+
+def types_of_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the type hints of all fields of a section except `name`.
+
+    Args:
+        section_name: one of `SECTIONS`, or the path of a schedule, such as
+            "degradation.stds".
+        fields: the fields of the section; `name` selects a function where there is a
+            choice.
+    """
+    hints = {
+        name: parameter.annotation
+        for function in _functions(section_name, fields)
+        for name, parameter in parameters_of(function).items()
+        if name not in _no_fields(section_name)
+    }
+    extra = EXTRA_FIELDS.get(section_name, {})
+    return hints | {name: hint for name, (hint, _) in extra.items()}
 
 
 def with_variant(
@@ -157,15 +199,17 @@ def get_config(name: str) -> ml_collections.ConfigDict:
             follows a colon.
 
     Raises:
-        InputError: no such configuration or variant.
+        InputError: no such configuration or variant, or a file that is not Python or
+            fails.
 
     Example:
         >>> get_config("mnist_blur:cpu").training.num_steps
         4000
     """
-    path, _, variant = name.partition(":")
-    if not path.endswith(".py"):
-        path = os.path.join(_shipped_configs(), f"{path}.py")
+    path, variant = split_name(name)
+    shipped = os.path.join(_shipped_configs(), f"{path}.py")
+    if not path.endswith(".py") and os.path.isfile(shipped):
+        path = shipped
     if not os.path.isfile(path):
         names = sorted(
             file.removesuffix(".py")
@@ -175,11 +219,7 @@ def get_config(name: str) -> ml_collections.ConfigDict:
         raise InputError(
             f"no configuration {name!r}; this library has {', '.join(names)}"
         )
-    spec = importlib.util.spec_from_file_location("colddiff_config", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant or None)
+    return load_config(path, variant)
 
 
 def _shipped_configs() -> str:
@@ -194,14 +234,33 @@ def _functions(section_name: str, fields: Mapping[str, Any]) -> list[Callable]:
     """Returns the functions whose arguments a section holds."""
     if section_name in _FIXED:
         return _FIXED[section_name]
-    return [chosen(section_name, _NAMED[section_name], fields)]
+    choices = _NAMED.get(section_name, SCHEDULES)
+    return [chosen(section_name, choices, fields)]
 
 
-def _defaults(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the defaults of all fields of a section that have one."""
-    defaults = dict(_EXTRA.get(section_name, {}))
+def _no_fields(section_name: str) -> tuple[str, ...]:
+    return _NO_FIELDS.get(section_name.partition(".")[0], ())
+
+
+def _typed_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that have a type hint, converted to these types."""
+    hints = types_of_fields(section_name, fields)
+    result = {}
+    for name, value in fields.items():
+        path = f"{section_name}.{name}"
+        if isinstance(value, dict) and name in hints:  # A schedule.
+            result[name] = value | _typed_fields(path, value)
+        elif name in hints:
+            result[name] = converted(path, value, hints[name])
+    return result
+
+
+def default_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the defaults of the fields of a section, except those without one."""
+    extra = EXTRA_FIELDS.get(section_name, {})
+    defaults = {name: default for name, (_, default) in extra.items()}
     for function in _functions(section_name, fields):
         for name, default in defaults_of(function).items():
-            if name not in _NO_FIELDS:
+            if name not in _no_fields(section_name):
                 defaults.setdefault(name, plain(default))
     return defaults

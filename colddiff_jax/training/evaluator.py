@@ -2,6 +2,7 @@
 
 import collections
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from colddiff_jax.evaluation.summary import Summary
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
+from colddiff_jax.training.interruption import Interrupted
 
 SCORED = ("degraded", *DEFAULT_SAMPLERS)
 """The rows of an evaluation during training."""
@@ -74,9 +76,14 @@ class Evaluator:
         num_images: int,
         num_examples: int = 8,
         *,
+        stop_requested: Callable[[], bool] = lambda: False,
         progress: str = "",
     ) -> HeldOutScores:
-        """Restores the first `num_images` test images; keeps `num_examples` of them."""
+        """Restores the first `num_images` test images; keeps `num_examples` of them.
+
+        Raises:
+            Interrupted: a stop was requested before the last batch was done.
+        """
         batches: list[dict[str, np.ndarray]] = []
         examples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         num_done = 0
@@ -89,6 +96,8 @@ class Evaluator:
             check_finite=False,
             progress=progress,
         ):
+            if stop_requested():
+                raise Interrupted
             if num_done < num_examples:
                 for name, x in pictures.items():
                     examples[name].append(x)

@@ -13,6 +13,10 @@ from typing import Any
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+class Interrupted(Exception):  # noqa: N818 (not an error)
+    """Work was given up because a stop was requested."""
+
+
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Treats the first SIGTERM or SIGINT as a request to stop.

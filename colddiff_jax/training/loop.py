@@ -7,10 +7,8 @@ steps equal 2 k steps bit for bit. Nothing in the step path waits for the device
 """
 
 import contextlib
-import dataclasses
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
@@ -18,6 +16,7 @@ import jax
 
 from colddiff_jax import devices, prng
 from colddiff_jax.data import ImageSplits
+from colddiff_jax.data.workers import check_main_guard
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.experiment.run_folder import (
     describe,
@@ -32,10 +31,10 @@ from colddiff_jax.io.checkpoints import Checkpoints, open_checkpoints
 from colddiff_jax.restoration.image_set import split_of
 from colddiff_jax.training import writers
 from colddiff_jax.training.batches import open_batches
-from colddiff_jax.training.evaluation_log import log_evaluation, scores_by_name
 from colddiff_jax.training.evaluator import Evaluator
-from colddiff_jax.training.interruption import stop_requests
+from colddiff_jax.training.interruption import Interrupted, stop_requests
 from colddiff_jax.training.options import check_counts, check_decay, check_first_step
+from colddiff_jax.training.outputs import Outputs, evaluation_is_due
 from colddiff_jax.training.parallel_step import parallel_train_step
 from colddiff_jax.training.profile import trace_steps
 from colddiff_jax.training.progress import Progress
@@ -76,7 +75,8 @@ def train_and_evaluate(
 
     Raises:
         InputError: an invalid configuration, data that does not fit it, a run folder of
-            another configuration, or a loss or gradient that is not finite.
+            another configuration, a loss or gradient that is not finite, a loading
+            process that has ended, or a script that such processes must not import.
 
     Example:
         >>> config = get_config("digits_blur:smoke")
@@ -87,6 +87,7 @@ def train_and_evaluate(
     Reference:
         Bansal et al. (2022), sections 3 and 4.
     """
+    check_main_guard()
     model, task = _build(config, workdir, splits)
     options = task.training
     evaluator = Evaluator(
@@ -107,6 +108,9 @@ def train_and_evaluate(
         stack.enter_context(locked(workdir))
         saved = stack.enter_context(open_checkpoints(workdir, task.evaluation.best_by))
         state, first_step = saved.resume(like) or (start_state(model, task), 0)
+        evaluates_first = not first_step or (
+            evaluation_is_due(task, first_step) and not saved.scores(first_step)
+        )
         devices.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
         quiet = not devices.is_main_process()
@@ -115,31 +119,40 @@ def train_and_evaluate(
         )
         progress.message(_greeting(workdir, state, first_step))
         check_first_step(first_step, options.steps_per_call, workdir)
-        if first_step >= options.num_steps:
+        complete = first_step == options.num_steps and not evaluates_first
+        if complete or first_step > options.num_steps:
             progress.message(
                 f"nothing to do: training.num_steps = {options.num_steps} is reached"
             )
             return state
         # Consecutive skipped steps just before this run was resumed.
         skipped = int(getattr(state.opt_state, "notfinite_count", 0))
-        run = _Run(
+        outputs = Outputs(
             workdir=workdir,
             about=about,
             task=task,
             evaluator=evaluator,
             saved=saved,
             progress=progress,
-            logs=_open_logs(stack, workdir, first_step, about["config"], task),
+            logs=_open_logs(
+                stack, workdir, first_step, about["config"], task, evaluates_first
+            ),
             metrics=StepMetrics(
                 options.skip_nonfinite, in_a_row=skipped, last_saved=saved.newest
             ),
         )
-        return _train(model, run, state, first_step)
+        return _train(model, outputs, state, first_step, evaluates_first)
 
 
-def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> TrainState:
+def _train(
+    model: Model,
+    outputs: Outputs,
+    state: TrainState,
+    first_step: int,
+    evaluates_first: bool,
+) -> TrainState:
     """Takes all steps from `first_step` on; returns early after a request to stop."""
-    task, options, progress = run.task, run.task.training, run.progress
+    task, options, progress = outputs.task, outputs.task.training, outputs.progress
     steps = parallel_train_step(train_step(model, task))
     degrade = devices.replicate(model.degrade)
     key = devices.replicate(prng.stream(task.seed, "train"))
@@ -147,91 +160,36 @@ def _train(model: Model, run: "_Run", state: TrainState, first_step: int) -> Tra
         training = stack.enter_context(open_batches(task, first_step))
         progress.message(training.text)
         trace = stack.enter_context(
-            trace_steps(run.workdir, first_step + 10, options.profile_steps)
+            trace_steps(outputs.workdir, first_step + 10, options.profile_steps)
         )
         stop_requested = stack.enter_context(stop_requests())
-        for step in range(first_step, options.num_steps, options.steps_per_call):
-            logging = step % options.log_every == 0
-            # Several processes must agree to stop, and wait for each other to do so.
-            stopping = (logging or devices.num_processes() == 1) and (
-                devices.any_process(stop_requested())
-            )
-            if step > first_step or step == 0:
-                run.evaluate_and_save(state, step, stopping=stopping)
-            if stopping:
-                progress.message(
-                    f"stopped and saved at step {step}; run again to resume"
-                )
-                return state
-            trace(step, state)
-            with progress.waiting():
-                batches = next(training.batches)
-            state, metrics = steps(state, training.resident, batches, degrade, key)
-            # Metrics of earlier steps are ready by now: reading them does not wait.
-            if logging:
-                run.log(step)
-            run.metrics.add(metrics)
-        run.evaluate_and_save(state, options.num_steps, last=True)
+        # Several processes must agree to stop, and wait for each other to do so.
+        alone = devices.num_processes() == 1
+        stop_early = stop_requested if alone else lambda: False
+        step = first_step
+        try:
+            for step in range(first_step, options.num_steps, options.steps_per_call):
+                logging = step % options.log_every == 0
+                if (logging or alone) and devices.any_process(stop_requested()):
+                    raise Interrupted
+                if step > first_step or evaluates_first:
+                    outputs.evaluate_and_save(state, step, stop_early)
+                trace(step, state)
+                with outputs.kept(state, step), progress.waiting():
+                    batches = next(training.batches)
+                state, metrics = steps(state, training.resident, batches, degrade, key)
+                # Metrics of earlier steps are ready by now: reading them does not wait.
+                if logging:
+                    outputs.log(step)
+                outputs.metrics.add(metrics)
+            step = options.num_steps
+            outputs.evaluate_and_save(state, step, stop_early)
+        except Interrupted:
+            outputs.save(state, step)
+            progress.message(f"stopped and saved at step {step}; run again to resume")
+        outputs.saved.wait()
+        devices.any_process(False)  # The first process to exit would end the others.
     return state
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Run:
-    """The outputs of the loop: logs, evaluations and checkpoints."""
-
-    workdir: str
-    about: dict[str, Any]
-    task: Task
-    evaluator: Evaluator
-    saved: Checkpoints
-    progress: Progress
-    logs: Sequence[writers.Writer]
-    metrics: StepMetrics
-
-    def evaluate_and_save(
-        self,
-        state: TrainState,
-        step: int,
-        *,
-        last: bool = False,
-        stopping: bool = False,
-    ) -> None:
-        """Evaluates and saves the state before a step, whichever is due."""
-        options = self.task.training
-        evaluating = last or step % options.evaluate_every == 0
-        saving = last or stopping or step % options.checkpoint_every == 0
-        # Waits for the steps so far: a non-finite state must never be saved, and their
-        # metrics must be written first, since a resumed run starts after them.
-        if saving:
-            self.log(step)
-        elif evaluating:
-            self.metrics.check(step)
-        with self.progress.paused():
-            by_name = None
-            if evaluating:
-                scores = self.evaluator(
-                    state.ema_params, self.task.evaluation.num_images
-                )
-                by_name = scores_by_name(scores)
-                if devices.is_main_process():
-                    line = log_evaluation(
-                        scores, by_name, step, self.workdir, self.logs
-                    )
-                    self.progress.message(line)
-            if saving:
-                self.saved.save(state, step, by_name, self.about)
-        if last or stopping:  # The first process to exit would end the others.
-            self.saved.wait()
-            devices.any_process(False)
-
-    def log(self, step: int) -> None:
-        """Writes the mean metrics of the steps since the last call, if any."""
-        if not self.metrics:
-            return
-        means = self.metrics.means(step)
-        speed = self.progress.report(step, means.get("loss", math.nan))
-        for log in self.logs:
-            log.scalars(step, {**means, **speed})
 
 
 def _build(
@@ -269,6 +227,7 @@ def _open_logs(
     first_step: int,
     config: dict[str, Any],
     task: Task,
+    evaluates_first: bool,
 ) -> list[writers.Writer]:
     """Opens the writers of the main process, which the stack closes."""
     if not devices.is_main_process():
@@ -277,6 +236,7 @@ def _open_logs(
         workdir,
         first_step,
         config,
+        evaluates_first=evaluates_first,
         tensorboard=task.logging.tensorboard,
         wandb=task.logging.wandb,
     )

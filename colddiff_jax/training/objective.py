@@ -9,11 +9,20 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax import prng
+from colddiff_jax.checks import check_number
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.sampling import RestoreFn
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+def _is_fraction(value: float) -> bool:
+    return 0 <= value <= 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,13 +60,11 @@ class Objective:
     label_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.input_noise < 0:
-            raise ValueError(
-                f"input_noise must not be negative, got {self.input_noise}"
-            )
+        check_number("input_noise", self.input_noise, "not be negative", _not_negative)
         for name in ("rollouts", "label_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+            check_number(name, getattr(self, name), "lie in 0..1", _is_fraction)
+        for weight in self.weights:
+            check_number("weights", weight, "not be negative", _not_negative)
 
     def losses(
         self,

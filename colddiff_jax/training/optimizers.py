@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from colddiff_jax.checks import check_integer, check_number
+
 EmaDecay = Callable[[chex.Array], chex.Array]
 """Maps the number of optimizer steps taken before this one to the decay d in [0, 1]."""
 
@@ -37,19 +39,14 @@ def make_optimizer(
         with learning_rate=2e-5 and warmup_steps=0.
 
     Raises:
-        ValueError: a negative number, a rate of zero, or a decay that ends before the
-            warm-up.
+        ValueError: a negative number, a rate outside (0, 1], or a decay that ends
+            before the warm-up.
     """
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-    for name, value in (
-        ("warmup_steps", warmup_steps),
-        ("decay_steps", decay_steps),
-        ("weight_decay", weight_decay),
-        ("clip_norm", clip_norm),
-    ):
-        if value < 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
+    check_number("learning_rate", learning_rate, "lie in (0, 1]", lambda r: 0 < r <= 1)
+    check_integer("warmup_steps", warmup_steps, least=0)
+    check_integer("decay_steps", decay_steps, least=0)
+    for name, value in (("weight_decay", weight_decay), ("clip_norm", clip_norm)):
+        check_number(name, value, "not be negative", lambda number: number >= 0)
     if decay_steps and decay_steps <= warmup_steps:
         raise ValueError(
             f"decay_steps must be 0 or greater than warmup_steps = {warmup_steps}, got "
@@ -80,7 +77,7 @@ def warmup_ema(*, decay: float = 0.9999) -> EmaDecay:
     """Returns d_n = min(decay, (1 + n) / (10 + n)): a short average at first.
 
     Raises:
-        ValueError: a decay outside 0..1.
+        ValueError: a decay outside [0, 1).
     """
     _check_decay(decay)
     return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))
@@ -92,22 +89,22 @@ def periodic_ema(*, decay: float, every: int, start: int) -> EmaDecay:
     Before step `start`, d is 0 instead of `decay`: the average copies the parameters.
 
     Raises:
-        ValueError: a decay outside 0..1, or an interval below one step.
+        ValueError: a decay outside [0, 1), or an interval below one step.
 
     Reference:
         The official code: decay 0.995, every 10 steps, copies before step 2,000.
     """
     _check_decay(decay)
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
+    check_integer("every", every)
+    check_integer("start", start, least=0)
     return lambda step: jnp.where(
         step % every != 0, 1.0, jnp.where(step < start, 0.0, decay)
     )
 
 
 def _check_decay(decay: float) -> None:
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay must lie in [0, 1], got {decay}")
+    # At 1 the average would stay at the initial parameters.
+    check_number("decay", decay, "lie in [0, 1)", lambda d: 0 <= d < 1)
 
 
 EMA_DECAYS: dict[str, Callable[..., EmaDecay]] = {

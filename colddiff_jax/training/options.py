@@ -6,6 +6,10 @@ from colddiff_jax.checks import InputError, check_choice, check_integer
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 
+# Only slips exceed these; integers are int32 on devices.
+_MAX_WORKERS = 1024
+_MAX_COUNT = 2**31 - 1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -53,7 +57,12 @@ class TrainingOptions:
             value = getattr(self, field.name)
             if field.name == "resident_mb" and value is None:
                 continue
-            check_integer(field.name, value, least=int(field.name not in may_be_zero))
+            check_integer(
+                field.name,
+                value,
+                least=int(field.name not in may_be_zero),
+                cap=_MAX_WORKERS if field.name == "num_workers" else _MAX_COUNT,
+            )
         for name in ("num_steps", "log_every", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) % self.steps_per_call:
                 raise ValueError(
@@ -87,10 +96,15 @@ class EvaluationOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoggingOptions:
-    """Writers in addition to `metrics.jsonl`; see `training.writers.make_writers`."""
+    """Writers in addition to `metrics.jsonl`; see `training.writers.make_writers`.
+
+    Attributes:
+        tensorboard: whether to write event files for TensorBoard.
+        wandb: the project of Weights & Biases to write to; None or "" for none.
+    """
 
     tensorboard: bool = False
-    wandb: str = ""
+    wandb: str | None = None
 
 
 def check_counts(

@@ -36,8 +36,8 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
         workdir: the run folder.
 
     Raises:
-        InputError: the folder holds a run of another configuration or other data. The
-            number of steps, the intervals of logging and evaluation, the location of
+        InputError: the folder holds a run of another configuration, other data, or
+            another precision of JAX's integers and floats. The number of steps, the intervals of logging and evaluation, the location of
             the images, and the sections evaluation and logging may change: they do not
             affect what is learned.
     """
@@ -52,6 +52,11 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
             f"{workdir} holds a run of another configuration "
             f"({'; '.join(changed)}); choose another `workdir`, remove that folder, or "
             "continue with the new one by `force`"
+        )
+    if before["x64"] not in (None, description["x64"]):
+        raise InputError(
+            f"{workdir} holds a run with jax_enable_x64 = {before['x64']}, which is now "
+            f"{description['x64']}; set it as before, or continue by `force`"
         )
     if before["data"] != description["data"]:
         raise InputError(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from colddiff_jax import devices, prng
+from colddiff_jax import devices, distributed, prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation
@@ -166,6 +166,17 @@ def train_step(model: Model, task: Task) -> TrainStep:
 
 
 def _measure(task: Task, degrade: Degradation) -> Scales:
+    """Measures the scales of a preconditioned network, in process 0 for all of them.
+
+    Machines of other kinds would round other digits, and the network holds every digit.
+    """
+    scales = np.zeros((len(Scales._fields), degrade.num_steps))
+    if devices.is_main_process():
+        scales[:] = _measure_here(task, degrade)
+    return Scales(*map(tuple, distributed.from_process_0(scales).tolist()))
+
+
+def _measure_here(task: Task, degrade: Degradation) -> Scales:
     """Measures the scales of a preconditioned network on training images."""
 
     def load(split: ImageSplits) -> np.ndarray:

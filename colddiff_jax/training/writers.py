@@ -32,24 +32,30 @@ class JsonLines:
     """Writes one JSON object per line to `metrics.jsonl`; every run has this writer.
 
     A run that resumes at `first_step` first drops the lines that it will write again:
-    those of later steps, and also of step 0 if it starts there. Lines that cannot be
-    read, such as the torn last line of a killed run, are dropped and counted on stdout.
+    those of later steps, of step 0 if it starts there, and the evaluation of
+    `first_step` if it `evaluates_first`. Lines that cannot be read, such as the torn
+    last line of a killed run, are dropped and counted on stdout.
     """
 
-    def __init__(self, workdir: str, first_step: int):
+    def __init__(self, workdir: str, first_step: int, *, evaluates_first: bool = False):
         path = os.path.join(workdir, "metrics.jsonl")
         if os.path.exists(path):
             with open(path, "rb") as file:
                 lines = [line for line in file.read().split(b"\n") if line.strip()]
-            steps = [_step(line) for line in lines]
-            if unreadable := steps.count(None):
+            found = [_values(line) for line in lines]
+            if unreadable := found.count(None):
                 plural = "" if unreadable == 1 else "s"
                 print(f"{path}: dropped {unreadable} unreadable line{plural}")
-            last = first_step or -1
+
+            def again(values: Mapping[str, Any]) -> bool:
+                if values["step"] != first_step:
+                    return values["step"] > first_step
+                return not first_step or (evaluates_first and "test_loss" in values)
+
             kept = [
                 line + b"\n"
-                for line, step in zip(lines, steps, strict=True)
-                if step is not None and step <= last
+                for line, values in zip(lines, found, strict=True)
+                if values is not None and not again(values)
             ]
             write_atomically(path, b"".join(kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
@@ -147,8 +153,9 @@ def make_writers(
     first_step: int,
     config: dict[str, Any],
     *,
+    evaluates_first: bool = False,
     tensorboard: bool = False,
-    wandb: str = "",
+    wandb: str | None = None,
 ) -> list[Writer]:
     """Opens the writers that a configuration selects.
 
@@ -156,10 +163,13 @@ def make_writers(
         workdir: the run folder.
         first_step: the step the run starts or resumes at.
         config: the whole configuration, shown by Weights & Biases.
+        evaluates_first: whether the evaluation of `first_step` is still due.
         tensorboard: whether to write TensorBoard event files, too.
-        wandb: the Weights & Biases project to log to; empty for none.
+        wandb: the Weights & Biases project to log to; None or "" for none.
     """
-    writers: list[Writer] = [JsonLines(workdir, first_step)]
+    writers: list[Writer] = [
+        JsonLines(workdir, first_step, evaluates_first=evaluates_first)
+    ]
     if tensorboard:
         writers.append(TensorBoard(workdir, first_step))
     if wandb:
@@ -167,10 +177,10 @@ def make_writers(
     return writers
 
 
-def _step(line: bytes) -> int | None:
-    """Returns the step of a line, or None if the line is damaged."""
+def _values(line: bytes) -> dict[str, Any] | None:
+    """Returns the values of a line and their step, or None if the line is damaged."""
     try:
-        step = json.loads(line.decode())["step"]
+        values = json.loads(line.decode())
+        return values if type(values["step"]) is int else None
     except (ValueError, KeyError, TypeError):
         return None
-    return step if type(step) is int else None

@@ -51,7 +51,27 @@ def test_a_photograph_of_any_shape_and_mode_is_cropped_to_its_centre(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     x = gallery.load_photograph(str(tmp_path / "wide.png"), 32)
     np.testing.assert_array_equal(x, 1)
+
+
+def test_a_photograph_is_read_like_the_files_of_a_folder(tmp_path):
+    deep = np.full((40, 40), 25700, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    clear = np.zeros((40, 40, 4), np.uint8)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    for name, value in (("deep.png", 100), ("clear.png", 255)):
+        x = gallery.load_photograph(str(tmp_path / name), 32)
+        np.testing.assert_array_equal(np.round((np.asarray(x) + 1) * 127.5), value)
+
+
+def test_a_file_that_is_no_photograph_is_refused(tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    for name in ("text.png", "missing.png"):
-        with pytest.raises(InputError, match=rf"`image` .*{name} cannot be read as"):
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    (tmp_path / "a.eps").write_bytes(eps)
+    for name, why in (
+        ("text.png", "not an image"),
+        ("a.eps", "not an image"),
+        ("missing.png", "not a file"),
+    ):
+        message = rf"`image` .*{name}' cannot be read as an image: {why}"
+        with pytest.raises(InputError, match=message):
             gallery.load_photograph(str(tmp_path / name), 32)

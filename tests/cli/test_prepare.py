@@ -19,6 +19,11 @@ def test_preparing_without_tensorflow_names_the_extra():
         prepare.prepare("mnist")
 
 
+def test_a_missing_folder_of_original_files_raises_before_any_work(tmp_path):
+    with pytest.raises(InputError, match=r"no folder '.*nope'; `manual_dir` must"):
+        prepare.prepare("mnist", manual_dir=str(tmp_path / "nope"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,10 +1,15 @@
 """Opening the images that a configuration names."""
 
+import importlib
+import pathlib
+import re
+
 import numpy as np
 import pytest
 
 from colddiff_jax import InputError
 from colddiff_jax.data import arrays, digits, fingerprint
+from colddiff_jax.experiment import data as experiment_data
 from colddiff_jax.experiment.builders import make_degradation
 from colddiff_jax.experiment.data import open_data, open_endpoints
 from configs import animorph, digits_blur
@@ -95,3 +100,50 @@ def test_endpoints_are_given_if_and_only_if_the_degradation_needs_them():
     for settings, degrade in ((other, blend), (config, blur)):
         with pytest.raises(InputError, match=r"section endpoints must name .* only if"):
             open_endpoints(settings, degrade)
+
+
+def test_a_field_of_another_source_is_printed_once_by_the_main_process(
+    capsys, monkeypatch
+):
+    config = digits_blur.get_config("smoke")
+    config.data.update({"path": "photos", "channels": 1, "test_split": "validation"})
+    config.endpoints.path = "animals"
+    opened(config)
+    assert capsys.readouterr() == (
+        "no effect with data.source = 'digits': data.path = 'photos' (for folder, "
+        "npz), data.channels = 1 (for folder), data.test_split = 'validation' (for "
+        "tfds)\n"
+        "no effect with endpoints.source = '': endpoints.path = 'animals' (for folder, "
+        "npz)\n",
+        "",
+    )
+    opened(config, digits())
+    assert "data.path" not in capsys.readouterr().out
+    monkeypatch.setattr(experiment_data.devices, "is_main_process", lambda: False)
+    opened(config)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_used_field_is_not_reported(tmp_path, capsys):
+    config = digits_blur.get_config("smoke")
+    np.savez(tmp_path / "a.npz", train_images=noise(4), test_images=noise(3))
+    config.data.update({"source": "npz", "path": str(tmp_path / "a.npz")})
+    opened(config)
+    assert capsys.readouterr().out == ""
+
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda p: p.stem)
+def test_no_shipped_configuration_has_a_field_without_effect(path, capsys):
+    module = importlib.import_module(f"configs.{path.stem}")
+    variants = re.findall(rf"configs/{path.stem}\.py:(\w+)", module.__doc__)
+    assert "smoke" in variants
+    for variant in (None, *variants):
+        config = module.get_config(variant)
+        for source in (config.data.source, "digits"):
+            config.data.source = source
+            for section in ("data", "endpoints"):
+                experiment_data._report_unused(section, config[section].to_dict())
+    assert capsys.readouterr().out == ""

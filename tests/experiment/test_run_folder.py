@@ -44,13 +44,13 @@ def test_versions_channels_and_scales_are_kept_to_the_last_bit(tmp_path):
 def test_a_description_of_an_earlier_version_is_upgraded(tmp_path):
     about = describe(digits_blur.get_config())
     earlier = json.loads(json.dumps(about))
-    del earlier["channels"]
+    del earlier["channels"], earlier["x64"]
     for section in ("data", "endpoints"):
         fields = earlier["config"][section]
         fields["test_share"] = fields.pop("test_fraction")
     run_folder.save_description(earlier, str(tmp_path))
     loaded = run_folder.load_description(str(tmp_path))
-    assert loaded == about | {"channels": None}
+    assert loaded == about | {"channels": None, "x64": None}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"config": {}}', '{"config": 1}'])
@@ -66,6 +66,16 @@ def test_folders_without_a_run_raise(tmp_path):
     with pytest.raises(InputError, match=r"no run folder '.*nowhere'; train a model"):
         run_folder.load_description(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"is not a run folder: it has no config.json"):
+        run_folder.load_description(str(tmp_path))
+
+
+def test_a_description_that_cannot_be_read_is_not_called_missing(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(InputError, match=r"config.json cannot be read \(Is a direct"):
+        run_folder.load_description(str(tmp_path))
+    (tmp_path / "config.json").rmdir()
+    (tmp_path / "config.json").symlink_to("config.json")
+    with pytest.raises(InputError, match=r"config.json cannot be read \(Too many"):
         run_folder.load_description(str(tmp_path))
 
 

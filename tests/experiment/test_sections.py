@@ -16,7 +16,6 @@ from colddiff_jax.experiment.sections import (
     defaults_of,
     parameters_of,
     plain,
-    type_if_given,
 )
 
 
@@ -51,8 +50,6 @@ def test_defaults_follow_the_signature_and_flax_adds_nothing():
         "seed": None,
     }
     assert list(parameters_of(Dense)) == ["features"]
-    assert type_if_given(scaled, "mode") is str
-    assert type_if_given(scaled, "seed") is int
 
 
 def test_a_function_is_chosen_by_name_and_gets_the_known_arguments_it_has():

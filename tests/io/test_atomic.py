@@ -17,8 +17,10 @@ def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_files_have_the_permissions_of_other_new_files(tmp_path):
+def test_files_have_the_permissions_of_other_new_files(tmp_path, monkeypatch):
     (tmp_path / "usual").touch()
+    # It belongs to the whole process, so other threads would use it, too.
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask is changed"))
     write_atomically(str(tmp_path / "file"), b"data")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
 

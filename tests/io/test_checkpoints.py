@@ -48,6 +48,15 @@ def test_the_best_checkpoint_may_be_the_first_or_missing(tmp_path):
         assert saved.best_step() == 0
 
 
+def test_checkpoints_that_cannot_be_listed_raise_one_line(tmp_path):
+    (tmp_path / "checkpoints").symlink_to("checkpoints")
+    with (
+        pytest.raises(InputError, match=r"checkpoints cannot be read \(Too many"),
+        open_checkpoints(str(tmp_path)) as saved,
+    ):
+        saved.steps()
+
+
 def test_higher_ssim_is_better_and_nan_is_never_best(tmp_path):
     save_steps(tmp_path, {0: 0.1, 1: 0.8, 2: float("nan"), 3: 0.3, 4: 0.2}, "ssim_alg2")
     with open_checkpoints(str(tmp_path), "ssim_alg2") as saved:

@@ -45,5 +45,5 @@ def test_failed_writes_are_recognised_in_errors_of_other_libraries():
         ValueError(f"RESOURCE_EXHAUSTED: Failed to write 9 bytes: {reason} [code 28]"),
     ):
         assert refusal(error) == (reason, "free some space there")
-    assert refusal(OSError(errno.EIO, "I/O")) == ("I/O", "check that folder")
+    assert refusal(OSError(errno.EIO, "I/O")) == ("I/O", "check that path")
     assert refusal(ValueError("the shapes do not fit")) is None

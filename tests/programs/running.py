@@ -39,11 +39,16 @@ def run(
 
 
 def run_failing(
-    commands: Iterable[str], cwd: pathlib.Path
+    commands: Iterable[str], cwd: pathlib.Path, programs: pathlib.Path = ROOT
 ) -> dict[str, tuple[int, str]]:
     """Runs commands with bad input, in forks of one process with four CPU devices.
 
     Nothing may be cached, as nothing may be computed before an input is checked.
+
+    Args:
+        commands: the commands, without `python`.
+        cwd: the folder to run them in.
+        programs: the folder with the programs.
 
     Returns:
         By command, the exit status and the text written to stderr.
@@ -54,7 +59,7 @@ def run_failing(
         [sys.executable, str(ROOT / "tests" / "forking.py")],
         cwd=cwd,
         env=_environment(4, cache),
-        input="\n".join(json.dumps(_arguments(command)) for command in commands),
+        input="\n".join(json.dumps(_arguments(c, programs)) for c in commands),
         capture_output=True,
         text=True,
     )
@@ -75,11 +80,11 @@ def check_failure(command: str, answer: tuple[int, str], message: str) -> None:
     assert message in line
 
 
-def _arguments(command: str) -> list[str]:
+def _arguments(command: str, programs: pathlib.Path = ROOT) -> list[str]:
     """Returns what follows `python` in a command, with paths into the project."""
     program, *options = command.split()
     options = [o.replace("configs/", f"{ROOT}/configs/") for o in options]
-    return [program if program == "-m" else str(ROOT / program), *options]
+    return [program if program == "-m" else str(programs / program), *options]
 
 
 def _environment(devices: int, cache: pathlib.Path) -> dict[str, str]:

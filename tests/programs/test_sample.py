@@ -80,7 +80,7 @@ BAD = {
     f"{SAMPLE} --num_images=298": "--num_images must be at most 297, got 298",
     f"{SAMPLE} --checkpoint=5": "no checkpoint of step 5",
     f"{SAMPLE} --checkpoint=new": "--checkpoint must be latest, best or the",
-    f"{SAMPLE} --sampler=alg3": "value should be one of",
+    f"{SAMPLE} --sampler=alg3": "--sampler must be one of direct, alg1, alg2",
     f"{SAMPLE} --sampler=direct --gif": "no trajectory; leave --gif out",
     f"{SAMPLE} --sampler=direct --steps=2": "leave --steps out",
     f"{SAMPLE} --sampler=ddim": "sampler ddim needs a model trained on gaussian_noise",

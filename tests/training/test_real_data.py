@@ -16,7 +16,7 @@ def losses(config, workdir):
     config.model.update(
         {
             "base_channels": 16,
-            "channel_multipliers": (1, 2),
+            "channel_multipliers": (1,),
             "num_blocks": 1,
             "attention_resolutions": (),
             "num_groups": 4,

@@ -17,15 +17,15 @@ pytestmark = pytest.mark.usefixtures("optimized")
 
 
 def everything(num_steps):
-    """Returns a configuration with every option of a step, for four devices."""
+    """Returns a configuration with all options of a step."""
     config = mnist_mask.get_config("smoke")
     config.model.channel_multipliers = (1,)
     config.model.precondition = True
     config.objective.update({"rollouts": 0.5, "input_noise": 0.01})
     config.optimizer.update({"weight_decay": 0.01, "clip_norm": 1.0})
-    config.training.update({"micro_batches": 2, "steps_per_call": 2, "log_every": 2})
-    every_two = {"evaluate_every": 2, "checkpoint_every": 2}
-    config.training.update({"num_steps": num_steps, **every_two})
+    config.training.update({"micro_batches": 2, "num_steps": num_steps})
+    every_two = dict.fromkeys(("log_every", "evaluate_every", "checkpoint_every"), 2)
+    config.training.update(every_two)
     return config
 
 
@@ -51,39 +51,48 @@ def save_png(folder, pixels):
         Image.fromarray(image[..., 0]).save(folder / f"{i:05d}.png")
 
 
-SOURCES = ["arrays", "folder", "npz", "tfds", "tfds, streamed", "tfds, by a worker"]
+@pytest.fixture
+def source(images, tmp_path):
+    """Sets a source of the images in a configuration, and returns splits if needed."""
+    tfds_folder, train, test = images
+
+    def source(config, name):
+        name, _, loading = name.partition(", ")
+        if name == "arrays":
+            return data.arrays(train, test)
+        if name == "folder":
+            save_png(tmp_path / "images" / "train", train)
+            save_png(tmp_path / "images" / "test", test)
+            config.data.update({"path": str(tmp_path / "images"), "channels": 1})
+        if name == "npz":
+            np.savez(tmp_path / "images.npz", train_images=train, test_images=test)
+            config.data.update({"path": str(tmp_path / "images.npz")})
+        if name == "tfds":
+            config.data.update({"name": "tiny_digits", "data_dir": tfds_folder})
+        config.data.source = name
+        if loading:
+            config.training.resident_mb = 0
+            config.training.num_workers = int("worker" in loading)
+        return None
+
+    return source
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_two_plus_two_steps_equal_four_bit_for_bit(
-    source, images, uninterrupted, tmp_path
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("arrays", "folder"), ("npz", "tfds"), ("tfds, streamed", "tfds, by a worker")],
+)
+def test_two_steps_on_one_source_and_two_on_another_equal_four_bit_for_bit(
+    first, second, source, uninterrupted, tmp_path
 ):
-    folder, train, test = images
-    config, splits = everything(4), None
-    if source == "arrays":
-        splits = data.arrays(train, test)
-    if source == "folder":
-        save_png(tmp_path / "images" / "train", train)
-        save_png(tmp_path / "images" / "test", test)
-        path = str(tmp_path / "images")
-        config.data.update({"source": "folder", "path": path, "channels": 1})
-    if source == "npz":
-        path = str(tmp_path / "images.npz")
-        np.savez(path, train_images=train, test_images=test)
-        config.data.update({"source": "npz", "path": path})
-    if source.startswith("tfds"):
-        config.data.update(
-            {"source": "tfds", "name": "tiny_digits", "data_dir": folder}
-        )
-    if "," in source:
-        config.training.resident_mb = 0
-        config.training.num_workers = int("worker" in source)
     workdir = str(tmp_path / "run")
-    config.training.num_steps = 2
+    config = everything(2)
+    splits = source(config, first)
     train_and_evaluate(config, workdir, splits=splits)
-    config.training.num_steps = 4
-    resumed = train_and_evaluate(config, workdir, splits=splits)
+    config = everything(4)
+    splits = source(config, second)
+    # Forced, since the configured source differs.
+    resumed = train_and_evaluate(config, workdir, splits=splits, force=True)
     chex.assert_trees_all_equal(resumed, uninterrupted)
-    if splits is None:
-        assert os.listdir(os.path.join(workdir, "grids"))
-        chex.assert_trees_all_equal(load_run(workdir).params, uninterrupted.ema_params)
+    assert os.listdir(os.path.join(workdir, "grids"))
+    chex.assert_trees_all_equal(load_run(workdir).params, uninterrupted.ema_params)

@@ -51,6 +51,17 @@ def test_other_images_raise(tmp_path):
         check_same_run(other, str(tmp_path))
 
 
+def test_another_precision_raises_unless_an_earlier_version_did_not_store_it(tmp_path):
+    config = digits_blur.get_config("smoke")
+    before = describe_run(config) | {"x64": True}
+    save_description(before, str(tmp_path))
+    with pytest.raises(InputError, match="jax_enable_x64 = True, which is now False"):
+        check_same_run(describe_run(config), str(tmp_path))
+    del before["x64"]
+    save_description(before, str(tmp_path))
+    check_same_run(describe_run(config), str(tmp_path))
+
+
 @pytest.mark.parametrize("variant", ["smoke", "paper"])
 def test_fields_that_an_earlier_version_lacks_count_as_their_defaults(
     tmp_path, variant

@@ -74,6 +74,16 @@ def test_a_last_line_without_a_newline_stays_a_line_of_its_own(tmp_path, capsys)
     assert not capsys.readouterr().out
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_an_evaluation_that_is_due_again_keeps_one_line(tmp_path, again):
+    first = b'{"step": 20, "test_loss": 1.0}\n{"step": 30, "loss": 1.0}\n'
+    (tmp_path / "metrics.jsonl").write_bytes(first + b'{"step": 30, "test_loss": 1.0}')
+    writers.JsonLines(str(tmp_path), 30, evaluates_first=again).close()
+    kept = [line["step"] for line in read(tmp_path) if "test_loss" in line]
+    assert kept == ([20] if again else [20, 30])
+    assert {"step": 30, "loss": 1.0} in read(tmp_path)
+
+
 def test_a_run_that_restarts_at_step_0_evaluates_it_again_and_keeps_one_line(
     tmp_path,
 ):
