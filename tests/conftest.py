@@ -16,8 +16,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 # Most tests spend their time in the compiler, and its optimizations do not affect what
-# they check. Programs that a test starts are compiled with them, as for users.
+# they check. Programs that a test starts inherit these settings.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+if jax.__version_info__ < (0, 11):  # Later versions lack the faster code generator.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
 # All tests share compiled programs, including the processes of pytest-xdist, which
 # inherit this environment, and the programs that a test starts.
@@ -25,15 +28,15 @@ _CACHE = "JAX_COMPILATION_CACHE_DIR"
 if _CACHE not in os.environ:
     _COMPILED = tempfile.TemporaryDirectory(prefix="colddiff-tests-")
     os.environ[_CACHE] = _COMPILED.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.03"
 jax.config.update("jax_compilation_cache_dir", os.environ[_CACHE])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.03)
 
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-# The longest files, in the order of their start. A worker of pytest-xdist that is left
-# with one of them at the end would keep the others waiting.
+# The files that take longest start first: a worker of pytest-xdist that is left with one
+# of them at the end would keep the others waiting.
 _FIRST = ("training/test_stopping", "training/test_resume", "training", "programs")
 
 

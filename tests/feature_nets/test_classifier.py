@@ -21,7 +21,7 @@ def splits():
 
 
 @pytest.fixture(scope="module")
-def trained(splits, tmp_path_factory):
+def trained(optimized, splits, tmp_path_factory):
     return classifier(splits, EIGHT, cache=str(tmp_path_factory.mktemp("cache")))
 
 

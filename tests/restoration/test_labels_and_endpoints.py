@@ -23,6 +23,7 @@ def make(**training):
     config.degradation.alphas_cumprod.num_steps = T
     config.model.update({"num_classes": 10, "channel_multipliers": (1,)})
     config.objective.label_dropout = 0.5
+    config.training.update({"steps_per_call": 3, "log_every": 3})
     config.training.update(training)
     return config
 

@@ -26,11 +26,15 @@ def smoke(module=digits_blur, **training):
     return config
 
 
+def masks(**training):
+    return smoke(mnist_mask, micro_batches=2, **training)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """An uninterrupted run of six steps, with random masks and dropout."""
+    """An uninterrupted run of six steps: random masks, dropout, micro-batches."""
     workdir = str(tmp_path_factory.mktemp("finished"))
-    return workdir, train_and_evaluate(smoke(mnist_mask), workdir)
+    return workdir, train_and_evaluate(masks(), workdir)
 
 
 def lines(workdir):
@@ -85,8 +89,8 @@ def test_metrics_of_a_run_agree_with_evaluate_run_on_the_same_images(
 
 def test_three_plus_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     _, expected = finished
-    train_and_evaluate(smoke(mnist_mask, num_steps=3), str(tmp_path))
-    resumed = train_and_evaluate(smoke(mnist_mask), str(tmp_path))
+    train_and_evaluate(masks(num_steps=3), str(tmp_path))
+    resumed = train_and_evaluate(masks(), str(tmp_path))
     chex.assert_trees_all_equal(resumed, expected)
     first, second = lines(finished[0]), lines(str(tmp_path))
     assert {line["step"] for line in first} <= {line["step"] for line in second}
@@ -107,7 +111,7 @@ def test_the_saved_state_is_the_returned_one_and_load_run_returns_its_average(fi
 def test_running_a_finished_run_again_changes_nothing(finished, capsys):
     workdir, state = finished
     before = lines(workdir)
-    again = train_and_evaluate(smoke(mnist_mask), workdir)
+    again = train_and_evaluate(masks(), workdir)
     assert "nothing to do: training.num_steps = 6 is reached" in capsys.readouterr().out
     chex.assert_trees_all_equal(again, state)
     assert lines(workdir) == before
@@ -115,7 +119,7 @@ def test_running_a_finished_run_again_changes_nothing(finished, capsys):
 
 def test_another_configuration_in_the_same_folder_raises(finished):
     workdir, _ = finished
-    config = smoke(mnist_mask)
+    config = masks()
     config.optimizer.learning_rate = 0.5
     with pytest.raises(InputError, match=r"\(optimizer.learning_rate: 0.001 -> 0.5\)"):
         train_and_evaluate(config, workdir)
@@ -126,13 +130,13 @@ def test_other_images_in_the_same_folder_raise(finished):
     splits = digits()
     other = splits._replace(train=255 - splits.train)
     with pytest.raises(InputError, match="holds a run on other images"):
-        train_and_evaluate(smoke(mnist_mask), workdir, splits=other)
+        train_and_evaluate(masks(), workdir, splits=other)
 
 
 def test_a_forced_run_continues_with_the_new_configuration(finished, tmp_path, capsys):
     workdir = str(tmp_path / "run")
     shutil.copytree(finished[0], workdir)
-    config = smoke(mnist_mask, num_steps=9)
+    config = masks(num_steps=9)
     config.objective.input_noise = 0.1
     state = train_and_evaluate(config, workdir, force=True)
     assert "resuming at step 6" in capsys.readouterr().out
@@ -153,7 +157,7 @@ def test_a_run_of_an_earlier_version_resumes_without_force(finished, tmp_path, c
         fields["test_share"] = fields.pop("test_fraction")
     path.write_text(json.dumps(about))
     assert load_run(str(tmp_path / "run")).step == 6
-    config = smoke(mnist_mask, num_steps=8)
+    config = masks(num_steps=8)
     state = train_and_evaluate(config, str(tmp_path / "run"))
     assert "resuming at step 6" in capsys.readouterr().out and state.step == 8
     about = json.loads(path.read_text())
@@ -166,8 +170,8 @@ def test_only_one_process_at_a_time_trains_in_a_run_folder(finished):
     workdir, _ = finished
     message = "another process is training in .*; wait until it ends"
     with locked(workdir), pytest.raises(InputError, match=message):
-        train_and_evaluate(smoke(mnist_mask), workdir)
-    train_and_evaluate(smoke(mnist_mask), workdir)  # Released again; nothing to do.
+        train_and_evaluate(masks(), workdir)
+    train_and_evaluate(masks(), workdir)  # Released again; nothing to do.
 
 
 def test_a_forced_run_that_does_not_fit_leaves_the_folder_unchanged(finished):
@@ -175,7 +179,7 @@ def test_a_forced_run_that_does_not_fit_leaves_the_folder_unchanged(finished):
     path = os.path.join(workdir, "config.json")
     with open(path) as file:
         before = file.read()
-    config = smoke(mnist_mask)
+    config = masks()
     config.model.base_channels = 32
     with pytest.raises(InputError, match="does not fit the network"):
         train_and_evaluate(config, workdir, force=True)
@@ -202,7 +206,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_its_steps_are_repeated(
     damaged = bytearray(largest.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     largest.write_bytes(damaged)
-    again = train_and_evaluate(smoke(mnist_mask), workdir)
+    again = train_and_evaluate(masks(), workdir)
     out = capsys.readouterr().out
     assert "damaged: step 6 (" in out and "using step 3 instead" in out
     assert "resuming at step 3" in out

@@ -15,7 +15,7 @@ def losses(config, workdir):
     """Trains a small network for 60 steps; returns the mean loss of every ten."""
     config.model.update(
         {
-            "base_channels": 16,
+            "base_channels": 8,
             "channel_multipliers": (1,),
             "num_blocks": 1,
             "attention_resolutions": (),

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.usefixtures("optimized")
 
 
 def everything(num_steps):
-    """Returns a configuration with all options of a step."""
+    """Returns a configuration with all options of the objective and the optimizer."""
     config = mnist_mask.get_config("smoke")
-    config.model.channel_multipliers = (1,)
+    config.model.update({"channel_multipliers": (1,), "base_channels": 8})
     config.model.precondition = True
     config.objective.update({"rollouts": 0.5, "input_noise": 0.01})
     config.optimizer.update({"weight_decay": 0.01, "clip_norm": 1.0})
-    config.training.update({"micro_batches": 2, "num_steps": num_steps})
+    config.training.num_steps = num_steps
     every_two = dict.fromkeys(("log_every", "evaluate_every", "checkpoint_every"), 2)
     config.training.update(every_two)
     return config

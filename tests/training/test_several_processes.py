@@ -16,9 +16,6 @@ from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 from tests.subprocesses import free_port, start, succeed
 
-# As in train.py.
-pytestmark = pytest.mark.usefixtures("optimized")
-
 
 def smoke(num_steps):
     config = mnist_mask.get_config("smoke")
