@@ -35,8 +35,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.03)
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-# The files that take longest start first: a worker of pytest-xdist that is left with one
-# of them at the end would keep the others waiting.
+# The files that take longest start first: a worker of pytest-xdist that is left with
+# one of them at the end would keep the others waiting.
 _FIRST = ("training/test_stopping", "training/test_resume", "training", "programs")
 
 

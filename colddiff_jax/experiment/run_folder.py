@@ -46,7 +46,7 @@ def describe(
         "data": fingerprint,
         "scales": scales and scales._asdict(),
         "channels": channels,
-        "x64": bool(jax.config.jax_enable_x64),
+        "x64": bool(jax.config.read("jax_enable_x64")),
         "versions": versions(),
     }
 

@@ -37,9 +37,9 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
 
     Raises:
         InputError: the folder holds a run of another configuration, other data, or
-            another precision of JAX's integers and floats. The number of steps, the intervals of logging and evaluation, the location of
-            the images, and the sections evaluation and logging may change: they do not
-            affect what is learned.
+            another precision of JAX's numbers. The number of steps, the intervals of
+            logging and evaluation, the location of the images, and the sections
+            evaluation and logging may change: they do not affect what is learned.
     """
     if not is_run_folder(workdir):
         return
@@ -55,8 +55,8 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
         )
     if before["x64"] not in (None, description["x64"]):
         raise InputError(
-            f"{workdir} holds a run with jax_enable_x64 = {before['x64']}, which is now "
-            f"{description['x64']}; set it as before, or continue by `force`"
+            f"{workdir} holds a run with jax_enable_x64 = {before['x64']}, which is "
+            f"now {description['x64']}; set it as before, or continue by `force`"
         )
     if before["data"] != description["data"]:
         raise InputError(
