@@ -242,3 +242,29 @@ def test_images_of_different_shapes_are_not_compared():
     for metric in (metrics.mean_squared_error, metrics.psnr, metrics.ssim):
         message = check(lambda x: metric(x, clean()), clean()[:1])  # noqa: B023
         assert "the same shape, got (1, 32, 32, 3) and (2, 32, 32, 3)" in message
+
+
+@pytest.mark.parametrize("name", METRICS | SAMPLING | OTHERS)
+def test_nan_is_never_hidden(name):
+    x = np.full_like(clean(161 if name == "ms_ssim" else 32), np.nan)
+    for call in FUNCTIONS[name]:
+        try:
+            result = call(x)
+        except ValueError as error:
+            assert "finite" in str(error) or "nan" in str(error)
+            continue
+        leaves = jax.tree.leaves(result)
+        assert any(np.isnan(leaf).any() for leaf in leaves if leaf.dtype != np.int32)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_degradations_do_not_hide_nan(name):
+    (call,) = degradation(name)
+    assert np.isnan(call(np.full_like(clean(), np.nan))).any()
+
+
+def test_nan_is_black_in_a_picture_and_stays_nan_on_the_device():
+    x = np.ones((1, 2, 1), np.float32)
+    x[0, 0] = np.nan
+    np.testing.assert_array_equal(cd.to_uint8(x)[0, :, 0], [0, 255])
+    np.testing.assert_array_equal(as_saved(x)[0, :, 0], [np.nan, 1])

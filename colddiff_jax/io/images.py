@@ -31,7 +31,7 @@ def to_uint8(images: chex.Array) -> np.ndarray:
     """Maps floats in [-1, 1] to uint8 by rounding; the only place that clips.
 
     Args:
-        images: float, any shape; values outside [-1, 1] become 0 or 255.
+        images: float, any shape; values outside [-1, 1] become 0 or 255, and NaN 0.
 
     Returns:
         uint8 NumPy array of the same shape.
@@ -45,7 +45,7 @@ def to_uint8(images: chex.Array) -> np.ndarray:
     """
     check_float(images)
     unit = (np.asarray(images, np.float32) + 1) / 2
-    return np.round(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    return np.round(np.clip(np.nan_to_num(unit, nan=0), 0, 1) * 255).astype(np.uint8)
 
 
 def as_saved(images: chex.Array) -> chex.Array:

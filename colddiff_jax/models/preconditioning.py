@@ -91,10 +91,12 @@ def measure_scales(
 
     Raises:
         TypeError: images that are not floating point.
-        ValueError: images that are empty or not [B, H, W, C].
+        ValueError: images that are empty, not [B, H, W, C], or not finite.
     """
     found = _moments(degrade, check_images(x_0), noise=float(noise))
     scale, skip, output = (np.asarray(values, np.float64) for values in found)
+    if not all(np.isfinite(values).all() for values in (scale, skip, output)):
+        raise ValueError("images must be finite, at every step of the degradation")
     return Scales(
         input=tuple(np.maximum(scale, _MIN_SCALE).tolist()),
         skip=tuple(skip.tolist()),

@@ -128,7 +128,8 @@ def equal_change(
         int32 [N + 1], from the start down to 0.
 
     Raises:
-        ValueError: a start outside 1..T, or num_calls outside 1..start.
+        ValueError: a start outside 1..T, num_calls outside 1..start, or images that
+            are not finite.
 
     Example:
         >>> steps = equal_change(blur, photos, num_calls=10)
@@ -141,6 +142,8 @@ def equal_change(
     T = check_timesteps(None, start, num_steps_of(degrade))[0]
     _, changes = jax.jit(_measure)(degrade, check_images(x))
     change = np.cumsum(np.concatenate([[0.0], np.asarray(changes[:T], np.float64)]))
+    if not np.isfinite(change).all():
+        raise ValueError("images must be finite, at every step of the degradation")
     return _equally_spaced(change, num_calls)
 
 

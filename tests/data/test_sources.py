@@ -145,6 +145,8 @@ def test_arrays_in_memory_are_checked_like_those_of_a_file(images):
         (images / 255, "arrays: test_images must be uint8 in 0..255, got float64"),
         (images[:0], "arrays: test_images is empty"),
         (images[0, 0], "arrays: test_images must have shape"),
+        ([images[0], images[0, :2]], "arrays: test_images must all have the same size"),
+        (np.zeros((2, 3, 8, 9), np.uint8), "arrays: test_images must have their chann"),
         (images[..., :1], "train_images have 3 channels and test_images 1"),
     ]:
         with pytest.raises(InputError) as caught:

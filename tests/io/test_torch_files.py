@@ -146,6 +146,8 @@ def test_other_files_raise(tmp_path):
     with pytest.raises(cd.InputError, match=r"no file 'nowhere.pt'"):
         read_torch_file("nowhere.pt")
     np.savez(tmp_path / "arrays.npz", x=np.zeros(3))
+    with pytest.raises(cd.InputError, match=r"no file '.*arrays.npz/model.pt'"):
+        read_torch_file(str(tmp_path / "arrays.npz" / "model.pt"))
     with pytest.raises(cd.InputError, match="a zip archive, but not a torch"):
         read_torch_file(str(tmp_path / "arrays.npz"))
     np.savez_compressed(tmp_path / "arrays.npz", x=np.zeros(3))
