@@ -20,7 +20,8 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if jax.__version_info__ < (0, 11):  # Later versions lack the faster code generator.
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
+    given = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_use_fusion_emitters=false"
 
 # All tests share compiled programs, including the processes of pytest-xdist, which
 # inherit this environment, and the programs that a test starts.

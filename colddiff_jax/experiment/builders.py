@@ -18,9 +18,11 @@ from colddiff_jax.experiment.sections import (
     call_named,
     check_fields,
     choose,
+    in_section,
     only,
     parameters_of,
 )
+from colddiff_jax.models.options import check_options
 
 DEGRADATIONS: dict[str, Callable] = {
     "animorph": degradations.animorph,
@@ -109,7 +111,12 @@ def make_network(fields: Mapping[str, Any]) -> nn.Module:
     if isinstance(fields, Mapping):
         fields = {n: v for n, v in fields.items() if n != "precondition"}
         fields["dtype"] = _dtype(fields.get("dtype", "auto"))
-    return call_named("model", NETWORKS, fields)
+    network = call_named("model", NETWORKS, fields)
+    try:
+        check_options(network)  # Flax would only check them when it is first called.
+    except ValueError as error:
+        raise InputError(in_section("model", str(error), fields)) from error
+    return network
 
 
 def _dtype(name: str) -> Any:

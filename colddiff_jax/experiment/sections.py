@@ -102,29 +102,16 @@ def call(section: str, function: Callable, fields: Mapping[str, Any]) -> Any:
         n for n, p in parameters.items() if p.default is inspect.Parameter.empty
     ]
     check_fields(section, fields, list(parameters), required)
-    arguments = typed(section, fields, function)
+    arguments = {
+        name: converted(f"{section}.{name}", value, parameters[name].annotation)
+        for name, value in fields.items()
+    }
     try:
         return function(**arguments)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(in_section(section, str(error), parameters)) from error
-
-
-def typed(
-    section: str, fields: Mapping[str, Any], function: Callable
-) -> dict[str, Any]:
-    """Returns the fields that are arguments of a function, converted to their types.
-
-    Raises:
-        InputError: a value of another type, or a number that is not finite.
-    """
-    parameters = parameters_of(function)
-    return {
-        name: converted(f"{section}.{name}", value, parameters[name].annotation)
-        for name, value in fields.items()
-        if name in parameters
-    }
 
 
 def check_fields(

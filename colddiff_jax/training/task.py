@@ -16,6 +16,7 @@ from colddiff_jax.data import ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.builders import (
     make_degradation,
+    make_network,
     make_preprocessing,
     make_schedule,
 )
@@ -104,6 +105,7 @@ def build_model_and_task(
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
         "logging": call("logging", LoggingOptions, config["logging"]),
     }
+    make_network(config["model"])  # Raises before any image is read.
     data = open_data(config, degrade, splits=splits)
     task = Task(
         seed=seed,

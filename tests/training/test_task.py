@@ -211,3 +211,12 @@ def test_missing_fields_take_their_defaults():
     assert model.config["optimizer"]["learning_rate"] == 2e-4
     assert model.config["model"]["zero_output"] is False
     assert model.network.zero_output is False
+
+
+@pytest.mark.parametrize("field", ["base_channels", "dropout", "num_blocks"])
+def test_a_network_that_cannot_be_built_raises_before_images_are_opened(field):
+    config = digits_blur.get_config("smoke").to_dict()
+    config["data"] |= {"source": "folder", "path": "nowhere"}
+    config["model"][field] = -1
+    with pytest.raises(InputError, match=f"^`model.{field}` must be .*, got -1"):
+        build_model_and_task(config)
