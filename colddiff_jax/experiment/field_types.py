@@ -78,6 +78,12 @@ def type_if_given(annotation: Any) -> type:
     return str if typing.get_origin(given) is Literal else given
 
 
+def is_sequence(annotation: Any) -> bool:
+    """Whether an argument may be a sequence, which a schedule can provide."""
+    sequences = (tuple, collections.abc.Sequence)
+    return any(typing.get_origin(o) in sequences for o in options_of(annotation))
+
+
 class _MismatchError(Exception):
     """A value does not have the type of an annotation."""
 

@@ -22,7 +22,7 @@ from colddiff_jax.experiment.builders import (
     NETWORKS,
     SCHEDULES,
 )
-from colddiff_jax.experiment.field_types import converted, type_if_given
+from colddiff_jax.experiment.field_types import converted, is_sequence, type_if_given
 from colddiff_jax.experiment.sections import (
     check_fields,
     chosen,
@@ -248,7 +248,7 @@ def _typed_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any
     result = {}
     for name, value in fields.items():
         path = f"{section_name}.{name}"
-        if isinstance(value, dict) and name in hints:  # A schedule.
+        if name in hints and isinstance(value, dict) and is_sequence(hints[name]):
             result[name] = value | _typed_fields(path, value)
         elif name in hints:
             result[name] = converted(path, value, hints[name])

@@ -118,6 +118,16 @@ def test_a_section_is_set_as_a_whole():
         ("degradation.level", "1", "no field 'degradation.level'; known: stds, kernel"),
         ("degradation.image_size", "1", "no field 'degradation.image_size'; known: st"),
         ("degradation.stds.value", "1", "no field 'degradation.stds.value'; known: nu"),
+        (
+            "data.path.name",
+            "linear",
+            "`data.path` must be a text, got {'name': 'linear'}",
+        ),
+        (
+            "training.log_every",
+            str(WITHOUT_NUMBERS),
+            "`training.log_every` must be an ",
+        ),
         ("degradation.name", "snowy", "`degradation.name` must be one of .*'snow'"),
         ("model", "convnext", "`model` must be all fields of the section, such as {'n"),
         ("model.dtype", "int8", "`model.dtype` must be one of .*'bfloat16'.*, got"),
