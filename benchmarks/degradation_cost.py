@@ -1,6 +1,6 @@
 """Measures the cost of D(x, t): the same at every t, far below that of t single steps.
 
-    python benchmarks/degradation_cost.py
+    python -m benchmarks.degradation_cost
 
 The batch is 32 x 128 x 128 x 3. For every degradation: milliseconds at t = 1, T / 2, T
 and at a random t per example, the size of its tables, and the memory that the compiled
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import timing
 
 import colddiff_jax as cd
+from benchmarks import timing
 from colddiff_jax import schedules
 from colddiff_jax.degradations.mask import cumulative_masks, middle
 

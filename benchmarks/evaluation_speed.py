@@ -1,7 +1,7 @@
 """Measures the speed of a whole evaluation, side by side with the same work in PyTorch.
 
     pip install torch torchvision pytorch-fid pytorch-msssim
-    python benchmarks/evaluation_speed.py
+    python -m benchmarks.evaluation_speed
 
 The task is the published deblurring of MNIST (T = 20, the network with 57 million
 parameters, random weights): images are blurred, restored directly and by Algorithm 2,
@@ -18,11 +18,10 @@ import time
 import feature_speed
 import numpy as np
 import pytorch_msssim
-import timing
 import torch
 import torch.nn.functional as F
-import torch_networks
 
+from benchmarks import timing, torch_networks
 from colddiff_jax import devices
 from colddiff_jax.data import digits
 from colddiff_jax.evaluation.scoring import Scorer

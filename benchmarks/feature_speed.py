@@ -1,7 +1,7 @@
 """Measures the speed of the Inception network for FID, side by side with pytorch-fid.
 
     pip install torch torchvision pytorch-fid
-    python benchmarks/feature_speed.py
+    python -m benchmarks.feature_speed
 
 Images per second, including the resizing, in float32 and with the same random weights.
 On a CPU, PyTorch runs with one thread and with all. Calls take turns, and medians are
@@ -14,10 +14,10 @@ from unittest import mock
 import jax
 import numpy as np
 import pytorch_fid.inception
-import timing
 import torch
 import torchvision
 
+from benchmarks import timing
 from colddiff_jax.feature_nets import inception
 from colddiff_jax.feature_nets.inception_network import Inception, resize_for_inception
 

@@ -1,8 +1,8 @@
 """Scores each sampler with 1, 2, 5, 10, 20 and T network calls.
 
-    python benchmarks/few_steps.py runs/mnist_blur-cpu runs/mnist_mask-cpu
-    python benchmarks/few_steps.py --num_images=1000 runs/cifar_blur-cpu
-    python benchmarks/few_steps.py     only redraws the picture and the tables
+    python -m benchmarks.few_steps runs/mnist_blur-cpu runs/mnist_mask-cpu
+    python -m benchmarks.few_steps --num_images=1000 runs/cifar_blur-cpu
+    python -m benchmarks.few_steps     only redraws the picture and the tables
 
 For each run folder it writes benchmarks/results/few_steps/NAME.json: RMSE and SSIM of
 the first test images; their sharpness, which is the mean slope between neighbouring
@@ -23,9 +23,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import timing
 from absl import flags
 
+from benchmarks import timing
 from colddiff_jax import metrics, sampling
 from colddiff_jax.cli import program
 from colddiff_jax.io import images
@@ -241,7 +241,7 @@ def tables(results: dict[str, dict]) -> str:
     """Returns the page with a Markdown table per result file."""
     parts = [
         "# Few steps: the numbers",
-        "Written by `python benchmarks/few_steps.py`; [sampling.md](sampling.md) says "
+        "Written by `python -m benchmarks.few_steps`; [sampling.md](sampling.md) says "
         "what they mean.\nA cell is RMSE / SSIM / sharpness. Heun's method makes one "
         "call fewer where the number is even, and\n2 T - 1 calls for all steps.",
     ]

@@ -1,6 +1,6 @@
 """Checks that a repeatedly killed run ends like an undisturbed one, bit for bit.
 
-    python benchmarks/kill_and_resume.py --num_kills=30 --seed=0
+    python -m benchmarks.kill_and_resume --num_kills=30 --seed=0
 
 Trains a small network with `train.py` (random masks, dropout, rollouts, moving average,
 micro-batches) twice: once undisturbed, and once killed by SIGKILL at random moments
@@ -23,10 +23,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import timing
 from absl import flags
 from comparing import compare
 
+from benchmarks import timing
 from colddiff_jax.cli import program
 
 _NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "number of kills", 1)

@@ -1,6 +1,6 @@
 """Measures the networks' layers against the obvious implementation of each.
 
-    python benchmarks/layer_speed.py
+    python -m benchmarks.layer_speed
 
 Seconds of a forward pass, alone and with both gradients, at sizes of the published
 networks and with batches of 32. Calls take turns, and medians are compared.
@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import timing
 
+from benchmarks import timing
 from colddiff_jax.models import depthwise, upsampling
 
 BATCH, ROUNDS = 32, 7

@@ -1,7 +1,7 @@
 """Measures both networks at their published sizes, side by side with PyTorch.
 
     pip install -e '.[benchmarks]' torch
-    python benchmarks/network_speed.py
+    python -m benchmarks.network_speed
 
 For each network: the number of parameters; the FLOPs of a forward pass and a training
 step, as counted by XLA; the seconds of both (the step includes loss, gradients, dropout
@@ -25,11 +25,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import timing
 import torch
-import torch_networks
 
 import colddiff_jax as cd
+from benchmarks import timing, torch_networks
 
 BATCH, SIDE, ROUNDS = 32, 32, 7
 THREADS = torch.get_num_threads()

@@ -1,6 +1,6 @@
 """Measures the cost of a trajectory relative to its network calls alone.
 
-    python benchmarks/sampler_cost.py
+    python -m benchmarks.sampler_cost
 
 A small U-Net restores images of 32 x 32 and 128 x 128 pixels by every sampler from a
 blur (by DDIM from noise), and by Algorithm 2 also from random masks and pixelation. The
@@ -14,9 +14,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import timing
 
 import colddiff_jax as cd
+from benchmarks import timing
 from colddiff_jax.sampling import Restart
 
 T = 5

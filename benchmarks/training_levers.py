@@ -1,7 +1,7 @@
 """Measures the effect of noise, rollouts and preconditioning at equal compute.
 
-    python benchmarks/training_levers.py configs/mnist_blur.py:cpu mnist.npz
-    python benchmarks/training_levers.py CONFIG IMAGES.npz --levers=plain,noise
+    python -m benchmarks.training_levers configs/mnist_blur.py:cpu mnist.npz
+    python -m benchmarks.training_levers CONFIG IMAGES.npz --levers=plain,noise
 
 Trains the network of the configuration once per lever and seed. All runs cost the
 floating-point operations of --num_steps plain steps, as counted by XLA, and decay the
@@ -21,9 +21,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import timing
 from absl import flags
 
+from benchmarks import timing
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 from colddiff_jax.data import Batch, ImageSplits, npz
@@ -160,7 +160,7 @@ def main(path: str, images: str) -> None:
             print(f"{name}: {num_steps} steps", flush=True)
             found["runs"][name] = train(configure(path, images, lever, seed), num_steps)
             found |= {
-                "command": f"python benchmarks/training_levers.py {path} IMAGES.npz "
+                "command": f"python -m benchmarks.training_levers {path} IMAGES.npz "
                 f"--num_steps={_NUM_STEPS.value} --seeds={_SEEDS.value}",
                 "machine": timing.machine(),
                 "num_images": _NUM_IMAGES.value,

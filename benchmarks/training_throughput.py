@@ -1,7 +1,7 @@
 """Compares the training loop with its compiled step alone, in speed and memory.
 
-    python benchmarks/training_throughput.py cifar10.npz
-    python benchmarks/training_throughput.py cifar10.npz --large_batch_size=8   on a CPU
+    python -m benchmarks.training_throughput cifar10.npz
+    python -m benchmarks.training_throughput cifar10.npz --large_batch_size=8   on a CPU
 
 There are three networks: the one of configs/cifar_blur.py, its variant for two CPU
 cores, and a tiny one whose step takes milliseconds. The images are on the device or
@@ -30,9 +30,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import timing
 from absl import flags
 
+from benchmarks import timing
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program

@@ -1,7 +1,7 @@
 """Measures the fraction of time that the training loop waits for data.
 
-    python benchmarks/waiting_for_data.py cifar10.npz
-    python benchmarks/waiting_for_data.py cifar10.npz --networks=small    on a CPU
+    python -m benchmarks.waiting_for_data cifar10.npz
+    python -m benchmarks.waiting_for_data cifar10.npz --networks=small    on a CPU
 
 Reports the fraction that `train_and_evaluate` logs, without intermediate evaluations
 and checkpoints, for the networks and data of training_throughput.py, whose flags it
@@ -11,10 +11,10 @@ shares. The first log is omitted, since it includes the compilation.
 import json
 import statistics
 
-import timing
 import training_throughput as throughput
 from absl import flags
 
+from benchmarks import timing
 from colddiff_jax.cli import program
 from colddiff_jax.training.parallel_step import parallel_train_step
 

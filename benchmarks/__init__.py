@@ -1,0 +1,1 @@
+"""Benchmarks of colddiff_jax; each runs as `python -m benchmarks.NAME`."""
