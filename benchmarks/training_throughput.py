@@ -5,7 +5,7 @@
 
 There are three networks: the one of configs/cifar_blur.py, its variant for two CPU
 cores, and a tiny one whose step takes milliseconds. The images are on the device or
-streamed, and a call takes 1 or 8 (on a CPU 2) steps. In each case, one run of
+streamed, and a call takes 1 or 8 steps. In each case, one run of
 `train_and_evaluate`, without intermediate evaluations and checkpoints, takes turns with
 its own compiled step:
 
@@ -194,14 +194,10 @@ def cases(path: str) -> Iterator[tuple[dict[str, Any], Any, ImageSplits | None]]
         )
     splits = npz(path=path)
     splits = arrays(splits.train[:NUM_IMAGES], splits.test)
-    # On a CPU the steps of a call are unrolled, which takes minutes to compile.
-    largest = 2 if jax.default_backend() == "cpu" else 8
     for network in _NETWORKS.value or NETWORKS:
         for data, options in DATA.items():
-            for steps_per_call in (1, largest):
+            for steps_per_call in (1, 8):
                 large = network == "large"
-                if steps_per_call > 1 and large and jax.default_backend() == "cpu":
-                    continue
                 if steps_per_call > 1 and "process" in data:
                     continue
                 config = NETWORKS[network]()

@@ -28,9 +28,10 @@ from colddiff_jax.data import (
 from colddiff_jax.feature_nets.features import FeatureNet, Features
 from colddiff_jax.io import images
 from colddiff_jax.io.atomic import save_npz
+from colddiff_jax.models.convolution import conv_general_dilated
 from colddiff_jax.models.layers import fold_patches
 
-_RECIPE = 2  # Increment with every change below, which invalidates cached weights.
+_RECIPE = 3  # Increment with every change below, which invalidates cached weights.
 # Distances must not depend on the backend: by default, GPUs and TPUs use fewer bits.
 _PRECISION = jax.lax.Precision.HIGHEST
 _SEED = 0
@@ -79,7 +80,9 @@ class Classifier(nn.Module):
         while max(x.shape[1:3]) > _LONGEST_SIDE * patch:
             patch *= 2
         x = _fold(x, patch)
-        Conv = functools.partial(nn.Conv, precision=_PRECISION)
+        Conv = functools.partial(
+            nn.Conv, precision=_PRECISION, conv_general_dilated=conv_general_dilated
+        )
         x = nn.relu(Conv(_WIDTHS[0], (3, 3), name="conv_0")(x))
         for i, features in enumerate(_WIDTHS[1:], 1):
             # Equals a 4 x 4 convolution of stride 2, whose gradient is slow on a CPU.

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax.models.convolution import conv_general_dilated
+
 Dtype = Any
 
 
@@ -89,6 +91,7 @@ def conv(
         kernel_init=init,
         bias_init=init,
         promote_dtype=_promote_except_bias,
+        conv_general_dilated=conv_general_dilated,
         name=name,
     )(x).astype(dtype)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import chex
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax.models.convolution import conv
 from colddiff_jax.models.layers import add_to_pixels, fan_in_uniform
 
 # [p, a, k]: whether tap k of 3 falls on pixel a of the two input pixels of phase p.
@@ -95,13 +95,7 @@ def _interleaved_conv(
     x, phases = nn.dtypes.promote_dtype(x, phases, dtype=dtype)
 
     def convolve(p: int, q: int) -> chex.Array:
-        return jax.lax.conv_general_dilated(
-            x,
-            phases[p, q],
-            window_strides=(1, 1),
-            padding=((1 - p, p), (1 - q, q)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        return conv(x, phases[p, q], stride=1, pads=((1 - p, p), (1 - q, q)))
 
     rows = [jnp.stack([convolve(p, 0), convolve(p, 1)], axis=3) for p in range(2)]
     h = jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, -1)

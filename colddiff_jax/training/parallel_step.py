@@ -7,7 +7,6 @@ import jax
 from colddiff_jax import devices
 from colddiff_jax.training.batches import gather
 from colddiff_jax.training.step import TrainStep
-from colddiff_jax.training.unrolling import scan_or_unroll
 
 
 def parallel_train_step(train_step: TrainStep) -> TrainStep:
@@ -36,7 +35,7 @@ def parallel_train_step(train_step: TrainStep) -> TrainStep:
                 batch = gather(resident, batch)
             return train_step(state, batch, degrade, key, axis_name=devices.AXIS)
 
-        return scan_or_unroll(step, state, batches)
+        return jax.lax.scan(step, state, batches)
 
     return jax.pmap(
         steps,

@@ -16,7 +16,6 @@ from colddiff_jax.prng import indexed_keys, split_keys
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EmaDecay
 from colddiff_jax.training.state import TrainState
-from colddiff_jax.training.unrolling import scan_or_unroll
 
 Metrics = dict[str, chex.Array]
 TrainStep = Callable[..., tuple[TrainState, Metrics]]
@@ -130,7 +129,7 @@ def _mean_over_parts(function: Callable[[Any], Any], batch: Any, num_parts: int)
     def add(total: Any, part: Any) -> tuple[Any, tuple[()]]:
         return jax.tree.map(jnp.add, total, function(part)), ()
 
-    total, _ = scan_or_unroll(add, zeros, parts)
+    total, _ = jax.lax.scan(add, zeros, parts)
     return jax.tree.map(lambda x: x / num_parts, total)
 
 
