@@ -11,6 +11,7 @@ from absl import app, flags, logging
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
+from colddiff_jax.cli.compilation_cache import keep_compiled_programs
 from colddiff_jax.io import disk
 
 flags.disclaim_key_flags()  # Flags defined here are those of the program, for --help.
@@ -67,6 +68,7 @@ def run(
             for name in required:
                 if not flags.FLAGS[name].value:
                     raise InputError(f"--{name} is missing; --help explains it")
+            keep_compiled_programs()
             main(*arguments)
         except InputError as error:
             _fail(_with_flags(str(error)))
