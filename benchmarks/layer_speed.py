@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing
-from colddiff_jax.models import depthwise, upsampling
+from colddiff_jax.models import convolution, depthwise, layers, upsampling
 
 BATCH, ROUNDS = 32, 7
 Layer = Callable[[dict, jax.Array], jax.Array]
@@ -36,8 +36,30 @@ def conv_1x1(variables: dict, x: jax.Array) -> jax.Array:
     return nn.Conv(128, (1, 1)).apply({"params": params}, x)
 
 
+def conv_3x3(convolve: Callable) -> Layer:
+    return nn.Conv(64, (3, 3), conv_general_dilated=convolve).apply
+
+
 # By name: the shapes of the input and the parameters, our layer and the obvious one.
 LAYERS: dict[str, tuple[tuple, dict, Layer, Layer]] = {
+    "3 x 3 on 32 x 32: ours and the derived gradient": (
+        (32, 32, 64),
+        {"kernel": (3, 3, 64, 64), "bias": (64,)},
+        conv_3x3(convolution.conv_general_dilated),
+        conv_3x3(jax.lax.conv_general_dilated),
+    ),
+    "3 x 3 on 16 x 16: ours and the derived gradient": (
+        (16, 16, 64),
+        {"kernel": (3, 3, 64, 64), "bias": (64,)},
+        conv_3x3(convolution.conv_general_dilated),
+        conv_3x3(jax.lax.conv_general_dilated),
+    ),
+    "group normalisation: ours and Flax's": (
+        (32, 32, 128),
+        {"scale": (128,), "bias": (128,)},
+        layers.GroupNorm(32, jnp.float32).apply,
+        nn.GroupNorm(32, use_fast_variance=False).apply,
+    ),
     "depthwise 7 x 7: ours and a grouped convolution": (
         (32, 32, 64),
         {"kernel": (7, 7, 64)},

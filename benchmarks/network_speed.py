@@ -4,17 +4,16 @@
     python -m benchmarks.network_speed
 
 For each network: the number of parameters; the FLOPs of a forward pass and a training
-step, as counted by XLA; the seconds of both (the step includes loss, gradients, dropout
-and Adam, and donates its state); the FLOP/s achieved, compared with a large matrix
-product; and the memory that XLA reserves. The plain module of torch_networks.py is
-timed alongside: on a CPU in eager mode, with one thread or all, whichever is faster; on
-a GPU compiled, channels-last and in bfloat16, the dtype of our networks there. Calls
-take turns, and medians are compared. A profile of one step of each lists the operations
-that take longest.
+step, as counted by XLA for the plain convolution; the seconds of both (the step
+includes loss, gradients, dropout and Adam, and donates its state); the FLOP/s achieved,
+compared with a large matrix product; and the memory that XLA reserves. The plain module
+of torch_networks.py is timed alongside: on a CPU in eager mode, in both memory formats,
+of which the faster counts; on a GPU compiled, channels-last and in bfloat16, the dtype
+of our networks there. Calls take turns, and medians are compared. A profile of one step
+of each lists the operations that take longest.
 """
 
 import collections
-import functools
 import glob
 import re
 import tempfile
@@ -31,10 +30,12 @@ import colddiff_jax as cd
 from benchmarks import timing, torch_networks
 
 BATCH, SIDE, ROUNDS = 32, 32, 7
-THREADS = torch.get_num_threads()
 ON_GPU = jax.default_backend() == "gpu"
 DTYPE = jnp.bfloat16 if ON_GPU else jnp.float32
 DEVICE = "cuda" if ON_GPU else "cpu"
+FORMATS = {"channels last": torch.channels_last}
+if not ON_GPU:
+    FORMATS["contiguous"] = torch.contiguous_format
 NETWORKS = {
     "ConvNeXtUNet, MNIST": (cd.ConvNeXtUNet, torch_networks.ConvNeXtUNet, 1),
     "UNet, CIFAR-10": (cd.UNet, torch_networks.UNet, 3),
@@ -140,8 +141,7 @@ def _operation(instruction: str, names: dict[str, str]) -> str:
 class Theirs:
     """The same network in PyTorch."""
 
-    def __init__(self, make: Callable, channels: int):
-        layout = torch.channels_last if ON_GPU else torch.contiguous_format
+    def __init__(self, make: Callable, channels: int, layout: torch.memory_format):
         self.module = make(channels).to(DEVICE, memory_format=layout)
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=2e-5)
         self.x = torch.zeros(BATCH, channels, SIDE, SIDE, device=DEVICE)
@@ -181,15 +181,14 @@ class Theirs:
             torch.cuda.synchronize()
 
 
-def compare(ours: Ours, theirs: Theirs, rate: float) -> dict[str, Any]:
+def compare(ours: Ours, theirs: dict[str, Theirs], rate: float) -> dict[str, Any]:
     """Returns the row of one network."""
     facts = ours.facts()
     row: dict[str, Any] = dict(facts)
     for kind in ("forward", "step"):
         jobs = {"ours": getattr(ours, kind)}
-        for threads in {1, THREADS} if not ON_GPU else {THREADS}:
-            job = functools.partial(_with_threads, threads, getattr(theirs, kind))
-            jobs[f"PyTorch, {threads} threads"] = job
+        for layout, module in theirs.items():
+            jobs[f"PyTorch, {layout}"] = getattr(module, kind)
         seconds = timing.compare(jobs, ROUNDS)
         best = min(value for job, value in seconds.items() if job != "ours")
         achieved = facts["GFLOP"][kind] / seconds["ours"]
@@ -199,32 +198,27 @@ def compare(ours: Ours, theirs: Theirs, rate: float) -> dict[str, Any]:
             "GFLOP/s": round(achieved),
             "share of the matrix product's": round(achieved / rate, 2),
         }
-    torch.set_num_threads(THREADS)
     row["longest operations of a step, milliseconds"] = {
         "ours": ours.profile(),
-        "PyTorch": theirs.profile(),
+        "PyTorch": theirs["channels last"].profile(),
     }
     return row
-
-
-def _with_threads(threads: int, call: Callable) -> None:
-    torch.set_num_threads(threads)
-    call()
 
 
 def main() -> None:
     rate = matmul_rate()
     results: dict[str, Any] = {"matrix product, GFLOP/s": round(rate)}
     for name, (make, make_torch, channels) in NETWORKS.items():
-        results[name] = compare(
-            Ours(make, channels), Theirs(make_torch, channels), rate
-        )
+        theirs = {
+            layout: Theirs(make_torch, channels, memory_format)
+            for layout, memory_format in FORMATS.items()
+        }
+        results[name] = compare(Ours(make, channels), theirs, rate)
     timing.write(
         "network_speed",
         {
             "batch": [BATCH, SIDE, SIDE],
             "dtype": jnp.dtype(DTYPE).name,
-            "torch": str(torch.__version__),
             **results,
         },
     )

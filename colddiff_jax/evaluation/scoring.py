@@ -66,7 +66,7 @@ class Scorer:
         endpoint: Literal["fixed", "estimated"] = "fixed",
     ):
         self._augmented = protocol.test_images_augmented
-        program = _Program(model, tuple(specs), tuple(nets), protocol, endpoint)
+        program = ScoringProgram(model, tuple(specs), tuple(nets), protocol, endpoint)
         self._run = BatchSampler(program, batch_size=batch_size)
         self._batch_size = batch_size
         self._degrade = devices.replicate(model.degrade)
@@ -111,7 +111,7 @@ class Scorer:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Program:
+class ScoringProgram:
     """Computes the scores and pictures of one device's shard of a batch."""
 
     model: Model

@@ -74,7 +74,7 @@ def _backward(
     residuals: tuple[chex.Array, chex.Array],
     g: chex.Array,
 ) -> tuple[chex.Array, chex.Array]:
-    options = {"stride": stride, "pads": pads, "precision": precision}
+    options: dict[str, Any] = {"stride": stride, "pads": pads, "precision": precision}
     gradients: tuple[chex.Array, chex.Array] = jax.lax.platform_dependent(
         *residuals,
         g,

