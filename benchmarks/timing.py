@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """Returns the commit of this checkout, marked if files differ from it."""
+    if not shutil.which("git"):
+        return None
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"],
         cwd=RESULTS.parent,

@@ -123,6 +123,7 @@ class ScoringProgram:
     def __call__(
         self, shared: tuple[Any, Degradation, chex.PRNGKey, list[Any]], indexed: Any
     ) -> tuple[dict[str, chex.Array], dict[str, chex.Array]]:
+        """Returns the values of every image, [B], and the pictures, by name."""
         params, unbound, key, weights = shared
         batch, indices = indexed
         t_keys, degrade_keys, crop_keys, drop_keys, noise_keys, sampler_keys = (
