@@ -125,3 +125,30 @@ def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
                 mean, most = (one + other) / 2, abs(one - other) / 2
                 cells.append(f"{mean:.3f} ± {most:.3f}")
         assert f"| {' | '.join(cells)} |" in page
+
+
+def test_the_tables_of_performance_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "performance.md").read_text()
+    readme = (root / "README.md").read_text()
+
+    def result(name):
+        return json.loads(
+            (root / "benchmarks" / "results" / f"{name}.json").read_text()
+        )
+
+    networks = result("network_speed")
+    for name in ("ConvNeXtUNet, MNIST", "UNet, CIFAR-10"):
+        for kind in ("forward", "step"):
+            row = networks[name][kind]
+            seconds = row["seconds"]
+            cells = [name, kind, seconds["ours"], seconds["PyTorch, channels last"]]
+            cells += [seconds["PyTorch, contiguous"], row["ours over PyTorch"]]
+            assert f"| {' | '.join(map(str, cells))} |" in page
+        assert f"{networks[name]['step']['ours over PyTorch']} times" in readme
+    for name, row in result("layer_speed")["layers"].items():
+        faster = [row[kind]["times faster"] for kind in ("forward", "and gradients")]
+        assert f"| {name} | {faster[0]} | {faster[1]} |" in page
+    for name, row in result("tpu_compile")["programs"].items():
+        title = f"{name.removeprefix('Algorithm 2: ')} (T = {row['rounds']})"
+        assert f"| {title} | {row['GFLOP'] / 1e3:.1f} | " in page
