@@ -15,13 +15,12 @@ compilation is not counted.
 import statistics
 import time
 
-import feature_speed
 import numpy as np
 import pytorch_msssim
 import torch
 import torch.nn.functional as F
 
-from benchmarks import timing, torch_networks
+from benchmarks import feature_speed, timing, torch_networks
 from colddiff_jax import devices
 from colddiff_jax.data import digits
 from colddiff_jax.evaluation.scoring import Scorer

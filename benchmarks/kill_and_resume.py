@@ -24,9 +24,9 @@ from collections.abc import Callable
 from typing import Any
 
 from absl import flags
-from comparing import compare
 
 from benchmarks import timing
+from benchmarks.comparing import compare
 from colddiff_jax.cli import program
 
 _NUM_KILLS = flags.DEFINE_integer("num_kills", 30, "number of kills", 1)

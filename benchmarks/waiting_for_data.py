@@ -11,10 +11,10 @@ shares. The first log is omitted, since it includes the compilation.
 import json
 import statistics
 
-import training_throughput as throughput
 from absl import flags
 
 from benchmarks import timing
+from benchmarks import training_throughput as throughput
 from colddiff_jax.cli import program
 from colddiff_jax.training.parallel_step import parallel_train_step
 

@@ -1,0 +1,59 @@
+"""A training step of a network alone: loss, gradient and Adam."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+
+class NetworkStep:
+    """A compiled training step on one batch, which updates its state in place.
+
+    Args:
+        network: the network.
+        x: images, float32 [B, H, W, C].
+        t: steps, int32 [B].
+        params: its weights, or None for random ones.
+    """
+
+    def __init__(self, network: nn.Module, x: jax.Array, t: jax.Array, params: Any):
+        if params is None:
+            params = random_params(network, x, t)
+        params = jax.tree.map(jnp.copy, params)  # They are donated.
+        optimizer: Any = optax.adam(2e-5)
+        self._state = (params, optimizer.init(params))
+        self._batch = (x, t, jax.random.split(jax.random.key(1), len(x)))
+
+        def train(state: Any, x: jax.Array, t: jax.Array, keys: jax.Array) -> Any:
+            def loss(params: Any) -> jax.Array:
+                x0_hat = network.apply({"params": params}, x, t, dropout_keys=keys)
+                return jnp.abs(x0_hat - x).mean()
+
+            params, opt_state = state
+            updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state)
+            return optax.apply_updates(params, updates), opt_state
+
+        step = jax.jit(train, donate_argnums=0)
+        self.program = step.lower(self._state, *self._batch).compile()
+
+    def __call__(self) -> Any:
+        self._state = self.program(self._state, *self._batch)
+        return self._state
+
+    @property
+    def size(self) -> int:
+        """The number of parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self._state[0]))
+
+
+def random_params(network: nn.Module, x: jax.Array, t: jax.Array) -> Any:
+    """Draws weights without compiling the initialisation."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0), x, t)["params"]
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.02 * rng.normal(size=leaf.shape), jnp.float32),
+        shapes,
+    )
