@@ -1,16 +1,16 @@
 """Draws docs/images/performance_*.png from results/suite_FORM.json.
 
     pip install -e '.[benchmarks]'
-    python -m benchmarks.plots                 results/suite_full.json
-    python -m benchmarks.plots short
+    python -m benchmarks.plots                 results/suite_short.json
+    python -m benchmarks.plots --form=full
 
 `performance_scaling.png` shows the sweeps of the part scaling, and
 `performance_ratios.png` how many times as long as ours the same work takes in PyTorch.
 """
 
+import argparse
 import json
 import pathlib
-import sys
 from typing import Any
 
 import matplotlib
@@ -20,6 +20,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from benchmarks.suite import FORMS
 from benchmarks.timing import RESULTS
 
 IMAGES = RESULTS.parent.parent / "docs" / "images"
@@ -110,4 +111,6 @@ def _line(
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or ["full"]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plots")
+    parser.add_argument("--form", choices=FORMS, default="short")
+    main(parser.parse_args().form)

@@ -152,3 +152,11 @@ def test_the_tables_of_performance_are_the_committed_results(pytestconfig):
     for name, row in result("tpu_compile")["programs"].items():
         title = f"{name.removeprefix('Algorithm 2: ')} (T = {row['rounds']})"
         assert f"| {title} | {row['GFLOP'] / 1e3:.1f} | " in page
+    for part, found in result("suite_short")["parts"].items():
+        for work, row in found["rows"].items():
+            for other, ratio in row.get("over ours", {}).items():
+                if part == "stacking" and other != "stacked":
+                    continue
+                cells = [part, work, other, ratio["median"]]
+                cells.append("{} to {}".format(*ratio["range"]))
+                assert f"| {' | '.join(map(str, cells))} |" in page
