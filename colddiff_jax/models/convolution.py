@@ -18,7 +18,9 @@ import jax.numpy as jnp
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
-_AXES = ("NHWC", "HWIO", "NHWC")
+_convolve = functools.partial(
+    jax.lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC")
+)
 _SLICE_PIXELS = 2048  # Output pixels of the images in a slice.
 
 
@@ -51,13 +53,8 @@ def conv(
         Array([[ 8., 12.],
                [12., 18.]], dtype=float32)
     """
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        pads,
-        dimension_numbers=_AXES,
-        precision=precision,
+    return _convolve(
+        x, kernel, window_strides=(stride, stride), padding=pads, precision=precision
     )
 
 
@@ -120,17 +117,9 @@ def derived_gradients(
     precision: jax.lax.Precision | None = None,
 ) -> tuple[chex.Array, chex.Array]:
     """Returns the gradients of `conv` that JAX derives, for a cotangent g like y."""
-
-    def convolve(x: chex.Array, kernel: chex.Array) -> chex.Array:
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            pads,
-            dimension_numbers=_AXES,
-            precision=precision,
-        )
-
+    convolve = functools.partial(
+        _convolve, window_strides=(stride, stride), padding=pads, precision=precision
+    )
     gradients: tuple[chex.Array, chex.Array] = jax.vjp(convolve, x, kernel)[1](g)
     return gradients
 
@@ -150,12 +139,7 @@ def sliced_gradients(
     with the kernel rotated by 180 degrees. The gradient of the kernel is the
     convolution of x and g with images and channels exchanged.
     """
-    convolve = functools.partial(
-        jax.lax.conv_general_dilated,
-        window_strides=(1, 1),
-        dimension_numbers=_AXES,
-        precision=precision,
-    )
+    convolve = functools.partial(_convolve, window_strides=(1, 1), precision=precision)
     # Pixels of x that g reaches; beyond them there may be up to stride - 1 more.
     spans = [stride * (size - 1) + 1 for size in g.shape[1:3]]
     sizes = list(zip(x.shape[1:3], kernel.shape[:2], spans, pads, strict=True))
