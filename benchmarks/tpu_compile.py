@@ -190,7 +190,9 @@ def main() -> None:
     path = timing.RESULTS / f"{NAME}.json"
     rows = json.loads(path.read_text())["programs"] if path.exists() else {}
     for program in flags.programs:
-        rows[program] = compile_apart(program, flags.limit)
+        # The file may hold programs that were compiled at other commits.
+        commit = timing.provenance()["commit"]
+        rows[program] = {"commit": commit, **compile_apart(program, flags.limit)}
         timing.write(
             NAME,
             {
