@@ -108,10 +108,13 @@ class GroupNorm(nn.Module):
         num_groups: number of groups, reduced to the greatest common divisor with the
             number of channels.
         dtype: dtype of the output; parameters stay float32.
+        per_pixel: whether each pixel has statistics of its own, those of all of its
+            channels; the groups then have no effect.
     """
 
     num_groups: int
     dtype: Any
+    per_pixel: bool = False
     epsilon: float = 1e-6
 
     @nn.compact
@@ -122,14 +125,16 @@ class GroupNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,))[None, None, None]
         grouped = (batch, math.gcd(self.num_groups, channels), -1)
 
-        def group_mean(x: chex.Array) -> chex.Array:
+        def mean(x: chex.Array) -> chex.Array:
+            if self.per_pixel:
+                return x.mean(axis=3, keepdims=True)
             means = x.mean(axis=(1, 2)).reshape(grouped)
             means = jnp.broadcast_to(means.mean(axis=2, keepdims=True), means.shape)
             return means.reshape(batch, 1, 1, channels)
 
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        x = x - group_mean(x)
-        scale = scale * jax.lax.rsqrt(group_mean(x**2) + self.epsilon)
+        x = x - mean(x)
+        scale = scale * jax.lax.rsqrt(mean(x**2) + self.epsilon)
         return (x * scale + bias).astype(self.dtype)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -33,11 +32,16 @@ def check_inputs(x: chex.Array, t: chex.Array) -> chex.Array:
     return x
 
 
-def check_options(network: nn.Module) -> None:
+def check_options(network: Any) -> None:
     """Raises a ValueError unless all fields of a network have valid values."""
     for field in dataclasses.fields(network):
         if field.name in _CHECKS:
             _CHECKS[field.name](field.name, getattr(network, field.name))
+    if getattr(network, "local", False) and network.attention_resolutions:
+        raise ValueError(
+            "a local network has no attention, which reaches over the whole image; set "
+            "attention_resolutions to ()"
+        )
 
 
 def _base_channels(name: str, value: Any) -> None:
@@ -130,6 +134,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "time_embedding": _switch,
     "residual": _switch,
     "zero_output": _switch,
+    "local": _switch,
     "remat": _switch,
     "attention_implementation": _attention,
     "dtype": _dtype,

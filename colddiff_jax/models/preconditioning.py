@@ -20,7 +20,8 @@ class Scales(NamedTuple):
     """Scales for t = 1 ... T, as returned by `measure_scales`.
 
     Attributes:
-        input: s, the root mean square of x_t around the mean of each image.
+        input: s, the root mean square of x_t around the mean of each image, or around 0
+            for a local network.
         skip: c, for which c x_t is closest to x_0.
         output: r, the root mean square of x_0 - c x_t.
     """
@@ -35,7 +36,8 @@ class Preconditioned(nn.Module):
 
         R(x_t, t) = c_t x_t + r_t F((x_t - m) / s_t + m, t),   m = mean of x_t
 
-    m has one value per image and channel. Near t = T a blurred image varies by a
+    m has one value per image and channel; a local network, whose result must not
+    depend on the whole image, has m = 0. Near t = T a blurred image varies by a
     hundredth of its range, which a plain network is slow to pick up; near t = 1 the
     network has almost nothing to add to x_t.
 
@@ -61,6 +63,11 @@ class Preconditioned(nn.Module):
         """Number of classes of the network, 0 if it is unconditional."""
         return self.network.num_classes
 
+    @property
+    def local(self) -> bool:
+        """Whether the network is local, and with it this one."""
+        return is_local(self.network)
+
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
         """Predicts the clean images, with the arguments and result of the network."""
         x = check_inputs(x, t)
@@ -68,12 +75,21 @@ class Preconditioned(nn.Module):
             per_example(jnp.asarray(values, jnp.float32)[t - 1], x)
             for values in self.scales
         )
-        mean = x.mean(axis=(1, 2), keepdims=True)
+        mean = 0.0 if self.local else x.mean(axis=(1, 2), keepdims=True)
         return skip * x + output * self.network((x - mean) / scale + mean, t, **options)
 
 
+def is_local(network: nn.Module) -> bool:
+    """Whether each pixel of a network's output depends on its neighbourhood alone."""
+    return bool(getattr(network, "local", False))
+
+
 def measure_scales(
-    degrade: Degradation, x_0: chex.Array, *, noise: float = 0.0
+    degrade: Degradation,
+    x_0: chex.Array,
+    *,
+    noise: float = 0.0,
+    centered: bool = True,
 ) -> Scales:
     """Measures the scales of a degradation on images.
 
@@ -85,6 +101,8 @@ def measure_scales(
         degrade: D; bound if it is random.
         x_0: clean images, float [B, H, W, C], in [-1, 1]; a few hundred are enough.
         noise: standard deviation of the noise that training adds to x_t.
+        centered: whether s is measured around the mean m; False for a local network,
+            around 0.
 
     Returns:
         T values of each scale; s and r are at least one level of an 8-bit image.
@@ -93,7 +111,7 @@ def measure_scales(
         TypeError: images that are not floating point.
         ValueError: images that are empty, not [B, H, W, C], or not finite.
     """
-    found = _moments(degrade, check_images(x_0), noise=float(noise))
+    found = _moments(degrade, check_images(x_0), noise=float(noise), centered=centered)
     scale, skip, output = (np.asarray(values, np.float64) for values in found)
     if not all(np.isfinite(values).all() for values in (scale, skip, output)):
         raise ValueError("images must be finite, at every step of the degradation")
@@ -105,19 +123,19 @@ def measure_scales(
 
 
 # Images and tables are arguments: captured, they would be constants of the program.
-@functools.partial(jax.jit, static_argnames="noise")
+@functools.partial(jax.jit, static_argnames=("noise", "centered"))
 def _moments(
-    degrade: Degradation, x_0: chex.Array, *, noise: float
+    degrade: Degradation, x_0: chex.Array, *, noise: float, centered: bool
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Returns s, c and r before they are bounded, each float32 [T]."""
 
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
         x_t = degrade(x_0, t)
-        around_mean = x_t - x_t.mean(axis=(1, 2), keepdims=True)
+        mean = x_t.mean(axis=(1, 2), keepdims=True) if centered else 0.0
         power = jnp.square(x_t).mean() + noise**2
         # Where D(x, T) is mid-grey, 0 everywhere, any multiple is optimal.
         skip = jnp.where(power > 0, (x_0 * x_t).mean() / power, 0.0)
         rest = jnp.square(x_0 - skip * x_t).mean() + jnp.square(skip * noise)
-        return jnp.sqrt(jnp.square(around_mean).mean() + noise**2), skip, jnp.sqrt(rest)
+        return jnp.sqrt(jnp.square(x_t - mean).mean() + noise**2), skip, jnp.sqrt(rest)
 
     return jax.lax.map(moments, jnp.arange(1, degrade.num_steps + 1))

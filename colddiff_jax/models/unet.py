@@ -1,6 +1,7 @@
 """The DDPM ResNet U-Net, which the paper uses on CIFAR-10."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import chex
@@ -35,6 +36,10 @@ class UNet(nn.Module):
             paper: for small networks on a CPU, which is slow with few channels.
         zero_output: initialise the last layer to zero, as DDPM does; the published
             network does not.
+        local: make every pixel of the output depend on its neighbourhood alone, so that
+            large images can be restored in tiles: normalise over the channels of each
+            pixel instead of over the image, and leave out all attention. Not in the
+            paper.
         remat: recompute the blocks in the backward pass instead of storing their
             activations: less memory for large images, more time.
         attention_implementation: implementation of `jax.nn.dot_product_attention`: None
@@ -66,6 +71,7 @@ class UNet(nn.Module):
     num_classes: int = 0
     patch_size: int = 1
     zero_output: bool = False
+    local: bool = False
     remat: bool = False
     attention_implementation: Literal["xla", "cudnn"] | None = None
     dtype: Any = jnp.float32
@@ -124,16 +130,19 @@ class UNet(nn.Module):
             )
         Block: Any = nn.remat(ResidualBlock) if self.remat else ResidualBlock
         Attention: Any = nn.remat(SelfAttention) if self.remat else SelfAttention
+        norm = functools.partial(
+            layers.GroupNorm, self.num_groups, self.dtype, per_pixel=self.local
+        )
 
         def block(h: chex.Array, features: int, name: str) -> chex.Array:
-            layer = Block(
-                features, self.num_groups, self.dropout, self.dtype, name=name
-            )
+            layer = Block(features, norm, self.dropout, self.dtype, name=name)
             return layer(h, temb, dropout_keys)
 
         def attention(h: chex.Array, name: str) -> chex.Array:
+            if self.local:
+                return h
             layer = Attention(
-                self.num_groups, self.attention_implementation, self.dtype, name=name
+                norm, self.attention_implementation, self.dtype, name=name
             )
             return layer(h)
 
@@ -179,7 +188,7 @@ class UNet(nn.Module):
                     h
                 )
 
-        h = nn.silu(layers.GroupNorm(self.num_groups, self.dtype, name="norm_out")(h))
+        h = nn.silu(norm(name="norm_out")(h))
         features = self.patch_size**2 * channels
         h = layers.conv(
             h, features, 3, dtype=self.dtype, zero=self.zero_output, name="conv_out"
@@ -188,10 +197,10 @@ class UNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two times GroupNorm, SiLU, 3 x 3 convolution, with the step added in between."""
+    """Two times norm, SiLU, 3 x 3 convolution, with the step added in between."""
 
     features: int
-    num_groups: int
+    norm: Callable[..., layers.GroupNorm]
     dropout: float
     dtype: Any
 
@@ -200,11 +209,11 @@ class ResidualBlock(nn.Module):
         self, x: chex.Array, temb: chex.Array, dropout_keys: chex.PRNGKey | None
     ) -> chex.Array:
         """Maps x [B, H, W, C] and the embedded step [B, F] to [B, H, W, features]."""
-        h = nn.silu(layers.GroupNorm(self.num_groups, self.dtype, name="norm_0")(x))
+        h = nn.silu(self.norm(name="norm_0")(x))
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_0")
         step = layers.dense(nn.silu(temb), self.features, dtype=self.dtype, name="time")
         h = layers.add_to_pixels(h, step)
-        h = nn.silu(layers.GroupNorm(self.num_groups, self.dtype, name="norm_1")(h))
+        h = nn.silu(self.norm(name="norm_1")(h))
         h = layers.Dropout(self.dropout, name="dropout")(h, dropout_keys)
         h = layers.conv(h, self.features, 3, dtype=self.dtype, name="conv_1")
         if x.shape[-1] != self.features:
@@ -215,7 +224,7 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Single-head softmax attention between all pixels, added to its input."""
 
-    num_groups: int
+    norm: Callable[..., layers.GroupNorm]
     implementation: Literal["xla", "cudnn"] | None
     dtype: Any
 
@@ -223,9 +232,7 @@ class SelfAttention(nn.Module):
     def __call__(self, x: chex.Array) -> chex.Array:
         """Maps x [B, H, W, C] to the same shape."""
         batch, height, width, channels = x.shape
-        h = layers.GroupNorm(self.num_groups, self.dtype, name="norm")(x).reshape(
-            batch, height * width, 1, channels
-        )
+        h = self.norm(name="norm")(x).reshape(batch, height * width, 1, channels)
         query, key, value = (
             layers.dense(h, channels, dtype=self.dtype, name=name)
             for name in ("query", "key", "value")

@@ -25,7 +25,7 @@ from colddiff_jax.experiment.model import Model, build_model
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
-from colddiff_jax.models.preconditioning import Scales, measure_scales
+from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.training.config import complete_config
 from colddiff_jax.training.objective import Objective
@@ -105,7 +105,7 @@ def build_model_and_task(
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
         "logging": call("logging", LoggingOptions, config["logging"]),
     }
-    make_network(config["model"])  # Raises before any image is read.
+    network = make_network(config["model"])  # Raises before any image is read.
     data = open_data(config, degrade, splits=splits)
     task = Task(
         seed=seed,
@@ -117,7 +117,7 @@ def build_model_and_task(
         **options,
     )
     if config["model"].get("precondition") and scales is None:
-        scales = _measure(task, degrade)
+        scales = _measure(task, degrade, centered=not is_local(network))
     model = build_model(config, channels=data.channels, scales=scales, degrade=degrade)
     return model, task
 
@@ -167,18 +167,18 @@ def train_step(model: Model, task: Task) -> TrainStep:
     )
 
 
-def _measure(task: Task, degrade: Degradation) -> Scales:
+def _measure(task: Task, degrade: Degradation, *, centered: bool) -> Scales:
     """Measures the scales of a preconditioned network, in process 0 for all of them.
 
     Machines of other kinds would round other digits, and the network holds every digit.
     """
     scales = np.zeros((len(Scales._fields), degrade.num_steps))
     if devices.is_main_process():
-        scales[:] = _measure_here(task, degrade)
+        scales[:] = _measure_here(task, degrade, centered)
     return Scales(*map(tuple, distributed.from_process_0(scales).tolist()))
 
 
-def _measure_here(task: Task, degrade: Degradation) -> Scales:
+def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     """Measures the scales of a preconditioned network on training images."""
 
     def load(split: ImageSplits) -> np.ndarray:
@@ -190,4 +190,5 @@ def _measure_here(task: Task, degrade: Degradation) -> Scales:
     key = prng.stream(task.seed, "precondition")
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)
-    return measure_scales(bound, x_0, noise=task.objective.input_noise)
+    noise = task.objective.input_noise
+    return measure_scales(bound, x_0, noise=noise, centered=centered)

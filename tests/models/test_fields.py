@@ -50,6 +50,7 @@ FIELDS = {
     "time_embedding": ("True or False", (True, False), NOT_SWITCHES),
     "residual": ("True or False", (True, np.True_), NOT_SWITCHES),
     "zero_output": ("True or False", (True, False), NOT_SWITCHES),
+    "local": ("True or False", (True, False), NOT_SWITCHES),
     "remat": ("True or False", (True, False), NOT_SWITCHES),
     "attention_implementation": (
         "one of [None, 'xla', 'cudnn']",

@@ -49,7 +49,7 @@ def test_images_and_tables_are_not_constants_of_the_program():
     stds = cd.schedules.constant(num_steps=256, value=1.0)
     degrade = cd.gaussian_blur(32, stds, kernel_size=3)
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) >= 2**20
-    program = preconditioning._moments.lower(degrade, x_0, noise=0.1)
+    program = preconditioning._moments.lower(degrade, x_0, noise=0.1, centered=True)
     assert len(program.as_text()) < 2**16
 
 
@@ -95,6 +95,20 @@ def test_network_inputs_have_unit_deviation_around_each_images_mean(degrade, x_0
         expected = scales.skip[steps - 1] * x_t + scales.output[steps - 1] * answer
         found = model.apply({"params": {"network": params}}, x_t, t)
         np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_a_local_network_is_scaled_around_zero(degrade, x_0):
+    scales = measure_scales(degrade, x_0, centered=False)
+    x_t = degrade(x_0, 6)
+    assert scales.input[5] == pytest.approx(np.sqrt((x_t**2).mean()), rel=1e-5)
+    network = tiny_unet(local=True)
+    params = random_parameters(network, x_0.shape[1:])
+    t = jnp.full(len(x_0), 6)
+    answer = network.apply({"params": params}, x_t / scales.input[5], t)
+    expected = scales.skip[5] * x_t + scales.output[5] * answer
+    model = Preconditioned(network, scales)
+    found = model.apply({"params": {"network": params}}, x_t, t)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_preconditioned_network_accepts_labels_and_dropout_keys(x_0):

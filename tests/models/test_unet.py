@@ -86,3 +86,24 @@ def test_raises_for_image_sides_it_cannot_halve(patch_size, factor):
     model = UNet(**SMALL, patch_size=patch_size)
     with pytest.raises(ValueError, match=f"divisible by {factor} .* got 12 x 17"):
         model.init(jax.random.key(0), jnp.zeros((1, 12, 17, 1)), jnp.ones(1, jnp.int32))
+
+
+def test_a_local_network_looks_no_further_than_its_convolutions_reach():
+    x = jax.random.uniform(jax.random.key(0), (1, 48, 48, 1), minval=-1)
+    changed = x.at[:, :8].set(1.0)
+    t = jnp.array([3])
+    for local in (True, False):
+        model = UNet(**SMALL, attention_resolutions=(), local=local)
+        params = random_parameters(model, (48, 48, 1))
+        apply = jax.jit(model.apply)
+        one, other = (apply({"params": params}, images, t) for images in (x, changed))
+        differences = jnp.abs(one - other).max(axis=(0, 2, 3))
+        assert differences[:8].min() > 1e-4
+        # 22 rows at half resolution and 9 at full resolution, at most.
+        assert (differences[8 + 32 :].max() == 0) == local
+
+
+def test_a_local_network_with_attention_raises():
+    model = UNet(**SMALL, attention_resolutions=(8,), local=True)
+    with pytest.raises(ValueError, match=r"set attention_resolutions to \(\)"):
+        model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), jnp.ones(1))
