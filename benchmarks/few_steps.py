@@ -31,7 +31,8 @@ from colddiff_jax.cli import program
 from colddiff_jax.io import images
 from colddiff_jax.prng import indexed_keys, stream
 from colddiff_jax.restoration.image_set import images_of_run
-from colddiff_jax.restoration.load import Restorer, load_run
+from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.restoration.restorer import Restorer
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
 _BATCH_SIZE = flags.DEFINE_integer(

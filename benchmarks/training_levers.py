@@ -30,7 +30,7 @@ from colddiff_jax.data import Batch, ImageSplits, npz
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.prng import stream
 from colddiff_jax.restoration.image_set import images_of_run
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.evaluator import Evaluator
 from colddiff_jax.training.task import build_model_and_task, initial_state, train_step

@@ -5,6 +5,7 @@
     Alg. 1:   x_s = D(x0_hat, s)
     Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
 
+`load` and `Restorer` are imported when they are first used, since they need Pillow.
 Training is imported by name, `from colddiff_jax.training import train_and_evaluate`,
 since it alone needs Orbax, Grain and TensorFlow Datasets.
 
@@ -12,6 +13,8 @@ Reference:
     Bansal et al., "Cold Diffusion: Inverting Arbitrary Image Transforms Without Noise",
     NeurIPS 2023, arXiv:2208.09392.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from colddiff_jax import degradations, losses, metrics, models, sampling, schedules
 from colddiff_jax.checks import InputError
@@ -49,12 +52,16 @@ from colddiff_jax.sampling import (
     sample_momentum,
 )
 
+if TYPE_CHECKING:
+    from colddiff_jax.restoration import Restorer, load
+
 __version__ = "0.1.0"
 
 __all__ = [
     "ConvNeXtUNet",
     "Degradation",
     "InputError",
+    "Restorer",
     "SampleResult",
     "UNet",
     "animorph",
@@ -69,6 +76,7 @@ __all__ = [
     "gaussian_noise",
     "heat_blur",
     "jpeg_like",
+    "load",
     "losses",
     "metrics",
     "models",
@@ -91,3 +99,11 @@ __all__ = [
     "to_float",
     "to_uint8",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Restorer", "load"):
+        from colddiff_jax import restoration
+
+        return getattr(restoration, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

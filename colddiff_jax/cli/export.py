@@ -13,7 +13,7 @@ from absl import flags
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 from colddiff_jax.restoration.export import export_model
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 
 
 def main() -> None:

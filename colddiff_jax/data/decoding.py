@@ -57,14 +57,11 @@ def decode(path: str, channels: int) -> np.ndarray:
             0..1.
     """
     with Image.open(path, formats=FORMATS) as image:
-        _check_samples(image)
-        _scale_transparent_color(image)
+        check_samples(image)
+        scale_transparent_color(image)
         image.load()
-        transpose = _UPRIGHT.get(_orientation(image))
         eight_bit = _composite(image).convert("L" if channels == 1 else "RGB")
-        if transpose is not None:
-            eight_bit = eight_bit.transpose(transpose)
-        pixels = np.asarray(eight_bit)
+        pixels = np.asarray(upright(eight_bit, of=image))
     return pixels[..., None] if channels == 1 else pixels
 
 
@@ -95,14 +92,16 @@ def short_reason(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
-def _orientation(image: Image.Image) -> int:
+def upright(image: Image.Image, *, of: Image.Image) -> Image.Image:
+    """Turns an image upright, by the EXIF orientation of the file it comes from."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        transpose = _UPRIGHT.get(of.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Only the metadata is broken; the pixels are fine.
-        return 1
+        return image
+    return image if transpose is None else image.transpose(transpose)
 
 
-def _check_samples(image: Image.Image) -> None:
+def check_samples(image: Image.Image) -> None:
     """Raises a ValueError for a TIFF whose numbers Pillow or we would misread."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
@@ -121,13 +120,15 @@ def _check_samples(image: Image.Image) -> None:
         )
 
 
-def _scale_transparent_color(image: ImageFile.ImageFile) -> None:
+def scale_transparent_color(image: Image.Image) -> None:
     """Scales the transparent colour of a PNG as its pixels; `load` forgets their depth.
 
     At 16 bits, all colours with the same upper 8 bits are then transparent.
     """
     color = image.info.get("transparency")
-    scale = _TO_8_BITS.get(str(image.tile[0].args)) if image.tile else None
+    # Only a file that is not loaded yet has tiles.
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    scale = _TO_8_BITS.get(str(tiles[0].args)) if tiles else None
     if scale and isinstance(color, int):
         image.info["transparency"] = int(color * scale)
     elif scale and isinstance(color, tuple):
@@ -136,18 +137,31 @@ def _scale_transparent_color(image: ImageFile.ImageFile) -> None:
 
 def _composite(image: Image.Image) -> Image.Image:
     """Scales deep grey to 8 bits and composites transparent images over white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bit(image))
-    if image.mode in _FIRST_TO:
-        image = image.convert(_FIRST_TO[image.mode])
+    if is_deep_grey(image):
+        unit = unit_grey(image)
+        if "transparency" in image.info:
+            unit[np.asarray(image) == image.info["transparency"]] = 1
+        return Image.fromarray(np.round(unit * 255).astype(np.uint8))
+    image = to_common_mode(image)
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA"))
 
 
-def _eight_bit(image: Image.Image) -> np.ndarray:
-    """Returns 16-bit or float grey as uint8 [H, W]."""
+def is_deep_grey(image: Image.Image) -> bool:
+    """Whether an image is grey of 16 bits or of floats."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def to_common_mode(image: Image.Image) -> Image.Image:
+    """Converts modes that Pillow converts to one other mode only."""
+    mode = _FIRST_TO.get(image.mode)
+    return image if mode is None else image.convert(mode)
+
+
+def unit_grey(image: Image.Image) -> np.ndarray:
+    """Returns deep grey as float32 [H, W], 0 (black) to 1 (white)."""
     bits, zero_is_white = 16, False
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         (bits,) = image.tag_v2[ExifTags.Base.BitsPerSample]
@@ -159,8 +173,4 @@ def _eight_bit(image: Image.Image) -> np.ndarray:
     if not (least >= 0 and most <= limit):  # True for NaN.
         raise ValueError(f"grey values {least}..{most} are not within 0..{limit}")
     unit = grey.astype(np.float32) / limit
-    if zero_is_white:
-        unit = 1 - unit
-    if "transparency" in image.info:
-        unit[grey == image.info["transparency"]] = 1
-    return np.round(unit * 255).astype(np.uint8)
+    return 1 - unit if zero_is_white else unit

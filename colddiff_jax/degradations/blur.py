@@ -72,7 +72,7 @@ def gaussian_blur(
             band_matrix(side, std, size, padding)
             for std, size in zip(stds, sizes, strict=True)
         ]
-        operators = cumulative(side, kernels) if repeated else np.stack(kernels)
+        operators = cumulative(kernels) if repeated else np.stack(kernels)
         if to_mean:
             operators[-1] = 1.0 / side
         return operators
@@ -117,13 +117,30 @@ def heat_blur(
         "blur_sigmas", blur_sigmas, "positive", lambda v: v > 0, order="rising"
     )
 
+    # Step by step in float32: float64 tables of a large photograph take gigabytes.
     def table(side: int) -> np.ndarray:
-        basis = dct_matrix(side)
-        frequencies = np.pi * np.arange(side) / side
-        gains = np.exp(-(frequencies**2) * sigmas[:, None] ** 2 / 2)
-        return basis.T @ (gains[:, :, None] * basis)
+        steps = np.empty((len(sigmas), side, side), np.float32)
+        for step, sigma in zip(steps, sigmas, strict=True):
+            step[:] = heat_matrix(side, sigma)
+        return steps
 
     return make_separable([table(side) for side in distinct_sides(image_size)])
+
+
+def heat_matrix(side: int, sigma: float) -> np.ndarray:
+    """Returns V exp(-Lambda sigma^2 / 2) V^T of one axis, float64 [side, side].
+
+    It convolves the image and its mirror images with k, the Gaussian of the circle of
+    2 S pixels: A_ij = k(i - j) + k(i + j + 1). That is S^2 additions instead of the S^3
+    of a matrix product.
+    """
+    frequencies = np.pi * np.arange(side + 1) / side
+    gains = np.exp(-(frequencies**2) * sigma**2 / 2)
+    gains[side] = 0  # The DCT has no such frequency.
+    kernel = np.fft.irfft(gains, 2 * side)
+    pixels = np.arange(side)
+    rows, columns = pixels[:, None], pixels[None, :]
+    return kernel[np.abs(rows - columns)] + kernel[rows + columns + 1 - 2 * side]
 
 
 def dct_matrix(side: int) -> np.ndarray:

@@ -75,18 +75,13 @@ def pixelate(
             )
 
     def table(side: int, small_sides: np.ndarray) -> np.ndarray:
-        blur = (
-            np.eye(side)
-            if blur_std is None
-            else band_matrix(side, blur_std, kernel_size=3, padding="reflect")
+        steps = (
+            _DOWN[method](side, small)[_cells(small, side)] for small in small_sides
         )
-        return cumulative(
-            side,
-            (
-                blur @ _repeat(small, side) @ _DOWN[method](side, small) @ blur
-                for small in small_sides
-            ),
-        )
+        if blur_std is not None:
+            blur = band_matrix(side, blur_std, kernel_size=3, padding="reflect")
+            steps = (blur @ step @ blur for step in steps)
+        return cumulative(steps)
 
     sides: tuple[int, ...] = image_size
     if (sizes[:, 0] == sizes[:, 1]).all():
@@ -94,12 +89,9 @@ def pixelate(
     return make_separable([table(side, sizes[:, i]) for i, side in enumerate(sides)])
 
 
-def _repeat(small: int, side: int) -> np.ndarray:
-    """Returns [side, small]: every pixel takes the value of the cell of its centre."""
-    matrix = np.zeros((side, small))
-    pixels = np.arange(side)
-    matrix[pixels, (2 * pixels + 1) * small // (2 * side)] = 1
-    return matrix
+def _cells(small: int, side: int) -> np.ndarray:
+    """Returns the cell that the centre of each pixel lies in, int [side]."""
+    return (2 * np.arange(side) + 1) * small // (2 * side)
 
 
 def _interpolate(

@@ -98,10 +98,10 @@ def distinct_sides(image_size: tuple[int, int]) -> tuple[int, ...]:
     return image_size[:1] if image_size[0] == image_size[1] else image_size
 
 
-def cumulative(side: int, steps: Iterable[np.ndarray]) -> np.ndarray:
-    """Returns K_1, K_2 K_1, ... as float64 [T, side, side], given K_i per step."""
-    operators, operator = [], np.eye(side)
+def cumulative(steps: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns K_1, K_2 K_1, ... as float64 [T, S, S], given K_i per step."""
+    operators: list[np.ndarray] = []
     for step in steps:
-        operator = step @ operator
-        operators.append(operator)
+        # A product with the identity would take seconds for a large photograph.
+        operators.append(step @ operators[-1] if operators else step)
     return np.stack(operators)

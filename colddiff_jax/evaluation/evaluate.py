@@ -24,7 +24,7 @@ from colddiff_jax.metrics.reference import (
     note_few_images,
 )
 from colddiff_jax.restoration.image_set import ImageSet, images_of_run
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
 
 

@@ -21,7 +21,8 @@ from colddiff_jax.restoration.image_set import (
     images_of_folder,
     images_of_run,
 )
-from colddiff_jax.restoration.load import Restorer, load_run, output_folder
+from colddiff_jax.restoration.loading import load_run, output_folder
+from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 
 

@@ -1,6 +1,7 @@
 """Builds degradations, networks and data from sections of a configuration."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax import degradations, models, schedules
 from colddiff_jax.checks import InputError
@@ -89,14 +91,42 @@ def make_preprocessing(fields: Mapping[str, Any]) -> Preprocessing:
     return call("data", Preprocessing, only(fields, parameters_of(Preprocessing)))
 
 
-def make_degradation(fields: Any, image_size: int) -> Degradation:
-    """Makes the degradation; a nested section describes a schedule."""
-    if isinstance(fields, Mapping):
-        fields = {
-            name: make_schedule(f"degradation.{name}", value, image_size=image_size)
-            for name, value in fields.items()
-        }
-    return call_named("degradation", DEGRADATIONS, fields, image_size=image_size)
+def make_degradation(
+    fields: Any, image_size: int, *, at: tuple[int, int] | None = None
+) -> Degradation:
+    """Makes the degradation; a nested section describes a schedule.
+
+    Args:
+        fields: the section degradation.
+        image_size: side of the images that the configuration is for.
+        at: (height, width) of other images to degrade in the same way: lengths in
+            pixels stay, and the `sizes` of pixelated images grow with the image.
+    """
+    if not isinstance(fields, Mapping):
+        return call_named("degradation", DEGRADATIONS, fields)
+    fields = {
+        name: make_schedule(f"degradation.{name}", value, image_size=image_size)
+        for name, value in fields.items()
+    }
+    if at is not None and "sizes" in fields:
+        sizes = np.asarray(fields["sizes"])
+        sizes = sizes[:, None] if sizes.ndim == 1 else sizes
+        fields["sizes"] = sizes * np.asarray(at) // image_size
+    return call_named("degradation", DEGRADATIONS, fields, image_size=at or image_size)
+
+
+def size_multiple(fields: Mapping[str, Any], image_size: int) -> int:
+    """Returns the number of pixels in the blocks of a pixelation; otherwise 1.
+
+    Args:
+        fields: the section degradation.
+        image_size: side of the images that the configuration is for.
+    """
+    if "sizes" not in fields:
+        return 1
+    sizes = make_schedule("degradation.sizes", fields["sizes"], image_size=image_size)
+    blocks = [image_size // math.gcd(image_size, int(s)) for s in np.ravel(sizes)]
+    return math.lcm(*blocks)
 
 
 def make_schedule(section: str, value: Any, **known: Any) -> Any:

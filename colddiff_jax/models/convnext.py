@@ -56,6 +56,11 @@ class ConvNeXtUNet(nn.Module):
     remat: bool = False
     dtype: Any = jnp.float32
 
+    @property
+    def size_multiple(self) -> int:
+        """The sides of images must be multiples of this number of pixels."""
+        return 2 ** (len(self.channel_multipliers) - 1)
+
     @nn.compact
     def __call__(
         self,
@@ -89,7 +94,9 @@ class ConvNeXtUNet(nn.Module):
         check_options(self)
         x = check_inputs(x, t)
         levels = len(self.channel_multipliers)
-        layers.check_divisible(x.shape, 2 ** (levels - 1), f"halved {levels - 1} times")
+        layers.check_divisible(
+            x.shape, self.size_multiple, f"halved {levels - 1} times"
+        )
         layers.check_labels(labels, len(x), self.num_classes)
         widths = [
             self.base_channels * multiplier for multiplier in self.channel_multipliers

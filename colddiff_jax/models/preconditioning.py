@@ -64,6 +64,11 @@ class Preconditioned(nn.Module):
         return self.network.num_classes
 
     @property
+    def size_multiple(self) -> int:
+        """The sides of images must be multiples of this number of pixels."""
+        return self.network.size_multiple
+
+    @property
     def local(self) -> bool:
         """Whether the network is local, and with it this one."""
         return is_local(self.network)

@@ -76,6 +76,11 @@ class UNet(nn.Module):
     attention_implementation: Literal["xla", "cudnn"] | None = None
     dtype: Any = jnp.float32
 
+    @property
+    def size_multiple(self) -> int:
+        """The sides of images must be multiples of this number of pixels."""
+        return self.patch_size * 2 ** (len(self.channel_multipliers) - 1)
+
     @nn.compact
     def __call__(
         self,
@@ -111,7 +116,7 @@ class UNet(nn.Module):
         levels = len(self.channel_multipliers)
         layers.check_divisible(
             x.shape,
-            self.patch_size * 2 ** (levels - 1),
+            self.size_multiple,
             f"patches of {self.patch_size}, halved {levels - 1} times",
         )
         layers.check_labels(labels, len(x), self.num_classes)

@@ -1,5 +1,6 @@
 """Trained models, loaded without any data, and the images they restore."""
 
-from colddiff_jax.restoration.load import Restorer, load_run
+from colddiff_jax.restoration.loading import load, load_run
+from colddiff_jax.restoration.restorer import Restorer
 
-__all__ = ["Restorer", "load_run"]
+__all__ = ["Restorer", "load", "load_run"]

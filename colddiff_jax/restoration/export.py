@@ -2,7 +2,7 @@
 
 from colddiff_jax.experiment.run_folder import describe
 from colddiff_jax.io.model_file import write_model
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 
 
 def export_model(restorer: Restorer, path: str) -> None:

@@ -17,7 +17,7 @@ from colddiff_jax.data import (
 )
 from colddiff_jax.experiment.data import RunData, open_data, open_endpoints
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 
 
 class ImageSet(NamedTuple):

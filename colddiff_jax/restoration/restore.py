@@ -12,7 +12,7 @@ from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.images import to_float
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
 
 

@@ -15,9 +15,10 @@ from colddiff_jax.data import Batch
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
-from colddiff_jax.restoration.load import Restorer, load_run, output_folder
+from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.pictures import NUM_PICTURED, write_pictures
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
+from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import check_endpoint, check_sampler
 
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.

@@ -30,6 +30,7 @@ from colddiff_jax.sampling.consistency import data_consistency, project_onto_dat
 from colddiff_jax.sampling.guidance import guide
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.stochastic import sample_ddim, sample_momentum
+from colddiff_jax.sampling.tiling import Tiled
 from colddiff_jax.sampling.timesteps import (
     Restart,
     equal_change,
@@ -45,6 +46,7 @@ __all__ = [
     "Restart",
     "RestoreFn",
     "SampleResult",
+    "Tiled",
     "data_consistency",
     "equal_change",
     "equal_log_severity",

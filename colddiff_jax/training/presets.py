@@ -38,7 +38,8 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
 def use_two_cores(config: ml_collections.ConfigDict) -> None:
     """Sets a network of 2.6 million parameters and a short run, for two CPU cores.
 
-    The network folds patches of 4 x 4 pixels into channels, which is fast on a CPU.
+    In the same time, two steps of 32 images reach a lower loss than one of 64. The
+    network folds patches of 4 x 4 pixels into channels, which is fast on a CPU.
     With as many groups as channels, it could not see the step t.
     """
     config.model.update(
@@ -53,16 +54,16 @@ def use_two_cores(config: ml_collections.ConfigDict) -> None:
         }
     )
     config.optimizer.update(
-        {"learning_rate": 2e-3, "warmup_steps": 200, "decay_steps": 4000}
+        {"learning_rate": 2e-3, "warmup_steps": 200, "decay_steps": 12_000}
     )
     config.ema.decay = 0.999
     config.training.update(
         {
-            "batch_size": 64,
-            "num_steps": 4000,
+            "batch_size": 32,
+            "num_steps": 12_000,
             "log_every": 50,
-            "evaluate_every": 1000,
-            "checkpoint_every": 1000,
+            "evaluate_every": 2000,
+            "checkpoint_every": 2000,
         }
     )
     config.evaluation.update({"num_images": 128, "batch_size": 64})

@@ -12,7 +12,7 @@ from colddiff_jax.feature_nets import FeatureNet, Features
 from colddiff_jax.metrics.distances import MomentsAccumulator
 from colddiff_jax.metrics.reference import Reference
 from colddiff_jax.restoration.image_set import ImageSet, split_of
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
 

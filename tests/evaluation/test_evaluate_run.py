@@ -12,7 +12,7 @@ from colddiff_jax.evaluation import evaluate_run
 from colddiff_jax.evaluation.output import write_references
 from colddiff_jax.io.figures import save_png
 from colddiff_jax.restoration.export import export_model
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from tests.evaluation.models import random_reference
 from tests.restoration.runs import npz_config, save_images, save_run
 

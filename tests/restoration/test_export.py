@@ -10,7 +10,7 @@ import pytest
 from colddiff_jax import InputError
 from colddiff_jax.io.model_file import read_model, write_model
 from colddiff_jax.restoration.export import export_model
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from tests.restoration.runs import npz_config, save_images, save_run
 
 

@@ -17,7 +17,7 @@ from colddiff_jax.restoration.image_set import (
     images_of_run,
     split_of,
 )
-from colddiff_jax.restoration.load import Restorer
+from colddiff_jax.restoration.restorer import Restorer
 from configs import animorph
 from tests.restoration.runs import npz_config, save_images
 

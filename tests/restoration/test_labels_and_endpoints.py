@@ -10,7 +10,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.restoration.image_set import images_of_run
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restore import restore_images
 from colddiff_jax.training import train_and_evaluate
 from configs import animorph

@@ -9,7 +9,7 @@ from PIL import Image
 import colddiff_jax as cd
 from colddiff_jax import InputError
 from colddiff_jax.restoration.export import export_model
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
 from configs import digits_blur
 from tests.restoration.runs import npz_config, save_images, save_run

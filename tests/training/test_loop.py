@@ -14,7 +14,7 @@ from colddiff_jax.data import digits
 from colddiff_jax.evaluation import evaluate_run
 from colddiff_jax.experiment.run_folder import locked
 from colddiff_jax.io.checkpoints import open_checkpoints
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import digits_blur, mnist_mask
 

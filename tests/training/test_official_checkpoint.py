@@ -6,7 +6,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.models.official_weights import convert_weights
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training.official_checkpoint import convert_checkpoint
 from tests.official_checkpoints import (
     NETWORKS,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from colddiff_jax import data
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from colddiff_jax import devices
-from colddiff_jax.restoration.load import load_run
+from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training import train_and_evaluate
 from configs import mnist_mask
 from tests.subprocesses import free_port, start, succeed

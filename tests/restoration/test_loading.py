@@ -15,7 +15,7 @@ from colddiff_jax.data import SOURCES, Batch
 from colddiff_jax.experiment.run_folder import describe, save_description
 from colddiff_jax.io.model_file import read_model, write_model
 from colddiff_jax.restoration.export import export_model
-from colddiff_jax.restoration.load import load_run, output_folder
+from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.restore import restore_images
 from configs import digits_blur
 from tests.restoration.runs import (

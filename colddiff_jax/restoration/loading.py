@@ -1,12 +1,11 @@
-"""Loads the trained model of a run folder, or of an exported file."""
+"""Loads the trained model of a run folder, of a file, or of the package."""
 
-import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
@@ -16,47 +15,57 @@ from colddiff_jax.experiment.run_folder import (
     scales_of,
     upgrade_description,
 )
-from colddiff_jax.io.checkpoints import Checkpoints, open_checkpoints
 from colddiff_jax.io.model_file import read_model
-from colddiff_jax.sampling import RestoreFn
+from colddiff_jax.restoration.restorer import Restorer
 
 # Numbers of channels to try for runs of earlier versions, which did not store it.
 _CHANNELS = (1, 3, 4, 2)
 
 
-@dataclasses.dataclass(frozen=True)
-class Restorer:
-    """A trained model.
+if TYPE_CHECKING:
+    from colddiff_jax.io.checkpoints import Checkpoints
 
-    Attributes:
-        model: the degradation and the network.
-        params: the averaged (EMA) weights, on all local devices.
-        step: the number of optimizer steps of the checkpoint.
-        trained_on: the fingerprint of the images it was trained on.
+_SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "shipped")
+
+
+@overload
+def load() -> tuple[str, ...]: ...
+@overload
+def load(source: str | os.PathLike[str], *, checkpoint: str = ...) -> Restorer: ...
+def load(
+    source: str | os.PathLike[str] | None = None, *, checkpoint: str = "latest"
+) -> Restorer | tuple[str, ...]:
+    """Loads a trained model; without arguments, lists those that come with the package.
+
+    No image set is opened.
+
+    Args:
+        source: a run folder of `train_and_evaluate`, a file of `export_model`, or the
+            name of a model that comes with the package.
+        checkpoint: as in `load_run`.
+
+    Returns:
+        The model, or the names of those that come with the package.
+
+    Raises:
+        InputError: no such folder, file or name, no checkpoint, or a damaged one.
 
     Example:
-        >>> restorer = load_run("runs/digits_blur")
-        >>> restorer.step, restorer.model.image_shape
-        (6, (16, 16, 1))
+        >>> restorer = load("runs/digits_blur")
+        >>> restorer.image_shape
+        (16, 16, 1)
     """
-
-    model: Model
-    params: Any
-    step: int
-    trained_on: str
-
-    @property
-    def restore_fn(self) -> RestoreFn:
-        """R(x_t, t), for any sampler."""
-        return self.model.restore_fn(self.params)
+    if source is None:
+        return _shipped_models()
+    return load_run(os.fspath(source), checkpoint)
 
 
 def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
     """Loads the trained model of a run folder, or of an exported file.
 
     Args:
-        workdir: the run folder of `train_and_evaluate`, or a file of `export_model`,
-            which has one checkpoint.
+        workdir: the run folder of `train_and_evaluate`, a file of `export_model`, which
+            has one checkpoint, or the name of a model that comes with the package.
         checkpoint: "latest" (the newest that is not damaged), "best" (by the run's
             `evaluation.best_by`) or the number of a step.
 
@@ -70,8 +79,13 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
         >>> x_T = degrade(x, degrade.num_steps)
         >>> x_0 = sample_alg2(restorer.restore_fn, degrade, x_T).x_0
     """
+    if not os.path.exists(workdir) and workdir in _shipped_models():
+        workdir = os.path.join(_SHIPPED, f"{workdir}.safetensors")
     if os.path.isfile(workdir):
         return _load_file(workdir, checkpoint)
+    # Orbax takes a second to import, and files do not need it.
+    from colddiff_jax.io.checkpoints import open_checkpoints
+
     description = load_description(workdir)
     best_by = description["config"]["evaluation"].get("best_by", "test_loss")
     with open_checkpoints(workdir, best_by) as saved:
@@ -89,12 +103,23 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
     return Restorer(model, parts["ema_params"], step, description["data"])
 
 
+def _shipped_models() -> tuple[str, ...]:
+    names = os.listdir(_SHIPPED) if os.path.isdir(_SHIPPED) else []
+    return tuple(
+        sorted(
+            stem
+            for stem, extension in map(os.path.splitext, names)
+            if extension == ".safetensors"
+        )
+    )
+
+
 def output_folder(workdir: str) -> str:
     """Returns the folder for results: the run folder, or one next to a model file."""
     return os.path.splitext(workdir)[0] if os.path.isfile(workdir) else workdir
 
 
-def _choose_step(saved: Checkpoints, checkpoint: str) -> int | None:
+def _choose_step(saved: "Checkpoints", checkpoint: str) -> int | None:
     """Returns the step of a checkpoint; None for the newest that is not damaged."""
     if checkpoint == "best":
         return saved.best_step()
@@ -107,7 +132,7 @@ def _choose_step(saved: Checkpoints, checkpoint: str) -> int | None:
     )
 
 
-def _build_model(description: Mapping[str, Any], saved: Checkpoints) -> Model:
+def _build_model(description: Mapping[str, Any], saved: "Checkpoints") -> Model:
     config, scales = description["config"], scales_of(description)
     channels = description["channels"]
     if channels is not None:
@@ -131,7 +156,7 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
     config, scales = description["config"], scales_of(description)
     model = build_model(config, channels=about["channels"], scales=scales)
     like = model.abstract_params
-    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, like):
+    if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
         raise InputError(
             f"the weights in {path!r} do not fit the network of its configuration; "
             "export the model again with this version"

@@ -1,0 +1,236 @@
+"""A trained model, and what it does to images of any kind and size."""
+
+import dataclasses
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax import prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.experiment.model import Model
+from colddiff_jax.restoration.samplers import check_sampler
+from colddiff_jax.restoration.sizes import TILE, Sizing, degradation_at
+from colddiff_jax.restoration.user_images import read_images
+from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
+
+# Images of one size are processed together, as many as have this number of pixels.
+_PIXELS_AT_ONCE = 2**18
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Restorer:
+    """A trained model; made by `load`.
+
+    Its methods take images as they come: the path of a file, a Pillow image, an array
+    [H, W, C] or [B, H, W, C] of uint8 or of floats in [-1, 1], or a list of these, of
+    any sizes. They give back the same kind. Files and Pillow images keep their opacity,
+    their 16 bits of grey and their colour profile, and are turned upright.
+
+    Attributes:
+        model: the degradation and the network.
+        params: the averaged (EMA) weights, on all local devices.
+        step: the number of optimizer steps of the checkpoint.
+        trained_on: the fingerprint of the images it was trained on.
+
+    Example:
+        >>> restorer = load("runs/digits_blur")
+        >>> restorer
+        Restorer(gaussian_blur, T = 20; unet, 16 x 16 x 1, 6 steps)
+        >>> digits = np.zeros((2, 16, 16, 1), np.uint8)
+        >>> blurred = restorer.degrade(digits)
+        >>> restorer.restore(blurred).dtype
+        dtype('uint8')
+    """
+
+    model: Model
+    params: Any
+    step: int
+    trained_on: str
+
+    @property
+    def restore_fn(self) -> RestoreFn:
+        """R(x_t, t), for any sampler, at the size of `image_shape`."""
+        return self.model.restore_fn(self.params)
+
+    @property
+    def degradation(self) -> Degradation:
+        """D, unbound, at the size of `image_shape`."""
+        return self.model.degrade
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images that the model was trained on."""
+        return self.model.image_shape
+
+    def __repr__(self) -> str:
+        """Describes the model in one line."""
+        config, T = self.model.config, self.degradation.num_steps
+        shape = " x ".join(map(str, self.image_shape))
+        return (
+            f"Restorer({config['degradation']['name']}, T = {T}; "
+            f"{config['model']['name']}, {shape}, {self.step} steps)"
+        )
+
+    def degrade(
+        self, images: Any, t: int | None = None, *, key: chex.PRNGKey | None = None
+    ) -> Any:
+        """Degrades clean images, x_t = D(x_0, t).
+
+        Args:
+            images: clean images; see the class.
+            t: the step, in 0..T; None for T.
+            key: a PRNG key, for degradations with random draws; None for key 0.
+
+        Returns:
+            The degraded images, as what was given.
+
+        Raises:
+            InputError: images that cannot be read or do not fit the model, a t outside
+                0..T, or a degradation that blends with other images.
+
+        Example:
+            >>> restorer = load("runs/digits_blur")
+            >>> restorer.degrade(np.ones((16, 16, 1), np.float32), t=3).shape
+            (16, 16, 1)
+        """
+        t = self._check_step(t, least=0)
+        return self._map(images, key, None, lambda _, degrade, x, __: degrade(x, t))
+
+    def restore(
+        self,
+        images: Any,
+        t: int | None = None,
+        *,
+        sampler: str = "alg2",
+        steps: int | None = None,
+        key: chex.PRNGKey | None = None,
+        tile: int = TILE,
+    ) -> Any:
+        """Restores degraded images with a sampler.
+
+        Args:
+            images: images as degraded by D(., t); see the class.
+            t: the step that they are degraded to, in 1..T; None for T.
+            sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
+            steps: the number of steps from t to 0, of equal stride; None for all.
+            key: the key that `degrade` was given, for degradations with random draws;
+                samplers that draw noise use it as well. None for key 0.
+            tile: side in pixels of the tiles that a local network restores larger
+                images in, one after the other; less needs less memory.
+
+        Returns:
+            The restored images, as what was given.
+
+        Raises:
+            InputError: images that cannot be read or do not fit the model, a t or steps
+                out of range, a sampler that is unknown or that the degradation does not
+                allow, or a degradation that blends with other images.
+
+        Example:
+            >>> restorer = load("runs/digits_blur")
+            >>> x = restorer.degrade(np.zeros((3, 16, 16, 1), np.float32), t=10)
+            >>> restorer.restore(x, t=10, steps=5).shape
+            (3, 16, 16, 1)
+        """
+        t = self._check_step(t, least=1)
+        if sampler not in SAMPLERS:
+            raise InputError(
+                f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
+            )
+        check_sampler(sampler, self.degradation)
+        if steps is not None and not 1 <= steps <= t:
+            raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
+        num_calls = 1 if sampler == "direct" else steps or t
+        timesteps = tuple(equal_stride(t, num_calls=num_calls).tolist())
+        run = functools.partial(_sample, sampler=sampler, timesteps=timesteps)
+        return self._map(images, key, tile, run)
+
+    def predict(self, images: Any, t: int | None = None, *, tile: int = TILE) -> Any:
+        """Predicts clean images in one call of the network, x0_hat = R(x_t, t).
+
+        Args:
+            images: images as degraded by D(., t); see the class.
+            t: the step that they are degraded to, in 1..T; None for T.
+            tile: as in `restore`.
+
+        Returns:
+            The predictions, as what was given.
+
+        Raises:
+            InputError: as in `restore`.
+        """
+        return self.restore(images, t, sampler="direct", tile=tile)
+
+    def _check_step(self, t: int | None, *, least: int) -> int:
+        T = self.degradation.num_steps
+        if t is None:
+            return T
+        if isinstance(t, bool) or not isinstance(t, int | np.integer):
+            raise InputError(f"`t` must be an integer in {least}..{T}, got {t!r}")
+        if not least <= t <= T:
+            raise InputError(f"`t` must lie in {least}..{T}, got {t}")
+        return int(t)
+
+    def _map(
+        self, images: Any, key: chex.PRNGKey | None, tile: int | None, function: Any
+    ) -> Any:
+        """Applies function(restore_fn, D, x, keys) to images, grouped by their size."""
+        if endpoint_kind(self.degradation) == "image":
+            raise InputError(
+                "this model blends images with others, which it needs for that; use "
+                "sample.py, or `restore_fn` and `degradation` with a sampler"
+            )
+        given = read_images(images, self.image_shape[2])
+        sizing = Sizing.of(self.model, TILE if tile is None else tile)
+        restore_fn = sizing.restore_fn(self.model, self.params)
+        key = jax.random.key(0) if key is None else key
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, image in enumerate(given.images):
+            groups[sizing.padded(*image.shape[:2])].append(i)
+        results: list[np.ndarray] = [np.empty(0)] * len(given.images)
+        for size, members in groups.items():
+            degrade = degradation_at(self.model, size)
+            at_once = max(1, _PIXELS_AT_ONCE // (size[0] * size[1]))
+            for indices in _batches(members, at_once):
+                padded = [sizing.pad(given.images[i]) for i in indices]
+                x = jnp.asarray(np.stack(padded))
+                bind_keys, sampler_keys = (
+                    prng.indexed_keys(jax.random.fold_in(key, i), jnp.asarray(indices))
+                    for i in range(2)
+                )
+                bound = degrade.bind(bind_keys, x.shape)
+                outputs = np.asarray(function(restore_fn, bound, x, sampler_keys))
+                for i, output in zip(indices, outputs, strict=True):
+                    height, width, _ = given.images[i].shape
+                    results[i] = output[:height, :width]
+        return given.give_back(results)
+
+
+@functools.partial(jax.jit, static_argnames=("sampler", "timesteps"))
+def _sample(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_t: chex.Array,
+    keys: chex.PRNGKey,
+    *,
+    sampler: str,
+    timesteps: tuple[int, ...],
+) -> chex.Array:
+    result = SAMPLERS[sampler](
+        restore_fn, degrade, x_t, key=keys, timesteps=np.array(timesteps)
+    )
+    return result.x_0
+
+
+def _batches(members: Sequence[int], size: int) -> list[list[int]]:
+    """Splits indices into batches of one size; the last index fills up the last one."""
+    size = min(size, len(members))
+    filled = [*members, *[members[-1]] * (-len(members) % size)]
+    return [filled[i : i + size] for i in range(0, len(filled), size)]

@@ -1,0 +1,128 @@
+"""Images as users have them: files, Pillow images, arrays, one or several."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from colddiff_jax.checks import InputError
+from colddiff_jax.data.photos import Photo, open_photo, photo
+from colddiff_jax.io.images import to_float, to_uint8
+
+# Bicubic pixelation overshoots [-1, 1] by half; 0..255 is far beyond.
+_LARGEST = 2.0
+
+
+class UserImages(NamedTuple):
+    """Images to restore, and the way back to what they were given as.
+
+    Attributes:
+        images: float32 [H, W, C] each, in [-1, 1], of any sizes, with the channels that
+            the model takes.
+        give_back: turns as many results, float [H, W, C], into what was given: files
+            and Pillow images into Pillow images, uint8 into uint8, floats into float32,
+            one into one, a batch into a batch, a list into a list.
+    """
+
+    images: list[np.ndarray]
+    give_back: Callable[[list[np.ndarray]], Any]
+
+
+def read_images(images: Any, channels: int) -> UserImages:
+    """Reads the images that a user gives.
+
+    Args:
+        images: the path of a file, a Pillow image, an array [H, W, C] or [B, H, W, C]
+            of uint8 or of floats in [-1, 1], or a list of these.
+        channels: the number of channels of the model's images. Of grey files and
+            Pillow images, a colour model restores three equal channels, and their mean
+            is given back; of colour ones, a grey model restores each channel by itself.
+
+    Raises:
+        InputError: a file that cannot be read, or an array of another type, shape,
+            layout or range.
+    """
+    if isinstance(images, str | os.PathLike):
+        return _of_photo(open_photo(images), channels)
+    if isinstance(images, Image.Image):
+        return _of_photo(photo(images), channels)
+    if isinstance(images, list | tuple):
+        return _of_list(images, channels)
+    return _of_array(np.asarray(images), channels)
+
+
+def _of_photo(given: Photo, channels: int) -> UserImages:
+    pixels = given.pixels
+    if pixels.shape[2] == channels:
+        return UserImages([pixels], lambda results: given.with_pixels(results[0]))
+    if channels == 3:  # The photo is grey.
+        return UserImages(
+            [np.repeat(pixels, 3, axis=2)],
+            lambda results: given.with_pixels(results[0].mean(axis=2, keepdims=True)),
+        )
+    if channels != 1:
+        raise InputError(
+            f"the model restores images of {channels} channels, and photographs have 1 "
+            "or 3; give it arrays"
+        )
+    return UserImages(
+        list(np.split(pixels, pixels.shape[2], axis=2)),
+        lambda results: given.with_pixels(np.concatenate(results, axis=2)),
+    )
+
+
+def _of_list(given: Sequence[Any], channels: int) -> UserImages:
+    if not given:
+        raise InputError("`images` must hold at least one image, got an empty list")
+    parts = [read_images(image, channels) for image in given]
+
+    def give_back(results: list[np.ndarray]) -> list[Any]:
+        rest = iter(results)
+        return [
+            part.give_back([next(rest) for _ in range(len(part.images))])
+            for part in parts
+        ]
+
+    return UserImages([image for part in parts for image in part.images], give_back)
+
+
+def _of_array(array: np.ndarray, channels: int) -> UserImages:
+    _check_array(array, channels)
+    eight_bit = array.dtype == np.uint8
+    images = np.asarray(to_float(array) if eight_bit else array, np.float32)
+    single = array.ndim == 3
+
+    def give_back(results: list[np.ndarray]) -> np.ndarray:
+        restored = results[0] if single else np.stack(results)
+        return to_uint8(restored) if eight_bit else restored
+
+    return UserImages([images] if single else list(images), give_back)
+
+
+def _check_array(array: np.ndarray, channels: int) -> None:
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            "`images` must be files, Pillow images, or arrays of uint8 or of floats in "
+            f"[-1, 1], got dtype {array.dtype}"
+        )
+    shape = array.shape
+    if array.ndim not in (3, 4) or not array.size:
+        raise InputError(
+            "`images` must have shape [H, W, C], or [B, H, W, C] with at least one "
+            f"image, got {shape}"
+        )
+    if shape[-1] != channels:
+        fix = f"the model restores images with {channels} channel(s)"
+        if shape[-3] == channels:
+            fix = "move the channels to the end with numpy.moveaxis(images, -3, -1)"
+        raise InputError(
+            f"`images` must have {channels} channel(s) on the last axis, got shape "
+            f"{shape}; {fix}"
+        )
+    if array.dtype != np.uint8 and not np.abs(array).max() <= _LARGEST:
+        raise InputError(
+            "`images` of floats must be finite and lie in [-1, 1], got values from "
+            f"{array.min()} to {array.max()}; scale them, or give uint8"
+        )
