@@ -1,22 +1,23 @@
-"""Restores test images with a trained run.
+"""Restores test images or photographs with a trained model.
 
 python sample.py --workdir=runs/digits_blur
+python sample.py --workdir=runs/photo_deblur --photo=blurry.jpg --photo=folder
 python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
-python sample.py --workdir=runs/digits_blur --start=10 --num_images=4
 python sample.py --workdir=runs/digits_blur --arrays --trajectory --gif
 python sample.py --workdir=runs/with_classes --label=3 --guidance=2
-python sample.py --workdir=runs/animorph --endpoint=estimated
 
-Writes a grid (clean, degraded, restored) to samples/ in the run folder, or to --out;
-with --arrays also the images as npz, with --trajectory a strip and with --gif an
-animation of the trajectory from the degraded to the restored image.
+Writes a grid (clean, degraded, restored) of test images to samples/ in the run folder,
+with --arrays also npz, with --trajectory a strip, with --gif an animation; restored
+photographs beside the originals, never over a file. --out names another folder.
 """
 
 from typing import Any
 
 from absl import flags
 
+from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
+from colddiff_jax.restoration.photo_files import restore_photos
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
 from colddiff_jax.sampling import SAMPLERS
 
@@ -29,6 +30,11 @@ flags.DEFINE_integer("seed", 0, "seed of the degradation and the sampler")
 flags.DEFINE_bool("arrays", False, "also write the images as npz")
 flags.DEFINE_bool("trajectory", False, "also write a strip of the trajectory")
 flags.DEFINE_bool("gif", False, "also write an animation of the trajectory")
+flags.DEFINE_multi_string(
+    "photo", None, "restore this file, or the files in this folder; repeatable"
+)
+flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
+_PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
@@ -40,24 +46,13 @@ flags.DEFINE_integer(
     "except for the last",
     0,
 )
-flags.DEFINE_enum(
-    "spacing",
-    None,
-    ["stride", "log", "change"],
-    "spacing of the steps: equal stride (default), equal ratios of severity, or equal "
-    "changes of the images, the last two measured on test images",
-)
-flags.DEFINE_enum(
-    "endpoint",
-    None,
-    ["fixed", "estimated"],
-    "endpoint of a blend with noise, a colour or images: fixed (default), or estimated "
-    "at every step",
-)
+_HELP = "of the steps: equal stride (default), or on test images equal ratios of "
+_HELP += "severity (log) or equal changes of the images (change)"
+flags.DEFINE_enum("spacing", None, ["stride", "log", "change"], _HELP)
+_HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
+flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
-flags.DEFINE_float(
-    "guidance", None, "scale of guidance by the label; 0: ignore it", 0.0
-)
+flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
 flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)
 flags.DEFINE_integer("start", 0, "degrade to this step and start there; 0: T", 0)
 
@@ -65,7 +60,14 @@ flags.DEFINE_integer("start", 0, "degrade to this step and start there; 0: T", 0
 def main() -> None:
     """Samples by the flags."""
     given = flags.FLAGS
-    options: dict[str, Any] = {n: given[n].value for n in SampleOptions._fields}
+    if given.photo:
+        program.refuse_others(["workdir", "photo", *_PHOTOS], "with --photo")
+        options: dict[str, Any] = {name: given[name].value for name in _PHOTOS}
+        restore_photos(given.workdir, given.photo, **options)
+        return
+    if given.degrade:
+        raise InputError("--degrade needs --photo: test images are always degraded")
+    options = {name: given[name].value for name in SampleOptions._fields}
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     sample_run(given.workdir, SampleOptions(**options), **output)
 

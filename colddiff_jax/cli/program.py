@@ -98,6 +98,18 @@ def integers(flag: str, texts: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(int(text) for text in texts))
 
 
+def refuse_others(used: Sequence[str], where: str) -> None:
+    """Raises an InputError for a flag of the program that was given and is not used.
+
+    Args:
+        used: the names of flags that are used.
+        where: the reason, such as "with --photo".
+    """
+    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+        if flag.present and flag.name not in used:
+            raise InputError(f"--{flag.name} has no effect {where}; leave it out")
+
+
 class _ConfigParser(flags.ArgumentParser):
     """Loads a configuration by its name, and changes its fields.
 

@@ -22,6 +22,11 @@ from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
 
 # Images of one size are processed together, as many as have this number of pixels.
 _PIXELS_AT_ONCE = 2**18
+_NEEDS_ENDPOINTS = (
+    "the degradation of this model blends images with others, which would have to be "
+    "given, too; use sample.py without photographs, or `restore_fn` and `degradation` "
+    "with a sampler"
+)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -139,16 +144,7 @@ class Restorer:
             >>> restorer.restore(x, t=10, steps=5).shape
             (3, 16, 16, 1)
         """
-        t = self._check_step(t, least=1)
-        if sampler not in SAMPLERS:
-            raise InputError(
-                f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
-            )
-        check_sampler(sampler, self.degradation)
-        if steps is not None and not 1 <= steps <= t:
-            raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
-        num_calls = 1 if sampler == "direct" else steps or t
-        timesteps = tuple(equal_stride(t, num_calls=num_calls).tolist())
+        timesteps = self.check_options(t=t, sampler=sampler, steps=steps)
         run = functools.partial(_sample, sampler=sampler, timesteps=timesteps)
         return self._map(images, key, tile, run)
 
@@ -168,6 +164,34 @@ class Restorer:
         """
         return self.restore(images, t, sampler="direct", tile=tile)
 
+    def check_options(
+        self, *, t: int | None, sampler: str, steps: int | None
+    ) -> tuple[int, ...]:
+        """Checks the options of `restore`, before any image is read.
+
+        Returns:
+            The steps that the sampler visits, from t down to 0.
+
+        Raises:
+            InputError: as in `restore`.
+        """
+        t = self._check_step(t, least=1)
+        if sampler not in SAMPLERS:
+            raise InputError(
+                f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
+            )
+        check_sampler(sampler, self.degradation)
+        if endpoint_kind(self.degradation) == "image":
+            raise InputError(_NEEDS_ENDPOINTS)
+        if steps is not None and not 1 <= steps <= t:
+            raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
+        if sampler == "direct" and steps is not None:
+            raise InputError(
+                "the sampler direct is a single prediction; leave `steps` out"
+            )
+        num_calls = 1 if sampler == "direct" else steps or t
+        return tuple(equal_stride(t, num_calls=num_calls).tolist())
+
     def _check_step(self, t: int | None, *, least: int) -> int:
         T = self.degradation.num_steps
         if t is None:
@@ -183,10 +207,7 @@ class Restorer:
     ) -> Any:
         """Applies function(restore_fn, D, x, keys) to images, grouped by their size."""
         if endpoint_kind(self.degradation) == "image":
-            raise InputError(
-                "this model blends images with others, which it needs for that; use "
-                "sample.py, or `restore_fn` and `degradation` with a sampler"
-            )
+            raise InputError(_NEEDS_ENDPOINTS)
         given = read_images(images, self.image_shape[2])
         sizing = Sizing.of(self.model, TILE if tile is None else tile)
         restore_fn = sizing.restore_fn(self.model, self.params)

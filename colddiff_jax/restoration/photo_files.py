@@ -1,0 +1,156 @@
+"""Restores photographs of a user, and writes them beside the originals."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from PIL import Image
+
+from colddiff_jax import prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.data.decoding import EXTENSIONS
+from colddiff_jax.io import disk
+from colddiff_jax.io.atomic import write_atomically
+from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.restoration.restorer import Restorer
+from colddiff_jax.restoration.sizes import TILE
+
+_RESTORED, _DEGRADED = "_restored", "_degraded"
+
+
+def restore_photos(
+    workdir: str,
+    photos: Sequence[str],
+    *,
+    out: str = "",
+    checkpoint: str = "latest",
+    sampler: str = "alg2",
+    steps: int = 0,
+    start: int = 0,
+    degrade: bool = False,
+    seed: int = 0,
+    tile: int = TILE,
+) -> list[str]:
+    """Restores photographs and writes PNG files; prints the path of each.
+
+    A file that cannot be read or restored does not stop the others. Nothing is ever
+    overwritten: if the name of a result is taken, it gets a number.
+
+    Args:
+        workdir: a run folder, an exported file or the name of a model; see `load`.
+        photos: files, or folders whose image files are restored, except for earlier
+            results.
+        out: the folder to write to; by default that of each photograph.
+        checkpoint: as in `load`.
+        sampler: as in `Restorer.restore`.
+        steps: the number of steps; 0 for all.
+        start: the step that the photographs are degraded to; 0 for T.
+        degrade: whether the photographs are clean and are to be degraded first; the
+            degraded ones are written, too.
+        seed: the seed of all random draws.
+        tile: as in `Restorer.restore`.
+
+    Returns:
+        The paths of the files written.
+
+    Raises:
+        InputError: options that do not fit the model, no photographs, or at the end, if
+            some of them could not be restored.
+
+    Example:
+        >>> Image.new("L", (40, 30)).save("photo.png")
+        >>> restore_photos("runs/digits_blur", ["photo.png"], degrade=True, steps=2)
+        photo_degraded.png
+        photo_restored.png
+        ['photo_degraded.png', 'photo_restored.png']
+    """
+    paths = _find(photos)
+    restorer = load_run(workdir, checkpoint)
+    restorer.check_options(t=start or None, sampler=sampler, steps=steps or None)
+    if out:
+        with disk.refusals(out):
+            os.makedirs(out, exist_ok=True)
+    written: list[str] = []
+    failed = 0
+    for path in paths:
+        try:
+            images = _restore(
+                restorer,
+                path,
+                degrade=degrade,
+                t=start or None,
+                key=prng.stream(seed, "photo"),
+                options={"sampler": sampler, "steps": steps or None, "tile": tile},
+            )
+            for suffix, image in images.items():
+                name = _free_name(path, suffix, out)
+                _write(name, image)
+                print(name, flush=True)
+                written.append(name)
+        except InputError as error:
+            failed += 1
+            print(f"{path}: {error}", file=sys.stderr, flush=True)
+    if failed:
+        raise InputError(
+            f"{failed} of {len(paths)} photographs could not be restored; the reasons "
+            "are above"
+        )
+    return written
+
+
+def _find(photos: Sequence[str]) -> list[str]:
+    """Returns the image files that files and folders name, each once."""
+    found: list[str] = []
+    for given in photos:
+        path = os.path.expanduser(given)
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        for name in sorted(disk.names_in(path)):
+            stem, extension = os.path.splitext(name)
+            result = stem.rstrip("0123456789-").endswith((_RESTORED, _DEGRADED))
+            if extension.lower() in EXTENSIONS and not result:
+                found.append(os.path.join(path, name))
+    if not found:
+        raise InputError(f"no image files in {', '.join(photos) or 'nothing'}")
+    return list(dict.fromkeys(found))
+
+
+def _restore(
+    restorer: Restorer,
+    path: str,
+    *,
+    degrade: bool,
+    t: int | None,
+    key: jax.Array,
+    options: dict[str, Any],
+) -> dict[str, Image.Image]:
+    """Returns the images to write, by the suffix of their names."""
+    if not degrade:
+        return {_RESTORED: restorer.restore(path, t, key=key, **options)}
+    degraded = restorer.degrade(path, t, key=key)
+    return {
+        _DEGRADED: degraded,
+        _RESTORED: restorer.restore(degraded, t, key=key, **options),
+    }
+
+
+def _free_name(path: str, suffix: str, out: str) -> str:
+    """Returns the name of a result, with a number if files of that name exist."""
+    folder, name = os.path.split(path)
+    stem = os.path.join(out or folder, os.path.splitext(name)[0] + suffix)
+    number, free = 1, f"{stem}.png"
+    while os.path.lexists(free):
+        number += 1
+        free = f"{stem}-{number}.png"
+    return free
+
+
+def _write(path: str, image: Image.Image) -> None:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
+    with disk.refusals(path):
+        write_atomically(path, buffer.getvalue())
