@@ -54,7 +54,8 @@ flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
 flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
 flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)
-flags.DEFINE_integer("start", 0, "degrade to this step and start there; 0: T", 0)
+_HELP = "the step to degrade to and to start at; 0: T; auto: an estimate for each photo"
+flags.DEFINE(program.StepParser(), "start", 0, _HELP)
 
 
 def main() -> None:
@@ -65,8 +66,8 @@ def main() -> None:
         options: dict[str, Any] = {name: given[name].value for name in _PHOTOS}
         restore_photos(given.workdir, given.photo, **options)
         return
-    if given.degrade:
-        raise InputError("--degrade needs --photo: test images are always degraded")
+    if given.degrade or given.start == "auto":
+        raise InputError("--degrade and --start=auto need --photo; leave them out")
     options = {name: given[name].value for name in SampleOptions._fields}
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     sample_run(given.workdir, SampleOptions(**options), **output)

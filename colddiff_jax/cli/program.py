@@ -110,6 +110,22 @@ def refuse_others(used: Sequence[str], where: str) -> None:
             raise InputError(f"--{flag.name} has no effect {where}; leave it out")
 
 
+class StepParser(flags.ArgumentParser):
+    """Parses a step, or the word auto."""
+
+    def parse(self, argument: str | int) -> int | str:
+        """Returns the step, or "auto"; raises a ValueError for anything else."""
+        if argument == "auto" or isinstance(argument, int):
+            return argument
+        if not argument.isdecimal():
+            raise ValueError("it must be a step, 0 for the last one, or auto")
+        return int(argument)
+
+    def flag_type(self) -> str:
+        """Returns the words for the value in the text of --help."""
+        return "step or auto"
+
+
 class _ConfigParser(flags.ArgumentParser):
     """Loads a configuration by its name, and changes its fields.
 

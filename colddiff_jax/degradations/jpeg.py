@@ -73,31 +73,19 @@ class JpegLike:
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
         """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
-        batch_size, height, width, channels = x.shape
+        height, width, channels = x.shape[1:]
         # Three channels are RGB; otherwise each channel is compressed as a grey image.
         planes = np.array([0, 1, 1]) if channels == 3 else np.zeros(channels, int)
-        to_planes = _TO_YCBCR if channels == 3 else np.eye(channels)
-        dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
-        image = precise_einsum(
-            "bhwc,dc->bhwd", 127.5 * x.astype(jnp.float32), jnp.float32(to_planes)
-        )
-        padding = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
-        padded = jnp.pad(image, padding, mode="edge")
-        blocks = padded.reshape(
-            batch_size,
-            padded.shape[1] // _BLOCK,
-            _BLOCK,
-            padded.shape[2] // _BLOCK,
-            _BLOCK,
-            channels,
-        )
-        coefficients = precise_einsum("ui,vj,bhiwjc->bhuwvc", dct, dct, blocks)
+        coefficients = block_transform(127.5 * x.astype(jnp.float32))
         bins = self.quantizers[jnp.broadcast_to(t, x.shape[:1])][:, planes]
         bins = bins.transpose(0, 2, 3, 1)[:, None, :, None]  # [B, 1, 8, 1, 8, C]
         coefficients = bins * soft_round(coefficients / bins)
+        dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
         blocks = precise_einsum("ui,vj,bhuwvc->bhiwjc", dct, dct, coefficients)
-        image = blocks.reshape(padded.shape)[:, :height, :width]
-        from_planes = jnp.float32(np.linalg.inv(to_planes))
+        _, rows, _, columns, _, _ = blocks.shape
+        image = blocks.reshape(-1, rows * _BLOCK, columns * _BLOCK, channels)
+        from_planes = jnp.float32(np.linalg.inv(_planes(channels)))
+        image = image[:, :height, :width]
         x_t = precise_einsum("bhwd,cd->bhwc", image, from_planes) / 127.5
         return base.keep_clean(x, x_t, t)
 
@@ -148,6 +136,32 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
         quantizers=jnp.asarray(np.clip(quantizers, 1, 255), jnp.float32),
         num_steps=len(values),
     )
+
+
+def block_transform(x: chex.Array) -> chex.Array:
+    """Returns the discrete cosine transform of 8 x 8 blocks of images.
+
+    Args:
+        x: float32 [B, H, W, C]; three channels are RGB. Incomplete blocks are filled by
+            repeating the edge.
+
+    Returns:
+        float32 [B, rows, 8, columns, 8, C]: of luminance and two colour differences, or
+        of each channel if there are not three.
+    """
+    batch_size, height, width, channels = x.shape
+    image = precise_einsum("bhwc,dc->bhwd", x, jnp.float32(_planes(channels)))
+    padding = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
+    padded = jnp.pad(image, padding, mode="edge")
+    rows, columns = (side // _BLOCK for side in padded.shape[1:3])
+    blocks = padded.reshape(batch_size, rows, _BLOCK, columns, _BLOCK, channels)
+    dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
+    return precise_einsum("ui,vj,bhiwjc->bhuwvc", dct, dct, blocks)
+
+
+def _planes(channels: int) -> np.ndarray:
+    """Returns the matrix from RGB to luminance and colour, or the identity."""
+    return _TO_YCBCR if channels == 3 else np.eye(channels)
 
 
 def soft_round(u: chex.Array) -> chex.Array:

@@ -26,8 +26,8 @@ class ModelFile(NamedTuple):
 
     Attributes:
         about: the description of the run, as returned by
-            `experiment.run_folder.describe`, with the "step" of the weights and the
-            number of "channels" of the images.
+            `experiment.run_folder.describe`, with the "step" of the weights, the number
+            of "channels" of the images, and the estimator of their "severity" or None.
         params: the averaged weights, nested as in the network.
     """
 
@@ -96,6 +96,7 @@ def read_model(path: str) -> ModelFile:
         raise InputError(f"{path!r} is corrupted; export the model again")
     found = json.loads(metadata["about"])
     about = {name: found[name] for name in _FIELDS}
+    about["severity"] = found.get("severity")  # Files of earlier versions have none.
     return ModelFile(about, flax.traverse_util.unflatten_dict(weights, sep="/"))
 
 

@@ -24,4 +24,8 @@ def export_model(restorer: Restorer, path: str) -> None:
     about = describe(
         model.config, restorer.trained_on, model.scales, model.image_shape[-1]
     )
-    write_model(path, about | {"step": restorer.step}, restorer.params)
+    about |= {
+        "step": restorer.step,
+        "severity": restorer.severity and restorer.severity.as_json(),
+    }
+    write_model(path, about, restorer.params)

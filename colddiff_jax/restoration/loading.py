@@ -17,6 +17,7 @@ from colddiff_jax.experiment.run_folder import (
 )
 from colddiff_jax.io.model_file import read_model
 from colddiff_jax.restoration.restorer import Restorer
+from colddiff_jax.restoration.severity import SeverityEstimator, load_severity
 
 # Numbers of channels to try for runs of earlier versions, which did not store it.
 _CHANNELS = (1, 3, 4, 2)
@@ -100,7 +101,8 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
             parts, step = saved.restore_newest(like, partial=True)
         else:
             parts, step = saved.restore(like, chosen, partial=True), chosen
-    return Restorer(model, parts["ema_params"], step, description["data"])
+    severity = load_severity(workdir)
+    return Restorer(model, parts["ema_params"], step, description["data"], severity)
 
 
 def _shipped_models() -> tuple[str, ...]:
@@ -161,4 +163,10 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
             f"the weights in {path!r} do not fit the network of its configuration; "
             "export the model again with this version"
         )
-    return Restorer(model, devices.replicate(params), about["step"], about["data"])
+    return Restorer(
+        model,
+        devices.replicate(params),
+        about["step"],
+        about["data"],
+        about["severity"] and SeverityEstimator.from_json(about["severity"]),
+    )

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from PIL import Image
@@ -29,7 +29,7 @@ def restore_photos(
     checkpoint: str = "latest",
     sampler: str = "alg2",
     steps: int = 0,
-    start: int = 0,
+    start: int | Literal["auto"] = 0,
     degrade: bool = False,
     seed: int = 0,
     tile: int = TILE,
@@ -47,9 +47,10 @@ def restore_photos(
         checkpoint: as in `load`.
         sampler: as in `Restorer.restore`.
         steps: the number of steps; 0 for all.
-        start: the step that the photographs are degraded to; 0 for T.
-        degrade: whether the photographs are clean and are to be degraded first; the
-            degraded ones are written, too.
+        start: the step that the photographs are degraded to; 0 for T, and "auto" for an
+            estimate for each.
+        degrade: whether the photographs are clean and are to be degraded first, to
+            `start`, which then is a number; the degraded ones are written, too.
         seed: the seed of all random draws.
         tile: as in `Restorer.restore`.
 
@@ -68,7 +69,14 @@ def restore_photos(
         ['photo_degraded.png', 'photo_restored.png']
     """
     paths = _find(photos)
+    if degrade and start == "auto":
+        raise InputError(
+            "`start` auto finds the step of degraded photographs; leave out `degrade`"
+        )
     restorer = load_run(workdir, checkpoint)
+    T = restorer.degradation.num_steps
+    if start != "auto" and not 0 <= start <= T:
+        raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
     restorer.check_options(t=start or None, sampler=sampler, steps=steps or None)
     if out:
         with disk.refusals(out):
@@ -124,13 +132,14 @@ def _restore(
     path: str,
     *,
     degrade: bool,
-    t: int | None,
+    t: int | Literal["auto"] | None,
     key: jax.Array,
     options: dict[str, Any],
 ) -> dict[str, Image.Image]:
     """Returns the images to write, by the suffix of their names."""
     if not degrade:
         return {_RESTORED: restorer.restore(path, t, key=key, **options)}
+    assert t != "auto"
     degraded = restorer.degrade(path, t, key=key)
     return {
         _DEGRADED: degraded,

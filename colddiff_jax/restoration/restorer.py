@@ -2,30 +2,30 @@
 
 import dataclasses
 import functools
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax import prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.samplers import check_sampler
-from colddiff_jax.restoration.sizes import TILE, Sizing, degradation_at
-from colddiff_jax.restoration.user_images import read_images
+from colddiff_jax.restoration.severity import SeverityEstimator
+from colddiff_jax.restoration.sizes import TILE, map_by_size
+from colddiff_jax.restoration.user_images import UserImages, read_images
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
 
-# Images of one size are processed together, as many as have this number of pixels.
-_PIXELS_AT_ONCE = 2**18
 _NEEDS_ENDPOINTS = (
     "the degradation of this model blends images with others, which would have to be "
     "given, too; use sample.py without photographs, or `restore_fn` and `degradation` "
     "with a sampler"
+)
+_NO_ESTIMATE = (
+    "this model has no estimate of the severity; fit one with python -m "
+    "colddiff_jax.cli.severity, or give the step `t`"
 )
 
 
@@ -43,6 +43,7 @@ class Restorer:
         params: the averaged (EMA) weights, on all local devices.
         step: the number of optimizer steps of the checkpoint.
         trained_on: the fingerprint of the images it was trained on.
+        severity: estimates how degraded an image is, or None.
 
     Example:
         >>> restorer = load("runs/digits_blur")
@@ -58,6 +59,7 @@ class Restorer:
     params: Any
     step: int
     trained_on: str
+    severity: SeverityEstimator | None = None
 
     @property
     def restore_fn(self) -> RestoreFn:
@@ -106,12 +108,34 @@ class Restorer:
             (16, 16, 1)
         """
         t = self._check_step(t, least=0)
-        return self._map(images, key, None, lambda _, degrade, x, __: degrade(x, t))
+        given = read_images(images, self.image_shape[2])
+        steps = [t] * len(given.images)
+
+        def degrade(t: int, _: Any, degrade: Degradation, x: Any, __: Any) -> Any:
+            return degrade(x, t)
+
+        return self._map(given, steps, key, TILE, degrade)
+
+    def estimate_step(self, images: Any) -> list[int]:
+        """Estimates the steps that images are degraded to.
+
+        Args:
+            images: degraded images; see the class.
+
+        Returns:
+            One step per image, in 1..T; for a colour image and a grey model, one per
+            channel.
+
+        Raises:
+            InputError: images that cannot be read or do not fit the model, or a model
+                without an estimate.
+        """
+        return self._estimate(read_images(images, self.image_shape[2]))
 
     def restore(
         self,
         images: Any,
-        t: int | None = None,
+        t: int | Literal["auto"] | None = None,
         *,
         sampler: str = "alg2",
         steps: int | None = None,
@@ -122,9 +146,11 @@ class Restorer:
 
         Args:
             images: images as degraded by D(., t); see the class.
-            t: the step that they are degraded to, in 1..T; None for T.
+            t: the step that they are degraded to, in 1..T; None for T, and "auto" for
+                an estimate for each image.
             sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
-            steps: the number of steps from t to 0, of equal stride; None for all.
+            steps: the number of steps from t to 0, of equal stride; None for all. Where
+                an estimated t is less, all are taken.
             key: the key that `degrade` was given, for degradations with random draws;
                 samplers that draw noise use it as well. None for key 0.
             tile: side in pixels of the tiles that a local network restores larger
@@ -144,16 +170,28 @@ class Restorer:
             >>> restorer.restore(x, t=10, steps=5).shape
             (3, 16, 16, 1)
         """
-        timesteps = self.check_options(t=t, sampler=sampler, steps=steps)
-        run = functools.partial(_sample, sampler=sampler, timesteps=timesteps)
-        return self._map(images, key, tile, run)
+        self.check_options(t=t, sampler=sampler, steps=steps)
+        given = read_images(images, self.image_shape[2])
+        if t == "auto":
+            starts = self._estimate(given)
+        else:
+            starts = [self._check_step(t, least=1)] * len(given.images)
 
-    def predict(self, images: Any, t: int | None = None, *, tile: int = TILE) -> Any:
+        def run(t: int, *arguments: Any) -> chex.Array:
+            calls = 1 if sampler == "direct" else min(steps or t, t)
+            timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
+            return _sample(*arguments, sampler=sampler, timesteps=timesteps)
+
+        return self._map(given, starts, key, tile, run)
+
+    def predict(
+        self, images: Any, t: int | Literal["auto"] | None = None, *, tile: int = TILE
+    ) -> Any:
         """Predicts clean images in one call of the network, x0_hat = R(x_t, t).
 
         Args:
             images: images as degraded by D(., t); see the class.
-            t: the step that they are degraded to, in 1..T; None for T.
+            t: as in `restore`.
             tile: as in `restore`.
 
         Returns:
@@ -165,17 +203,17 @@ class Restorer:
         return self.restore(images, t, sampler="direct", tile=tile)
 
     def check_options(
-        self, *, t: int | None, sampler: str, steps: int | None
-    ) -> tuple[int, ...]:
+        self, *, t: int | Literal["auto"] | None, sampler: str, steps: int | None
+    ) -> None:
         """Checks the options of `restore`, before any image is read.
-
-        Returns:
-            The steps that the sampler visits, from t down to 0.
 
         Raises:
             InputError: as in `restore`.
         """
-        t = self._check_step(t, least=1)
+        T = self.degradation.num_steps
+        if t == "auto" and self.severity is None:
+            raise InputError(_NO_ESTIMATE)
+        least = T if t == "auto" else self._check_step(t, least=1)
         if sampler not in SAMPLERS:
             raise InputError(
                 f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
@@ -183,16 +221,37 @@ class Restorer:
         check_sampler(sampler, self.degradation)
         if endpoint_kind(self.degradation) == "image":
             raise InputError(_NEEDS_ENDPOINTS)
-        if steps is not None and not 1 <= steps <= t:
-            raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
+        if steps is not None and not 1 <= steps <= least:
+            raise InputError(f"`steps` must lie in 1..{least}, got {steps}")
         if sampler == "direct" and steps is not None:
             raise InputError(
                 "the sampler direct is a single prediction; leave `steps` out"
             )
-        num_calls = 1 if sampler == "direct" else steps or t
-        return tuple(equal_stride(t, num_calls=num_calls).tolist())
 
-    def _check_step(self, t: int | None, *, least: int) -> int:
+    def _map(
+        self,
+        given: UserImages,
+        steps: Sequence[int],
+        key: chex.PRNGKey | None,
+        tile: int,
+        function: Callable[..., Any],
+    ) -> Any:
+        if endpoint_kind(self.degradation) == "image":
+            raise InputError(_NEEDS_ENDPOINTS)
+        key = jax.random.key(0) if key is None else key
+        return given.give_back(
+            map_by_size(
+                self.model,
+                self.params,
+                given.images,
+                steps,
+                function,
+                key=key,
+                tile=tile,
+            )
+        )
+
+    def _check_step(self, t: Any, *, least: int) -> int:
         T = self.degradation.num_steps
         if t is None:
             return T
@@ -202,36 +261,11 @@ class Restorer:
             raise InputError(f"`t` must lie in {least}..{T}, got {t}")
         return int(t)
 
-    def _map(
-        self, images: Any, key: chex.PRNGKey | None, tile: int | None, function: Any
-    ) -> Any:
-        """Applies function(restore_fn, D, x, keys) to images, grouped by their size."""
-        if endpoint_kind(self.degradation) == "image":
-            raise InputError(_NEEDS_ENDPOINTS)
-        given = read_images(images, self.image_shape[2])
-        sizing = Sizing.of(self.model, TILE if tile is None else tile)
-        restore_fn = sizing.restore_fn(self.model, self.params)
-        key = jax.random.key(0) if key is None else key
-        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for i, image in enumerate(given.images):
-            groups[sizing.padded(*image.shape[:2])].append(i)
-        results: list[np.ndarray] = [np.empty(0)] * len(given.images)
-        for size, members in groups.items():
-            degrade = degradation_at(self.model, size)
-            at_once = max(1, _PIXELS_AT_ONCE // (size[0] * size[1]))
-            for indices in _batches(members, at_once):
-                padded = [sizing.pad(given.images[i]) for i in indices]
-                x = jnp.asarray(np.stack(padded))
-                bind_keys, sampler_keys = (
-                    prng.indexed_keys(jax.random.fold_in(key, i), jnp.asarray(indices))
-                    for i in range(2)
-                )
-                bound = degrade.bind(bind_keys, x.shape)
-                outputs = np.asarray(function(restore_fn, bound, x, sampler_keys))
-                for i, output in zip(indices, outputs, strict=True):
-                    height, width, _ = given.images[i].shape
-                    results[i] = output[:height, :width]
-        return given.give_back(results)
+    def _estimate(self, given: UserImages) -> list[int]:
+        if self.severity is None:
+            raise InputError(_NO_ESTIMATE)
+        estimate = self.severity.estimate
+        return [int(estimate(image[None])[0]) for image in given.images]
 
 
 @functools.partial(jax.jit, static_argnames=("sampler", "timesteps"))
@@ -248,10 +282,3 @@ def _sample(
         restore_fn, degrade, x_t, key=keys, timesteps=np.array(timesteps)
     )
     return result.x_0
-
-
-def _batches(members: Sequence[int], size: int) -> list[list[int]]:
-    """Splits indices into batches of one size; the last index fills up the last one."""
-    size = min(size, len(members))
-    filled = [*members, *[members[-1]] * (-len(members) % size)]
-    return [filled[i : i + size] for i in range(0, len(filled), size)]

@@ -4,11 +4,16 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax import prng
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.builders import make_degradation, size_multiple
 from colddiff_jax.experiment.model import Model
@@ -19,6 +24,8 @@ TILE = 512
 """The side of the tiles of a local network, in pixels."""
 OVERLAP = 64
 """What neighbouring tiles share, in pixels."""
+# Images of one size are processed together, as many as have this number of pixels.
+_PIXELS_AT_ONCE = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +98,61 @@ def degradation_at(model: Model, image_size: tuple[int, int]) -> Degradation:
         return model.degrade
     fields = json.dumps(model.config["degradation"], sort_keys=True)
     return _degradation(fields, model.image_shape[0], image_size)
+
+
+def map_by_size(
+    model: Model,
+    params: Any,
+    images: Sequence[np.ndarray],
+    steps: Sequence[int],
+    function: Callable[..., chex.Array],
+    *,
+    key: chex.PRNGKey,
+    tile: int = TILE,
+) -> list[np.ndarray]:
+    """Applies a function to images of any sizes, many of one size and step at once.
+
+    Args:
+        model: the model.
+        params: its weights.
+        images: float32 [H, W, C] each.
+        steps: the step of each image.
+        function: called as function(t, restore_fn, D, x, keys) with padded images x,
+            float32 [B, H, W, C], D bound to them, and one key per image; returns images
+            like x.
+        key: of all random draws, with the index of the image.
+        tile: as in `Sizing.of`.
+
+    Returns:
+        The results, float [H, W, C] like the images.
+    """
+    sizing = Sizing.of(model, tile)
+    restore_fn = sizing.restore_fn(model, params)
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, (image, t) in enumerate(zip(images, steps, strict=True)):
+        groups[(sizing.padded(*image.shape[:2]), t)].append(i)
+    results: list[np.ndarray] = [np.empty(0)] * len(images)
+    for (size, t), members in groups.items():
+        degrade = degradation_at(model, size)
+        for indices in _batches(members, max(1, _PIXELS_AT_ONCE // math.prod(size))):
+            x = jnp.asarray(np.stack([sizing.pad(images[i]) for i in indices]))
+            bind_keys, sampler_keys = (
+                prng.indexed_keys(jax.random.fold_in(key, i), jnp.asarray(indices))
+                for i in range(2)
+            )
+            bound = degrade.bind(bind_keys, x.shape)
+            outputs = function(t, restore_fn, bound, x, sampler_keys)
+            for i, output in zip(indices, np.asarray(outputs), strict=True):
+                height, width, _ = images[i].shape
+                results[i] = output[:height, :width]
+    return results
+
+
+def _batches(members: Sequence[int], size: int) -> list[list[int]]:
+    """Splits indices into batches of one size; the last index fills up the last one."""
+    size = min(size, len(members))
+    filled = [*members, *[members[-1]] * (-len(members) % size)]
+    return [filled[i : i + size] for i in range(0, len(filled), size)]
 
 
 # The tables of a large photograph take seconds to compute, and gigabytes to keep.

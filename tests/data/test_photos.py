@@ -76,7 +76,9 @@ def test_missing_and_broken_files_raise_in_one_line(tmp_path):
     path = tmp_path / "broken.jpg"
     Image.new("RGB", (64, 64)).save(path)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(InputError, match=r"broken\.jpg' cannot be read \(.*[Tt]runcated"):
+    with pytest.raises(
+        InputError, match=r"broken\.jpg' cannot be read \(.*[Tt]runcated"
+    ):
         open_photo(path)
 
 

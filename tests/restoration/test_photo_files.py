@@ -75,7 +75,7 @@ def test_clean_photographs_are_degraded_first(model, folder, tmp_path):
 def test_wrong_options_raise_before_anything_is_written(model, folder):
     before = sorted(os.listdir(folder))
     for photos, options, message in (
-        ([str(folder)], {"start": 9}, r"`t` must lie in 1\.\.4"),
+        ([str(folder)], {"start": 9}, r"`start` must lie in 1\.\.4"),
         ([str(folder)], {"sampler": "euler"}, "`sampler` must be among"),
         ([], {}, "no image files in nothing"),
         ([os.path.dirname(model)], {}, "no image files in"),

@@ -1,0 +1,77 @@
+"""Fits an estimate of how degraded an image is, and tells its error.
+
+    python -m colddiff_jax.cli.severity --workdir=runs/photo_deblur
+
+It is fitted to training images of the run, tried on its test images, and kept in the
+run folder and in files exported from it. `sample.py --photo --start=auto` and
+`Restorer.restore(images, "auto")` then find the step of a photograph by themselves.
+"""
+
+import jax
+import numpy as np
+from absl import flags
+
+from colddiff_jax import prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.cli import program
+from colddiff_jax.data import Images
+from colddiff_jax.experiment.run_folder import is_run_folder
+from colddiff_jax.io.images import to_float
+from colddiff_jax.restoration.image_set import images_of_run
+from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.restoration.restorer import Restorer
+from colddiff_jax.restoration.severity import (
+    degraded_features,
+    fit_severity,
+    save_severity,
+)
+from colddiff_jax.restoration.sizes import degradation_at
+
+_SIDE = 256  # The side of windows of photographs.
+
+
+def main() -> None:
+    """Fits by the flags."""
+    values = flags.FLAGS
+    if not is_run_folder(values.workdir):
+        raise InputError(f"`workdir` must be a run folder, got {values.workdir!r}")
+    restorer = load_run(values.workdir)
+    train, test = (
+        _load(restorer, split, values.num_images) for split in ("train", "test")
+    )
+    degrade = degradation_at(restorer.model, (train.shape[1], train.shape[2]))
+    key = prng.stream(restorer.model.config["seed"], "severity")
+    estimator = fit_severity(degrade, train, key=jax.random.fold_in(key, 0))
+    save_severity(estimator, values.workdir)
+    found = degraded_features(degrade, test, key=jax.random.fold_in(key, 1))
+    T = degrade.num_steps
+    errors = estimator.from_features(found) - np.arange(1, T + 1)[:, None]
+    off = np.abs(errors).mean(axis=1) / T
+    print(
+        f"fitted to {len(train)} images; on {len(test)} test images, the mean error is "
+        f"{off.mean():.1%} of T = {T}, and {off.max():.1%} at t = {off.argmax() + 1}"
+    )
+
+
+def _load(restorer: Restorer, split: str, num_images: int) -> jax.Array:
+    """Loads images as the model sees them; of photographs, large central windows."""
+    images = images_of_run(restorer, split)
+    count = min(num_images, len(images.images))
+    if not images.preprocessing.crop:
+        return to_float(images.load(range(count)).images)
+    windows = [_window(images.images, i) for i in range(count)]
+    return to_float(np.stack([window for window in windows if window is not None]))
+
+
+def _window(images: Images, index: int) -> np.ndarray | None:
+    height, width, _ = images[index].shape
+    if min(height, width) < _SIDE:
+        return None
+    top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
+    return images[index][top : top + _SIDE, left : left + _SIDE]
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", "", "run folder of train.py")
+    flags.DEFINE_integer("num_images", 256, "at most this many of each split", 2)
+    program.run(main, required=("workdir",))
