@@ -50,6 +50,7 @@ def test_the_documented_configurations_exist():
         "mnist_blur",
         "mnist_mask",
         "mnist_pixelate",
+        "photo_deblur",
     ]
 
 
@@ -64,7 +65,7 @@ def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
     model, _ = build(config_of(name))
-    assert model.degrade.num_steps in (20, 28, 50, 200)
+    assert model.degrade.num_steps in (8, 20, 28, 50, 200)
     smoke, task = build_model_and_task(config_of(name, "smoke"))
     assert task.training.num_steps == 6
     assert smoke.degrade.num_steps == model.degrade.num_steps

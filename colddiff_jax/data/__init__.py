@@ -4,13 +4,16 @@ from colddiff_jax.data.fingerprint import fingerprint
 from colddiff_jax.data.folder import folder, images_in_folder
 from colddiff_jax.data.loading import (
     Batch,
-    batch_indices,
     leave_signals_to_others,
     load_all,
+    load_if_small,
+    load_image,
     load_test_images,
+    load_windows,
     stack,
     stream_batches,
 )
+from colddiff_jax.data.order import Windows, batch_indices, batch_windows
 from colddiff_jax.data.preprocessing import Preprocessing
 from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
 from colddiff_jax.data.splits import Images, ImageSplits, arrays, check_splits
@@ -21,8 +24,10 @@ __all__ = [
     "ImageSplits",
     "Images",
     "Preprocessing",
+    "Windows",
     "arrays",
     "batch_indices",
+    "batch_windows",
     "check_splits",
     "digits",
     "fingerprint",
@@ -30,7 +35,10 @@ __all__ = [
     "images_in_folder",
     "leave_signals_to_others",
     "load_all",
+    "load_if_small",
+    "load_image",
     "load_test_images",
+    "load_windows",
     "npz",
     "stack",
     "stream_batches",

@@ -155,7 +155,7 @@ class _ImageFiles:
     def __getitem__(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
-        path = os.path.join(self._root, self._names[index])
+        path = self.path_of(index)
         try:
             return decode(path, self._channels)
         except Exception as error:
@@ -163,6 +163,9 @@ class _ImageFiles:
                 f"{path!r} can no longer be read ({short_reason(error)}); restore it "
                 "and resume, or start a new run without it"
             ) from error
+
+    def path_of(self, index: int) -> str:
+        return os.path.join(self._root, self._names[index])
 
 
 def _check_options(

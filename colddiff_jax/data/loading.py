@@ -1,19 +1,21 @@
-"""Loads batches of images; their order is a pure function of (seed, step)."""
+"""Loads and resizes images: batches for training, whole sets, test images."""
 
 import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
 import numpy as np
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.data.order import Windows
 from colddiff_jax.data.preprocessing import Preprocessing
-from colddiff_jax.data.splits import Images
+from colddiff_jax.data.splits import Images, name_of
 from colddiff_jax.data.workers import STOP_SIGNALS, load_in_workers
 
 
@@ -31,37 +33,6 @@ class Batch(NamedTuple):
     endpoints: chex.Array | None = None
 
 
-def batch_indices(
-    num_images: int,
-    batch_size: int,
-    *,
-    seed: int,
-    first_step: int = 0,
-    shard: tuple[int, int] = (0, 1),
-) -> Any:
-    """Returns the indices of the images in the batch of every step.
-
-    They are a pure function of (seed, step). Every epoch shows every image once, each
-    time in a different order.
-
-    Args:
-        num_images: the size of the training set.
-        batch_size: over all devices of all processes.
-        seed: of the order.
-        first_step: the step whose batch comes first, so that a run resumes exactly.
-        shard: (p, P) selects the shard of process p of P from every batch.
-
-    Returns:
-        An endless `grain.MapDataset` of int64 [batch_size / P].
-    """
-    import grain
-
-    process, num_processes = shard
-    shards = _Shards(num_images, batch_size // num_processes, seed)
-    first_shard = num_processes * first_step + process
-    return grain.MapDataset.source(shards)[first_shard::num_processes]
-
-
 def stream_batches(
     images: Images,
     labels: np.ndarray | None,
@@ -76,12 +47,14 @@ def stream_batches(
         images: the training images.
         labels: their classes, int32 [N], or None.
         preprocessing: its `resize` is applied to each image.
-        indices: a `grain.MapDataset` of indices [..., B], from `batch_indices`.
+        indices: a `grain.MapDataset` from `batch_indices`; from `batch_windows` if the
+            preprocessing takes random windows of images of any sizes.
         num_workers: number of worker processes; 0 for two threads in this process,
             which is enough for small images.
 
     Returns:
-        An iterator over `Batch`es with images uint8 [..., B, H, W, C] and their labels.
+        An iterator over `Batch`es with images uint8 [..., B, H, W, C], where H = W =
+        `image_size` for windows, and their labels.
         Close it after use: it may own worker processes.
 
     Raises:
@@ -90,7 +63,8 @@ def stream_batches(
     """
     import grain
 
-    load = _Loader(images, labels, preprocessing)
+    loader = _WindowLoader if preprocessing.crop else _Loader
+    load = loader(images, labels, preprocessing)
     if num_workers:
         return load_in_workers(indices, load, num_workers)
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
@@ -114,26 +88,114 @@ def load_all(images: Images, preprocessing: Preprocessing) -> np.ndarray:
     """
     from tqdm import tqdm
 
-    first = preprocessing.resize(images[0])
+    first = load_image(images, 0, preprocessing.resize)
     result = np.empty((len(images), *first.shape), np.uint8)
 
-    def load(index: int) -> None:
-        resized = preprocessing.resize(images[index])
+    def fill(index: int) -> None:
+        resized = load_image(images, index, preprocessing.resize)
         result[index] = _check_shape(resized, first.shape)
 
     # Decoding and resizing release Python's lock.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(load, range(len(images)))
+        done = pool.map(fill, range(len(images)))
         for _ in tqdm(done, "loading", len(images), unit=" images", disable=None):
             pass
     return result
+
+
+def load_image(
+    images: Images, index: int, prepare: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Loads one image, and resizes or crops it.
+
+    Args:
+        images: uint8 [H, W, C] each.
+        index: of the image.
+        prepare: `resize` or `test` of a `Preprocessing`.
+
+    Raises:
+        InputError: an image of a size that does not fit; names its file.
+    """
+    image = images[index]
+    try:
+        return prepare(image)
+    except InputError as error:
+        raise InputError(f"{name_of(images, index)}: {error}") from error
+
+
+def load_if_small(
+    sets: Sequence[Images], preprocessing: Preprocessing, limit: float
+) -> list[list[np.ndarray]] | None:
+    """Loads and resizes all images of some sets, each of its own size.
+
+    Args:
+        sets: of images.
+        preprocessing: its `resize` is applied to each image.
+        limit: the number of bytes that all of them together may take.
+
+    Returns:
+        The images of each set, uint8 [H, W, C]; None if they take more bytes.
+    """
+    from tqdm import tqdm
+
+    places = [(images, i) for images in sets for i in range(len(images))]
+    resize = functools.partial(load_image, prepare=preprocessing.resize)
+    loaded: list[np.ndarray] = []
+    size = 0
+    at_once = os.cpu_count() or 1
+    with (
+        concurrent.futures.ThreadPoolExecutor(at_once) as pool,
+        tqdm(desc="loading", total=len(places), unit=" images", disable=None) as bar,
+    ):
+        # A few at a time, since those beyond the limit are loaded in vain.
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
+            sources, indices = zip(*some, strict=True)
+            loaded += pool.map(resize, sources, indices)
+            size += sum(image.nbytes for image in loaded[start:])
+            if size > limit:
+                return None
+            bar.update(len(some))
+    rest = iter(loaded)
+    return [list(itertools.islice(rest, len(images))) for images in sets]
+
+
+def load_windows(
+    images: Images, preprocessing: Preprocessing, windows: Windows
+) -> np.ndarray:
+    """Loads images and cuts windows out of them.
+
+    Args:
+        images: uint8 [H, W, C] each, of any sizes.
+        preprocessing: its `resize` and its `window` are applied to each image.
+        windows: the images and the places of their windows.
+
+    Returns:
+        uint8 [..., B, S, S, C], where S is `image_size`.
+
+    Example:
+        >>> photos = [np.zeros((60, 80, 3), np.uint8), np.zeros((90, 64, 3), np.uint8)]
+        >>> windows = batch_windows(2, 8, seed=0)[0]
+        >>> load_windows(photos, Preprocessing(image_size=32, crop=True), windows).shape
+        (8, 32, 32, 3)
+    """
+    indices, places = windows.indices.ravel(), windows.places.reshape(-1, 2)
+    result: list[Any] = [None] * len(indices)
+    for index in np.unique(indices).tolist():  # Each is decoded once.
+        image = load_image(images, index, preprocessing.resize)
+        for i in np.flatnonzero(indices == index).tolist():
+            # A view would keep the whole image in memory.
+            result[i] = preprocessing.window(image, places[i]).copy()
+    pixels = np.stack(result)
+    return pixels.reshape(*windows.indices.shape, *pixels.shape[1:])
 
 
 def load_test_images(
     images: Images, preprocessing: Preprocessing, start: int, stop: int
 ) -> np.ndarray:
     """Loads test images start..stop - 1 in order, as uint8 [stop - start, S, S, C]."""
-    return np.stack([preprocessing.test(images[i]) for i in range(start, stop)])
+    tests = (load_image(images, i, preprocessing.test) for i in range(start, stop))
+    return np.stack(list(tests))
 
 
 def stack(images: Sequence[np.ndarray]) -> np.ndarray:
@@ -146,33 +208,6 @@ def stack(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shards:
-    """The image indices of each shard, computed all at once: a step may take 1 ms."""
-
-    num_images: int
-    shard_size: int
-    seed: int
-
-    def __len__(self) -> int:
-        return 2**53  # Practically endless, and exact as the float Grain converts to.
-
-    def __getitem__(self, shard: int) -> np.ndarray:
-        positions = shard * self.shard_size + np.arange(self.shard_size)
-        epochs, offsets = np.divmod(positions, self.num_images)
-        indices = np.empty_like(positions)
-        for epoch in np.unique(epochs):
-            in_epoch = epochs == epoch
-            permutation = _permutation(self.num_images, self.seed, int(epoch))
-            indices[in_epoch] = permutation[offsets[in_epoch]]
-        return indices
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(num_images)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Loader:
     """Loads the images at given indices; can be sent to another process."""
 
@@ -181,11 +216,27 @@ class _Loader:
     preprocessing: Preprocessing
 
     def __call__(self, indices: np.ndarray) -> Batch:
-        loaded = [self.preprocessing.resize(self.images[int(i)]) for i in indices.flat]
+        resize = self.preprocessing.resize
+        loaded = [load_image(self.images, int(i), resize) for i in indices.flat]
         pixels = stack(loaded)
         return Batch(
             pixels.reshape(*indices.shape, *loaded[0].shape),
             None if self.labels is None else self.labels[indices],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _WindowLoader:
+    """Loads windows of images; can be sent to another process."""
+
+    images: Images
+    labels: np.ndarray | None
+    preprocessing: Preprocessing
+
+    def __call__(self, windows: Windows) -> Batch:
+        return Batch(
+            load_windows(self.images, self.preprocessing, windows),
+            None if self.labels is None else self.labels[windows.indices],
         )
 
 

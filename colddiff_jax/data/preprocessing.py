@@ -26,12 +26,16 @@ class Preprocessing:
     are cropped at the centre. The published augmentation is `resize_to` = 1.12
     `image_size`, rounded down, and `flip`.
 
+    With `crop`, images may have any sizes, as photographs do: a random square of
+    `image_size` is cut out of the whole image on the host, anew in every step.
+
     Attributes:
         image_size: side of the result in pixels.
         resize_to: length of the shorter side before the crop; 0 keeps the images at
-            their size, which must then be the same for all.
+            their size, which must then be the same for all, except with `crop`.
         pad: black pixels added on every side before a random crop.
         flip: mirror half of the training images; wrong for digits and letters.
+        crop: keep rectangles, and train on random windows of them; `pad` must be 0.
 
     Example:
         >>> preprocessing = Preprocessing(image_size=32, resize_to=36, flip=True)
@@ -43,6 +47,7 @@ class Preprocessing:
     resize_to: int = 0
     pad: int = 0
     flip: bool = False
+    crop: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("image_size", 1), ("resize_to", 0), ("pad", 0)):
@@ -61,9 +66,16 @@ class Preprocessing:
                 "`data.resize_to` must be 0 or at least `data.image_size` = "
                 f"{self.image_size}, got {self.resize_to}"
             )
+        if self.crop and self.pad:
+            raise InputError(
+                f"`data.pad` must be 0 with `data.crop`, got {self.pad}; windows lie "
+                "inside the image"
+            )
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """Resizes one uint8 image [H, W, C] to a square, the part done on the host.
+        """Resizes one uint8 image [H, W, C], the part done on the host.
+
+        The result is a square; with `crop`, or if `resize_to` is 0, it need not be.
 
         Raises:
             InputError: the image is smaller than `image_size`, or has a number of
@@ -86,7 +98,22 @@ class Preprocessing:
                     "`data.resize_to` to 0"
                 )
             image = _resize(image, self.resize_to)
-        return _center_crop(image, self.resize_to)
+        return image if self.crop else _center_crop(image, self.resize_to)
+
+    def window(self, image: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Cuts a square of `image_size` out of one image, the crop done on the host.
+
+        Args:
+            image: uint8 [H, W, C], as returned by `resize`.
+            place: where the square lies, from top to bottom and from left to right,
+                float [2] in [0, 1).
+
+        Returns:
+            uint8 [S, S, C], a view.
+        """
+        spare = np.array(image.shape[:2]) - self.image_size
+        top, left = (place * (spare + 1)).astype(int)
+        return image[top : top + self.image_size, left : left + self.image_size]
 
     def augment(self, keys: chex.PRNGKey, images: chex.Array) -> chex.Array:
         """Pads, randomly crops and flips a batch, the part done on the device.
@@ -114,8 +141,11 @@ class Preprocessing:
         return jax.vmap(crop_and_flip)(keys, images)
 
     def test(self, image: np.ndarray) -> np.ndarray:
-        """Resizes one uint8 image [H, W, C] and crops its centre."""
-        return _center_crop(self.resize(image), self.image_size)
+        """Resizes one uint8 image [H, W, C] and crops its centre, whatever `crop`."""
+        image = self.resize(image)
+        if self.resize_to:
+            image = _center_crop(image, self.resize_to)
+        return _center_crop(image, self.image_size)
 
 
 def _resize(image: np.ndarray, short: int) -> np.ndarray:

@@ -18,6 +18,17 @@ class Images(Protocol):
     def __getitem__(self, index: int) -> np.ndarray: ...
 
 
+def name_of(images: Images, index: int) -> str:
+    """Returns the path of an image, or its number if it is not a file.
+
+    Example:
+        >>> name_of(np.zeros((6, 8, 8, 1), np.uint8), 4)
+        'image 4'
+    """
+    path_of = getattr(images, "path_of", None)
+    return path_of(index) if path_of else f"image {index}"
+
+
 class ImageSplits(NamedTuple):
     """The training and test split of a data set.
 

@@ -11,6 +11,7 @@ from colddiff_jax.data import (
     Preprocessing,
     check_splits,
     fingerprint,
+    load_image,
 )
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
@@ -145,5 +146,5 @@ def _check_sizes(data: RunData, preprocessing: Preprocessing) -> None:
         )
     # Resize one image of each kind now: a wrong size must raise before any work.
     for splits in (data.splits, data.endpoints) if data.endpoints else (data.splits,):
-        preprocessing.test(splits.train[0])
-        preprocessing.test(splits.test[0])
+        load_image(splits.train, 0, preprocessing.test)
+        load_image(splits.test, 0, preprocessing.test)

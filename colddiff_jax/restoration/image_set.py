@@ -13,6 +13,7 @@ from colddiff_jax.data import (
     Preprocessing,
     fingerprint,
     images_in_folder,
+    load_image,
     stack,
 )
 from colddiff_jax.experiment.data import RunData, open_data, open_endpoints
@@ -58,9 +59,8 @@ class ImageSet(NamedTuple):
         if self.endpoints is not None:
             chosen = [self.endpoints[i % len(self.endpoints)] for i in indices]
             endpoints = np.stack([self.preprocessing.test(image) for image in chosen])
-        return Batch(
-            stack([prepare(self.images[i]) for i in indices]), labels, endpoints
-        )
+        images = stack([load_image(self.images, int(i), prepare) for i in indices])
+        return Batch(images, labels, endpoints)
 
     def describe(self, num_images: int, data_set: str) -> dict[str, Any]:
         """Describes the first images of this set, as in `Reference.data`.

@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +15,10 @@ from colddiff_jax.data import (
     Batch,
     Images,
     batch_indices,
+    batch_windows,
     leave_signals_to_others,
     load_all,
+    load_if_small,
     stream_batches,
 )
 from colddiff_jax.training.task import Task
@@ -42,7 +44,8 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
     """Keeps the training images on the devices if they fit, and streams them otherwise.
 
     The batches are the same either way: their order is a pure function of the seed and
-    the step, and images are augmented on the device.
+    the step, and images are augmented on the device. Images of any sizes, from which
+    random windows are cut, are kept in the host's memory if they fit.
 
     Args:
         task: the data, preprocessing and options.
@@ -53,8 +56,10 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
     images, labels = splits.train, splits.train_labels
     endpoints = task.data.endpoints.train if task.data.endpoints else None
 
+    order = batch_windows if preprocessing.crop else batch_indices
+
     def indices(images: Images, seed: int) -> Any:
-        per_step = batch_indices(
+        per_step = order(
             len(images),
             options.batch_size,
             seed=seed,
@@ -69,22 +74,32 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
             labels,
             preprocessing,
             indices(images, seed),
-            num_workers=options.num_workers,
+            num_workers=num_workers,
         )
         return stack.enter_context(contextlib.closing(batches))
 
-    sets = [images] if endpoints is None else [images, endpoints]
-    size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
-    text = f"{len(images):,} training images ({size / 1e6:,.1f} MB), "
-    with contextlib.ExitStack() as stack:
+    sets: list[Images] = [images] if endpoints is None else [images, endpoints]
+    num_workers = options.num_workers
+    if preprocessing.crop:
+        on_devices = False
+        kept, where = _load_photographs(task, sets)
+        if kept is not None:  # Threads are enough to cut windows out of them.
+            num_workers, images = 0, kept[0]
+            endpoints = kept[-1] if endpoints is not None else None
+    else:
+        size = sum(len(s) * preprocessing.resize(s[0]).nbytes for s in sets)
         memory = jax.local_devices()[0].memory_stats()
-        if size > resident_limit(options.resident_mb, memory):
-            resident, text = None, text + "streamed"
+        on_devices = size <= resident_limit(options.resident_mb, memory)
+        where = "on every device" if on_devices else "streamed"
+        where = f"({size / 1e6:,.1f} MB), {where}"
+    text = f"{len(images):,} training images {where}"
+    with contextlib.ExitStack() as stack:
+        if not on_devices:
+            resident = None
             batches = stream(images, labels, task.seed)
             if endpoints is not None:
                 others = stream(endpoints, None, task.seed + 1)
         else:
-            text += "on every device"
             resident = devices.replicate(
                 Batch(
                     load_all(images, preprocessing),
@@ -99,7 +114,7 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)
         # A script that workers cannot import must end before the first evaluation.
-        wait = resident is None and options.num_workers > 0
+        wait = resident is None and num_workers > 0
         sent = stack.enter_context(_prefetched(batches, wait=wait))
         yield TrainingBatches(resident, sent, text)
 
@@ -116,6 +131,21 @@ def resident_limit(
     if resident_mb is not None:
         return resident_mb * 1e6
     return (memory_stats or {}).get("bytes_limit", 8e9) / 4
+
+
+def _load_photographs(
+    task: Task, sets: Sequence[Images]
+) -> tuple[list[list[np.ndarray]] | None, str]:
+    """Returns all images of some sets if they fit into memory, and says so."""
+    limit = resident_limit(task.training.resident_mb, None)
+    kept = load_if_small(sets, task.preprocessing, limit)
+    if kept is None:
+        return None, (
+            f"(over training.resident_mb = {limit / 1e6:,.0f} MB), decoded for every "
+            "batch"
+        )
+    size = sum(image.nbytes for images in kept for image in images)
+    return kept, f"({size / 1e6:,.1f} MB), in the host's memory"
 
 
 def gather(resident: Batch, indices: Batch) -> Batch:

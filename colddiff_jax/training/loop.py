@@ -200,7 +200,12 @@ def _build(
     if Checkpoints(workdir).steps() and is_run_folder(workdir):
         scales = scales_of(load_description(workdir))
     model, task = build_model_and_task(config, splits=splits, scales=scales)
-    check_counts(task.training, task.evaluation, task.data.splits)
+    check_counts(
+        task.training,
+        task.evaluation,
+        task.data.splits,
+        crop=task.preprocessing.crop,
+    )
     decay_steps = model.config["optimizer"]["decay_steps"]
     check_decay(decay_steps, task.training.num_steps)
     devices.check_batch_size(

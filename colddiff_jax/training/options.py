@@ -32,7 +32,9 @@ class TrainingOptions:
         resident_mb: megabytes (10^6 bytes) of training images that may be kept on every
             device, so that a batch is only a list of indices; larger sets are streamed.
             The batches are the same. 0 always streams; None is a quarter of the
-            device's memory, or 2000 where its size is unknown, as on CPUs.
+            device's memory, or 2000 where its size is unknown, as on CPUs. With
+            `data.crop`: megabytes of decoded images in the host's memory (per process),
+            and None is 2000.
         num_workers: processes that load streamed images; 0 for two threads, which is
             enough for small images.
         profile_steps: steps to profile, starting ten steps after the start; the trace,
@@ -108,10 +110,17 @@ class LoggingOptions:
 
 
 def check_counts(
-    training: TrainingOptions, evaluation: EvaluationOptions, splits: ImageSplits
+    training: TrainingOptions,
+    evaluation: EvaluationOptions,
+    splits: ImageSplits,
+    *,
+    crop: bool = False,
 ) -> None:
-    """Raises InputError for a batch or an evaluation larger than the data set."""
-    if training.batch_size > len(splits.train):
+    """Raises InputError for a batch or an evaluation larger than the data set.
+
+    With `crop`, a batch may have several windows of one image.
+    """
+    if training.batch_size > len(splits.train) and not crop:
         raise InputError(
             f"`training.batch_size` must be at most {len(splits.train)}, the number of "
             f"training images, got {training.batch_size}"

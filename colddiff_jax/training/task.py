@@ -12,7 +12,12 @@ import optax
 
 from colddiff_jax import devices, distributed, prng
 from colddiff_jax.checks import InputError
-from colddiff_jax.data import ImageSplits, Preprocessing
+from colddiff_jax.data import (
+    ImageSplits,
+    Preprocessing,
+    batch_windows,
+    load_windows,
+)
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.builders import (
     make_degradation,
@@ -181,12 +186,16 @@ def _measure(task: Task, degrade: Degradation, *, centered: bool) -> Scales:
 def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     """Measures the scales of a preconditioned network on training images."""
 
-    def load(split: ImageSplits) -> np.ndarray:
+    def load(split: ImageSplits, seed: int) -> np.ndarray:
+        if task.preprocessing.crop:  # The windows of the first examples.
+            windows = batch_windows(len(split.train), _NUM_MEASURED, seed=seed)[0]
+            return load_windows(split.train, task.preprocessing, windows)
         every = np.linspace(0, len(split.train) - 1, _NUM_MEASURED).astype(int)
         return np.stack([task.preprocessing.test(split.train[i]) for i in every])
 
-    x_0 = to_float(load(task.data.splits))
-    endpoints = load(task.data.endpoints) if task.data.endpoints else None
+    x_0 = to_float(load(task.data.splits, task.seed))
+    others = task.data.endpoints
+    endpoints = load(others, task.seed + 1) if others else None
     key = prng.stream(task.seed, "precondition")
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)
