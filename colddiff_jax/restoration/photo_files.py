@@ -59,7 +59,7 @@ def restore_photos(
 
     Raises:
         InputError: options that do not fit the model, no photographs, or at the end, if
-            some of them could not be restored.
+            any of them could not be restored.
 
     Example:
         >>> Image.new("L", (40, 30)).save("photo.png")
@@ -99,6 +99,8 @@ def restore_photos(
                 print(name, flush=True)
                 written.append(name)
         except InputError as error:
+            if len(paths) == 1:
+                raise
             failed += 1
             print(f"{path}: {error}", file=sys.stderr, flush=True)
     if failed:

@@ -73,6 +73,30 @@ def test_labels_and_endpoints_change_the_restored_images(folder):
         assert np.isfinite(other).all() and np.abs(other - plain).max() > 1e-5
 
 
+def test_photographs_are_restored_beside_the_originals(folder):
+    (folder / "album").mkdir()
+    for name, size in (("a.jpg", (40, 20)), ("b.png", (16, 16))):
+        Image.new("RGB", size, "teal").save(folder / "album" / name)
+    done = run(f"{SAMPLE} --photo=album --start=3 --steps=2", folder)
+    assert done.returncode == 0, done.stderr
+    written = ["album/a_restored.png", "album/b_restored.png"]
+    assert done.stdout.split() == written
+    with Image.open(folder / written[0]) as restored:
+        assert restored.size == (40, 20) and restored.mode == "RGB"
+    (folder / "album" / "c.png").write_text("no image")
+    command = f"{SAMPLE} --photo=album --photo=album/a.jpg --degrade --sampler=direct"
+    done = run(f"{command} --out=results", folder)
+    assert done.returncode == 1
+    assert done.stdout.split() == [
+        f"results/{name}_{kind}.png"
+        for name in ("a", "b")
+        for kind in ("degraded", "restored")
+    ]
+    assert len(done.stderr.splitlines()) == 2
+    assert "album/c.png: " in done.stderr
+    assert "error: 1 of 3 photographs could not be restored" in done.stderr
+
+
 BAD = {
     "sample.py": "--workdir is missing",
     "sample.py --workdir=nowhere": "no run folder 'nowhere'",
@@ -98,6 +122,17 @@ BAD = {
     f"{SAMPLE} --start=5 --steps=6": "--steps must be at most 5, got 6",
     f"{SAMPLE} --spacing=log": "--spacing needs a number of steps; set --steps",
     f"{SAMPLE} --eta=0.5": "--eta needs the sampler ddim",
+    f"{SAMPLE} --start=last": "it must be a step, 0 for the last one, or auto",
+    f"{SAMPLE} --start=auto": "--degrade and --start=auto need --photo",
+    f"{SAMPLE} --degrade": "--degrade and --start=auto need --photo",
+    f"{SAMPLE} --photo=nowhere.png": "no file 'nowhere.png'; name an image",
+    f"{SAMPLE} --photo=empty_run": "no image files in empty_run",
+    f"{SAMPLE} --photo=shape.npz": "'shape.npz' cannot be read",
+    f"{SAMPLE} --photo=x.png --gif": "--gif has no effect with --photo",
+    f"{SAMPLE} --photo=x.png --start=21": "--start must lie in 1..20, or be 0 for 20",
+    f"{SAMPLE} --photo=x.png --start=auto": "has no estimate of the severity; fit one",
+    f"{SAMPLE} --photo=x.png --sampler=ddim": "needs a model trained on gaussian_noise",
+    f"{SAMPLE} --photo=x.png --steps=21": "--steps must lie in 1..20, got 21",
 }
 
 
