@@ -17,6 +17,7 @@ PROGRAMS = {
     "--config=configs/digits_blur.py:smoke",
     "export": f"-m colddiff_jax.cli.export {RUN} --out=unused.safetensors",
     "gallery": "-m colddiff_jax.cli.gallery --out=unused",
+    "severity": f"-m colddiff_jax.cli.severity {RUN}",
     "prepare": "-m colddiff_jax.cli.prepare mnist",
 }
 

