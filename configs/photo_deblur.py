@@ -10,8 +10,8 @@ no blurred ones are needed. Every step cuts random windows out of them at full
 resolution, and mirrors half of these. A tenth of the files is kept for testing, or
 those in a subfolder `test`. See docs/training.md.
 
-The blur is that of the heat equation, and its standard deviation grows by the factor
-8^(1/7) per step. The network has 1.5 million parameters. It is local: it restores
+The blur is that of the heat equation, and its standard deviation grows by half a pixel
+per step. The network has 1.5 million parameters. It is local: it restores
 photographs of any size, in tiles if they are large.
 """
 
@@ -38,10 +38,10 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         degradation={
             "name": "heat_blur",
             "blur_sigmas": {
-                "name": "geometric",
+                "name": "linear",
                 "num_steps": 8,
                 "start": 0.5,
-                "stop": 4.0,
+                "increment": 0.5,
             },
         }
     )
