@@ -1,16 +1,21 @@
 """Exports a trained model as one file."""
 
+import jax
+import numpy as np
+
 from colddiff_jax.experiment.run_folder import describe
 from colddiff_jax.io.model_file import write_model
 from colddiff_jax.restoration.restorer import Restorer
 
 
-def export_model(restorer: Restorer, path: str) -> None:
+def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     """Writes a trained model as one file.
 
     Args:
-        restorer: from `load_run`.
+        restorer: from `load`.
         path: the file to write; its name should end in `.safetensors`.
+        half: round the weights to float16, which halves the file; `load` makes them
+            float32 again.
 
     Raises:
         InputError: the file cannot be written.
@@ -28,4 +33,7 @@ def export_model(restorer: Restorer, path: str) -> None:
         "step": restorer.step,
         "severity": restorer.severity and restorer.severity.as_json(),
     }
-    write_model(path, about, restorer.params)
+    params = restorer.params
+    if half:
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), params)
+    write_model(path, about, params)

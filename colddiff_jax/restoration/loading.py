@@ -163,6 +163,8 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
             f"the weights in {path!r} do not fit the network of its configuration; "
             "export the model again with this version"
         )
+    # Weights may be stored with fewer bits.
+    params = jax.tree.map(lambda leaf, kind: leaf.astype(kind.dtype), params, like)
     return Restorer(
         model,
         devices.replicate(params),

@@ -41,6 +41,19 @@ def test_the_file_restores_like_the_run(exported):
     np.testing.assert_array_equal(loaded.restore_fn(x, t), run.restore_fn(x, t))
 
 
+def test_half_the_bits_make_half_the_file_and_round_the_weights(exported, tmp_path):
+    run, path = exported
+    half = str(tmp_path / "half.safetensors")
+    export_model(run, half, half=True)
+    assert os.path.getsize(half) < 0.6 * os.path.getsize(path)
+    loaded = load_run(half)
+    for leaf, rounded in zip(
+        jax.tree.leaves(run.params), jax.tree.leaves(loaded.params), strict=True
+    ):
+        assert rounded.dtype == np.float32
+        np.testing.assert_array_equal(rounded, np.float32(np.float16(leaf)))
+
+
 def test_a_file_can_be_exported_again(exported, tmp_path):
     _, path = exported
     again = str(tmp_path / "again.safetensors")
