@@ -30,9 +30,9 @@ flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 flags.DEFINE_enum("split", None, ["test", "train"], "images to score; default test")
 flags.DEFINE_string("folder", "", "score the images in this folder instead")
 flags.DEFINE_integer("num_images", 0, "number of images from the first on; 0: all", 0)
-flags.DEFINE_list(
-    "samplers", [*DEFAULT_SAMPLERS], f"{', '.join(SAMPLERS)}; alg2:5 takes five steps"
-)
+_HELP = f"{', '.join(SAMPLERS)}; alg2:5 takes five steps, and the predictions of "
+_HELP += "alg2+consistent agree with the images that they are made from"
+flags.DEFINE_list("samplers", [*DEFAULT_SAMPLERS], _HELP)
 flags.DEFINE_enum(
     "endpoint",
     "fixed",

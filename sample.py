@@ -35,6 +35,7 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
+_PHOTOS += ["consistent"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
@@ -51,6 +52,8 @@ _HELP += "severity (log) or equal changes of the images (change)"
 flags.DEFINE_enum("spacing", None, ["stride", "log", "change"], _HELP)
 _HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
 flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
+_HELP = "make predictions agree with the images that they are made from"
+flags.DEFINE_bool("consistent", False, _HELP)
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
 flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
 flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)

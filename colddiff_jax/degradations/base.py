@@ -64,7 +64,12 @@ class Linear(Degradation, Protocol):
     """A degradation linear or affine in x, with a known pseudo-inverse."""
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns the minimum-norm least-squares change of x that changes D(x, t) by y.
 
@@ -72,6 +77,8 @@ class Linear(Degradation, Protocol):
             y: change of the degraded images, float [B, H, W, C].
             t: step, integer [] or [B].
             cutoff: singular values of D(., t) up to this one count as zero.
+            damping: lambda, for (A^T A + lambda)^-1 A^T instead of the pseudo-inverse
+                of A: the Wiener filter of noise with lambda times the variance of x.
 
         Returns:
             float32 [B, H, W, C].
@@ -109,11 +116,15 @@ def endpoint_kind(degrade: object) -> EndpointKind | None:
 
 
 def divide(
-    y: chex.Array, singular_values: chex.Array, cutoff: chex.Numeric
+    y: chex.Array,
+    singular_values: chex.Array,
+    cutoff: chex.Numeric,
+    damping: chex.Numeric = 0.0,
 ) -> chex.Array:
-    """Returns y / singular_values, or 0 where they do not exceed the cutoff."""
+    """Returns y s / (s^2 + damping), or 0 where s does not exceed the cutoff."""
     known = singular_values > cutoff
-    return jnp.where(known, y / jnp.where(known, singular_values, 1.0), 0.0)
+    s = jnp.where(known, singular_values, 1.0)
+    return jnp.where(known, y / (s + damping / s), 0.0)
 
 
 def per_example(values: chex.Array, x: chex.Array) -> chex.Array:

@@ -63,12 +63,17 @@ class RankMask:
         return base.keep_clean(x, jnp.where(self._remaining(x, t), x, colors), t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns y where the pixel remains, else 0; see `Linear`."""
-        del cutoff  # All singular values are 0 or 1.
         y, t = base.check_call(y, t, self.num_steps, self.ranks.shape)
-        return jnp.where(self._remaining(y, t), y.astype(jnp.float32), 0.0)
+        remaining = self._remaining(y, t).astype(jnp.float32)
+        return base.divide(y.astype(jnp.float32), remaining, cutoff, damping)
 
     def _remaining(self, x: chex.Array, t: chex.Array) -> chex.Array:
         """Returns whether each pixel remains at step t, bool [B, H, W, 1]."""

@@ -128,11 +128,18 @@ class Blend:
         return base.keep_clean(x, x_t, t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns y / a_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self._image_size())
-        return base.divide(y.astype(jnp.float32), self._weights(t, y)[0], cutoff)
+        return base.divide(
+            y.astype(jnp.float32), self._weights(t, y)[0], cutoff, damping
+        )
 
     def _weights(self, t: chex.Array, x: chex.Array) -> tuple[chex.Array, chex.Array]:
         """Returns a_t and b_t, shaped to multiply images like x."""

@@ -51,14 +51,19 @@ class Shrinkage:
         return base.keep_clean(x, x_t, t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns m(y) + (y - m(y)) / k_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps)
         image = y.astype(jnp.float32)
         mean = image.mean(axis=-1, keepdims=True) if self.to_channel_mean else 0.0
         keep = base.per_example(self.keep[t], y)
-        return mean + base.divide(image - mean, keep, cutoff)
+        return mean / (1 + damping) + base.divide(image - mean, keep, cutoff, damping)
 
 
 def desaturate(keep: Sequence[float] | np.ndarray) -> Shrinkage:

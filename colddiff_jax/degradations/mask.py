@@ -43,11 +43,16 @@ class Mask:
         return _apply(self._masks_at(x, t), x, t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns y / M_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self.masks.shape[-2:])
-        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff)
+        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff, damping)
 
     def _masks_at(self, x: chex.Array, t: chex.Array) -> chex.Array:
         """Returns M_t for every example of x, [B, H, W, 1]."""
@@ -102,11 +107,16 @@ class RandomMask:
         return _apply(self._masks_at(x, t), x, t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns y / M_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self._image_size())
-        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff)
+        return base.divide(y.astype(jnp.float32), self._masks_at(y, t), cutoff, damping)
 
     def _masks_at(self, x: chex.Array, t: chex.Array) -> chex.Array:
         """Returns M_t for every example of x, [B, H, W, 1]."""

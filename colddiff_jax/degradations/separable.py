@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import chex
 import jax
@@ -23,6 +23,8 @@ class Separable:
         operators: (A, B) for rows and columns, float32 [T, H, H] and [T, W, W] for
             steps 1..T; just (A,) for square images, whose axes share it.
         num_steps: T.
+        factors: from `with_factors`: the singular value decompositions (U, s, V) of A
+            and B for all steps; or None.
 
     Example:
         >>> blur = gaussian_blur((24, 32), 5 * [1.0], kernel_size=5)
@@ -32,6 +34,22 @@ class Separable:
 
     operators: tuple[chex.Array, ...]
     num_steps: int = dataclasses.field(metadata={"static": True})
+    factors: tuple[tuple[chex.Array, ...], ...] | None = None
+
+    def with_factors(self) -> Self:
+        """Returns this degradation with all that `pseudo_inverse` would compute anew.
+
+        For T steps of S x S tables, this takes the time of T decompositions and twice
+        the memory of the tables.
+        """
+        factors = tuple(
+            tuple(
+                jnp.asarray(factor, jnp.float32)
+                for factor in np.linalg.svd(np.asarray(operator, np.float64))
+            )
+            for operator in self.operators
+        )
+        return dataclasses.replace(self, factors=factors)
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: there is nothing to draw."""
@@ -50,7 +68,12 @@ class Separable:
         return base.keep_clean(x, x_t, t)
 
     def pseudo_inverse(
-        self, y: chex.Array, t: chex.Numeric, *, cutoff: float
+        self,
+        y: chex.Array,
+        t: chex.Numeric,
+        *,
+        cutoff: float,
+        damping: chex.Numeric = 0.0,
     ) -> chex.Array:
         """Returns A^+ y B^+^T; see `Linear`.
 
@@ -60,9 +83,12 @@ class Separable:
         image_size = (rows.shape[-1], columns.shape[-1])
         y, t = base.check_call(y, t, self.num_steps, image_size)
         entry = jnp.maximum(t, 1) - 1
-        U, row_values, V = P, column_values, Q = jnp.linalg.svd(rows[entry])
-        if len(self.operators) == 2:
-            P, column_values, Q = jnp.linalg.svd(columns[entry])
+        factors: list[Any]
+        if self.factors is None:
+            factors = [jnp.linalg.svd(operator[entry]) for operator in self.operators]
+        else:
+            factors = [tuple(x[entry] for x in axis) for axis in self.factors]
+        (U, row_values, V), (P, column_values, Q) = factors[0], factors[-1]
         image = y.astype(jnp.float32)
         modes = precise_einsum("...ij,...iwc->...jwc", U, image)
         modes = precise_einsum("...wk,...jwc->...jkc", P, modes)
@@ -71,7 +97,7 @@ class Separable:
         rounding = jnp.finfo(jnp.float32).eps * max(image_size)
         smallest = jnp.maximum(cutoff, rounding * singular_values.max())
         singular_values = singular_values.reshape(-1, *image_size, 1)
-        modes = base.divide(modes, singular_values, smallest)
+        modes = base.divide(modes, singular_values, smallest, damping)
         x = precise_einsum("...ji,...jkc->...ikc", V, modes)
         x = precise_einsum("...kw,...ikc->...iwc", Q, x)
         return base.keep_clean(image, x, t)

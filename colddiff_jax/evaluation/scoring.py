@@ -22,7 +22,11 @@ from colddiff_jax.losses import restoration_loss
 from colddiff_jax.metrics.pixel import MS_SSIM_SIDE
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.restore import degrade_batch
-from colddiff_jax.restoration.samplers import SamplerSpec, run_samplers
+from colddiff_jax.restoration.samplers import (
+    SamplerSpec,
+    run_samplers,
+    with_factors,
+)
 from colddiff_jax.sampling import BatchSampler
 
 
@@ -69,7 +73,10 @@ class Scorer:
         program = ScoringProgram(model, tuple(specs), tuple(nets), protocol, endpoint)
         self._run = BatchSampler(program, batch_size=batch_size)
         self._batch_size = batch_size
-        self._degrade = devices.replicate(model.degrade)
+        degrade = model.degrade
+        if any(spec.consistent for spec in specs):
+            degrade = with_factors(degrade)
+        self._degrade = devices.replicate(degrade)
         self._weights = devices.replicate([net.params for net in nets])
 
     def stream(

@@ -52,6 +52,11 @@ def check_settings(
         InputError: settings that do not fit the model or each other.
     """
     specs = parse_samplers(samplers, model.degrade)
+    if protocol.sampler_one_step_behind and any(spec.consistent for spec in specs):
+        raise InputError(
+            "`samplers` with +consistent need to know D at every step, and `protocol` "
+            "sampler_one_step_behind gives them another; leave one of them out"
+        )
     check_endpoint(endpoint, model.degrade)
     estimated = endpoint == "estimated" or "ddim" in [spec.sampler for spec in specs]
     if estimated and protocol.sampler_one_step_behind:

@@ -13,9 +13,11 @@ _DIGITS = {"rmse": 3, "psnr": 2, "ssim": 3, "ms_ssim": 3}
 
 def title(name: str) -> str:
     """Returns the title of a sampler: "Algorithm 2, 5 steps" for "alg2:5"."""
-    sampler, _, steps = name.partition(":")
-    titled = _TITLES.get(sampler, sampler)
-    return f"{titled}, {steps} steps" if steps else titled
+    method, _, steps = name.partition(":")
+    sampler, plus, _ = method.partition("+")
+    parts = [_TITLES.get(sampler, sampler)]
+    parts += ["consistent"] * bool(plus) + [f"{steps} steps"] * bool(steps)
+    return ", ".join(parts)
 
 
 def table(

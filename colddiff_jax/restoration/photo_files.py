@@ -16,6 +16,7 @@ from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restorer import Restorer
+from colddiff_jax.restoration.samplers import check_consistent
 from colddiff_jax.restoration.sizes import TILE
 
 _RESTORED, _DEGRADED = "_restored", "_degraded"
@@ -31,6 +32,7 @@ def restore_photos(
     steps: int = 0,
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
+    consistent: bool = False,
     seed: int = 0,
     tile: int = TILE,
 ) -> list[str]:
@@ -51,6 +53,7 @@ def restore_photos(
             estimate for each.
         degrade: whether the photographs are clean and are to be degraded first, to
             `start`, which then is a number; the degraded ones are written, too.
+        consistent: as in `Restorer.restore`.
         seed: the seed of all random draws.
         tile: as in `Restorer.restore`.
 
@@ -77,6 +80,8 @@ def restore_photos(
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
+    if consistent:
+        check_consistent(restorer.degradation)
     restorer.check_options(t=start or None, sampler=sampler, steps=steps or None)
     if out:
         with disk.refusals(out):
@@ -91,7 +96,12 @@ def restore_photos(
                 degrade=degrade,
                 t=start or None,
                 key=prng.stream(seed, "photo"),
-                options={"sampler": sampler, "steps": steps or None, "tile": tile},
+                options={
+                    "sampler": sampler,
+                    "steps": steps or None,
+                    "consistent": consistent,
+                    "tile": tile,
+                },
             )
             for suffix, image in images.items():
                 name = _free_name(path, suffix, out)

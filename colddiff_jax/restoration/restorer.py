@@ -9,10 +9,11 @@ import chex
 import jax
 import numpy as np
 
+from colddiff_jax import sampling
 from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.samplers import check_sampler
+from colddiff_jax.restoration.samplers import check_consistent, check_sampler
 from colddiff_jax.restoration.severity import SeverityEstimator
 from colddiff_jax.restoration.sizes import TILE, map_by_size
 from colddiff_jax.restoration.user_images import UserImages, read_images
@@ -139,6 +140,7 @@ class Restorer:
         *,
         sampler: str = "alg2",
         steps: int | None = None,
+        consistent: bool = False,
         key: chex.PRNGKey | None = None,
         tile: int = TILE,
     ) -> Any:
@@ -151,6 +153,10 @@ class Restorer:
             sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
+            consistent: make the predictions agree with the images that they are made
+                from, as far as the noise of these allows: that of rounding to 256
+                values, for files and uint8; see `sampling.consistent`. The tables of a
+                photograph take seconds to compute.
             key: the key that `degrade` was given, for degradations with random draws;
                 samplers that draw noise use it as well. None for key 0.
             tile: side in pixels of the tiles that a local network restores larger
@@ -171,18 +177,25 @@ class Restorer:
             (3, 16, 16, 1)
         """
         self.check_options(t=t, sampler=sampler, steps=steps)
+        if consistent:
+            check_consistent(self.degradation)
         given = read_images(images, self.image_shape[2])
         if t == "auto":
             starts = self._estimate(given)
         else:
             starts = [self._check_step(t, least=1)] * len(given.images)
+        noise = sampling.EIGHT_BITS if given.eight_bit else sampling.FLOAT_NOISE
 
-        def run(t: int, *arguments: Any) -> chex.Array:
+        def run(
+            t: int, restore_fn: RestoreFn, degrade: Degradation, x: Any, keys: Any
+        ) -> chex.Array:
+            if consistent:
+                restore_fn = sampling.consistent(restore_fn, degrade, noise=noise)
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
-            return _sample(*arguments, sampler=sampler, timesteps=timesteps)
+            return _sample(restore_fn, degrade, x, keys, sampler, timesteps)
 
-        return self._map(given, starts, key, tile, run)
+        return self._map(given, starts, key, tile, run, factors=consistent)
 
     def predict(
         self, images: Any, t: int | Literal["auto"] | None = None, *, tile: int = TILE
@@ -235,6 +248,8 @@ class Restorer:
         key: chex.PRNGKey | None,
         tile: int,
         function: Callable[..., Any],
+        *,
+        factors: bool = False,
     ) -> Any:
         if endpoint_kind(self.degradation) == "image":
             raise InputError(_NEEDS_ENDPOINTS)
@@ -248,6 +263,7 @@ class Restorer:
                 function,
                 key=key,
                 tile=tile,
+                factors=factors,
             )
         )
 
@@ -274,7 +290,6 @@ def _sample(
     degrade: Degradation,
     x_t: chex.Array,
     keys: chex.PRNGKey,
-    *,
     sampler: str,
     timesteps: tuple[int, ...],
 ) -> chex.Array:

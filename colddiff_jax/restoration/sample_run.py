@@ -1,5 +1,6 @@
 """Restores test images with a trained model, and writes pictures of them."""
 
+import dataclasses
 import functools
 import math
 import os
@@ -12,6 +13,7 @@ import numpy as np
 from colddiff_jax import prng, sampling
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Batch
+from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
@@ -19,7 +21,12 @@ from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.pictures import NUM_PICTURED, write_pictures
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
 from colddiff_jax.restoration.restorer import Restorer
-from colddiff_jax.restoration.samplers import check_endpoint, check_sampler
+from colddiff_jax.restoration.samplers import (
+    check_consistent,
+    check_endpoint,
+    check_sampler,
+    with_factors,
+)
 
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
@@ -40,6 +47,8 @@ class SampleOptions(NamedTuple):
         guidance: the scale of classifier-free guidance by the label, at least 0.
         eta: with ddim, the fraction of fresh noise, in [0, 1].
         start: the step to degrade to, from which the trajectory starts; 0 for T.
+        consistent: make the predictions agree with the images that they are made from;
+            see `sampling.consistent`.
     """
 
     sampler: str = "alg2"
@@ -50,11 +59,12 @@ class SampleOptions(NamedTuple):
     guidance: float | None = None
     eta: float | None = None
     start: int = 0
+    consistent: bool = False
 
     @property
     def file_name(self) -> str:
         """The file name without extension: the sampler and its options."""
-        parts = [self.sampler]
+        parts = [self.sampler] + ["consistent"] * self.consistent
         if self.steps:
             parts.append(f"{self.steps}_by_{self.spacing or 'stride'}")
         if self.endpoint == "estimated":
@@ -114,6 +124,11 @@ def sample_run(
     if os.path.isfile(out):
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
+    if options.consistent:
+        check_consistent(restorer.model.degrade)
+        degrade = with_factors(restorer.model.degrade)
+        model = dataclasses.replace(restorer.model, degrade=degrade)
+        restorer = dataclasses.replace(restorer, model=model)
     batch = _load_batch(restorer, options, num_images)
     timesteps = _choose_timesteps(restorer.model, batch, options, seed)
     sampler = _make_sampler(restorer.model, options, timesteps, trajectory or gif)
@@ -246,10 +261,25 @@ def _make_sampler(
         given["endpoint"] = options.endpoint
     if options.eta is not None:
         given["eta"] = options.eta
+    sampler = sampling.SAMPLERS[options.sampler]
     return functools.partial(
-        sampling.SAMPLERS[options.sampler],
+        _consistent(sampler) if options.consistent else sampler,
         timesteps=timesteps,
         check_finite=True,
         return_trajectory=return_trajectory,
         **given,
     )
+
+
+def _consistent(
+    sampler: Callable[..., sampling.SampleResult],
+) -> Callable[..., sampling.SampleResult]:
+    """Returns a sampler that makes all predictions consistent."""
+
+    def sample(
+        restore_fn: sampling.RestoreFn, degrade: Degradation, *args: Any, **options: Any
+    ) -> sampling.SampleResult:
+        consistent = sampling.consistent(restore_fn, degrade)
+        return sampler(consistent, degrade, *args, **options)
+
+    return sample

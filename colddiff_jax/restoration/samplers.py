@@ -7,8 +7,9 @@ import chex
 
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
-from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult
+from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
+from colddiff_jax.degradations.separable import Separable
+from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
 
 DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
 """The samplers that the paper's tables compare."""
@@ -18,14 +19,16 @@ class SamplerSpec(NamedTuple):
     """A sampler and the number of its steps.
 
     Attributes:
-        name: as given, such as "alg2" or "alg2:5".
+        name: as given, such as "alg2" or "alg2+consistent:5".
         sampler: its name in `SAMPLERS`.
         num_steps: its number of steps, of equal stride.
+        consistent: whether its predictions are made `consistent`.
     """
 
     name: str
     sampler: str
     num_steps: int
+    consistent: bool
 
 
 def parse_samplers(
@@ -35,7 +38,8 @@ def parse_samplers(
 
     Args:
         names: such as "alg2", which takes every step, or "alg2:5", which takes five
-            steps of equal stride.
+            steps of equal stride; with "+consistent" after the name of the sampler, its
+            predictions are made `sampling.consistent`.
         degrade: the degradation to undo.
 
     Raises:
@@ -45,7 +49,14 @@ def parse_samplers(
     T = degrade.num_steps
     specs = []
     for text in dict.fromkeys(name.strip() for name in names):
-        sampler, colon, steps = text.partition(":")
+        method, colon, steps = text.partition(":")
+        sampler, plus, addition = method.partition("+")
+        if plus and addition != "consistent":
+            raise InputError(
+                f"`samplers` may have the addition +consistent, got {text!r}"
+            )
+        if plus:
+            check_consistent(degrade)
         if sampler not in SAMPLERS:
             raise InputError(
                 f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
@@ -64,7 +75,7 @@ def parse_samplers(
                 f"a sampler must take 1..{T} steps, as the degradation has {T}, such "
                 f"as {sampler}:{min(5, T)}; got {text!r}"
             )
-        specs.append(SamplerSpec(text, sampler, num_steps))
+        specs.append(SamplerSpec(text, sampler, num_steps, bool(plus)))
     return tuple(specs)
 
 
@@ -72,6 +83,21 @@ def check_sampler(sampler: str, degrade: Degradation) -> None:
     """Raises InputError for a sampler that a degradation does not allow."""
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
         raise InputError("the sampler ddim needs a model trained on gaussian_noise")
+
+
+def check_consistent(degrade: Degradation) -> None:
+    """Raises InputError for a degradation whose pseudo-inverse is not known."""
+    if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
+        raise InputError(
+            "consistent predictions need a degradation with a known inverse (blur, "
+            "pixelation, masks, fading, desaturation); this model's is a "
+            f"{type(degrade).__name__}"
+        )
+
+
+def with_factors(degrade: Degradation) -> Degradation:
+    """Returns D with the tables of its pseudo-inverse, if it has any."""
+    return degrade.with_factors() if isinstance(degrade, Separable) else degrade
 
 
 def check_endpoint(endpoint: str, degrade: Degradation) -> None:
@@ -115,13 +141,15 @@ def run_samplers(
         if spec.sampler != "ddim":  # It always estimates the endpoint.
             options["endpoint"] = endpoint
         sampler = SAMPLERS[spec.sampler]
-        return sampler(restore_fn, degrade, x_T, last_step=last_step, **options)
+        used = consistent(restore_fn, degrade) if spec.consistent else restore_fn
+        return sampler(used, degrade, x_T, last_step=last_step, **options)
 
-    results = {spec.name: run(spec) for spec in specs if spec.sampler != "direct"}
-    restored = {name: result.x_0 for name, result in results.items()}
+    results = {spec: run(spec) for spec in specs if spec.sampler != "direct"}
+    restored = {spec.name: result.x_0 for spec, result in results.items()}
     for spec in specs:
         if spec.sampler == "direct":
             # Every sampler starts with the direct prediction.
-            first = next(iter(results.values()), None)
-            restored[spec.name] = run(spec).x_0 if first is None else first.direct
+            alike = [s for s in results if s.consistent == spec.consistent]
+            found = results[alike[0]].direct if alike else run(spec).x_0
+            restored[spec.name] = found
     return {spec.name: restored[spec.name] for spec in specs}

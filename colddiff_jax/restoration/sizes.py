@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
@@ -18,6 +18,7 @@ from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.builders import make_degradation, size_multiple
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.models.preconditioning import is_local
+from colddiff_jax.restoration.samplers import with_factors
 from colddiff_jax.sampling import RestoreFn, Tiled
 
 TILE = 512
@@ -92,12 +93,20 @@ class Sizing:
         )
 
 
-def degradation_at(model: Model, image_size: tuple[int, int]) -> Degradation:
-    """Returns the degradation of a model for images of another (height, width)."""
-    if image_size == model.image_shape[:2]:
+def degradation_at(
+    model: Model, image_size: tuple[int, int], *, factors: bool = False
+) -> Degradation:
+    """Returns the degradation of a model for images of another (height, width).
+
+    Args:
+        model: the model.
+        image_size: of the images.
+        factors: whether to include the tables of its pseudo-inverse, if it has any.
+    """
+    if image_size == model.image_shape[:2] and not factors:
         return model.degrade
     fields = json.dumps(model.config["degradation"], sort_keys=True)
-    return _degradation(fields, model.image_shape[0], image_size)
+    return _degradation(fields, model.image_shape[0], image_size, factors)
 
 
 def map_by_size(
@@ -109,6 +118,7 @@ def map_by_size(
     *,
     key: chex.PRNGKey,
     tile: int = TILE,
+    factors: bool = False,
 ) -> list[np.ndarray]:
     """Applies a function to images of any sizes, many of one size and step at once.
 
@@ -122,6 +132,7 @@ def map_by_size(
             like x.
         key: of all random draws, with the index of the image.
         tile: as in `Sizing.of`.
+        factors: as in `degradation_at`.
 
     Returns:
         The results, float [H, W, C] like the images.
@@ -133,7 +144,7 @@ def map_by_size(
         groups[(sizing.padded(*image.shape[:2]), t)].append(i)
     results: list[np.ndarray] = [np.empty(0)] * len(images)
     for (size, t), members in groups.items():
-        degrade = degradation_at(model, size)
+        degrade = degradation_at(model, size, factors=factors)
         for indices in _batches(members, max(1, _PIXELS_AT_ONCE // math.prod(size))):
             x = jnp.asarray(np.stack([sizing.pad(images[i]) for i in indices]))
             bind_keys, sampler_keys = (
@@ -157,6 +168,8 @@ def _batches(members: Sequence[int], size: int) -> list[list[int]]:
 
 # The tables of a large photograph take seconds to compute, and gigabytes to keep.
 @functools.lru_cache(maxsize=1)
-def _degradation(fields: str, trained: int, image_size: tuple[int, int]) -> Degradation:
-    parsed: Mapping[str, Any] = json.loads(fields)
-    return make_degradation(parsed, trained, at=image_size)
+def _degradation(
+    fields: str, trained: int, image_size: tuple[int, int], factors: bool
+) -> Degradation:
+    degrade = make_degradation(json.loads(fields), trained, at=image_size)
+    return with_factors(degrade) if factors else degrade

@@ -24,10 +24,12 @@ class UserImages(NamedTuple):
         give_back: turns as many results, float [H, W, C], into what was given: files
             and Pillow images into Pillow images, uint8 into uint8, floats into float32,
             one into one, a batch into a batch, a list into a list.
+        eight_bit: whether any of them had 256 values per channel.
     """
 
     images: list[np.ndarray]
     give_back: Callable[[list[np.ndarray]], Any]
+    eight_bit: bool
 
 
 def read_images(images: Any, channels: int) -> UserImages:
@@ -54,13 +56,16 @@ def read_images(images: Any, channels: int) -> UserImages:
 
 
 def _of_photo(given: Photo, channels: int) -> UserImages:
-    pixels = given.pixels
+    pixels, eight_bit = given.pixels, not given.deep
     if pixels.shape[2] == channels:
-        return UserImages([pixels], lambda results: given.with_pixels(results[0]))
+        return UserImages(
+            [pixels], lambda results: given.with_pixels(results[0]), eight_bit
+        )
     if channels == 3:  # The photo is grey.
         return UserImages(
             [np.repeat(pixels, 3, axis=2)],
             lambda results: given.with_pixels(results[0].mean(axis=2, keepdims=True)),
+            eight_bit,
         )
     if channels != 1:
         raise InputError(
@@ -70,6 +75,7 @@ def _of_photo(given: Photo, channels: int) -> UserImages:
     return UserImages(
         list(np.split(pixels, pixels.shape[2], axis=2)),
         lambda results: given.with_pixels(np.concatenate(results, axis=2)),
+        eight_bit,
     )
 
 
@@ -85,7 +91,11 @@ def _of_list(given: Sequence[Any], channels: int) -> UserImages:
             for part in parts
         ]
 
-    return UserImages([image for part in parts for image in part.images], give_back)
+    return UserImages(
+        [image for part in parts for image in part.images],
+        give_back,
+        any(part.eight_bit for part in parts),
+    )
 
 
 def _of_array(array: np.ndarray, channels: int) -> UserImages:
@@ -98,7 +108,7 @@ def _of_array(array: np.ndarray, channels: int) -> UserImages:
         restored = results[0] if single else np.stack(results)
         return to_uint8(restored) if eight_bit else restored
 
-    return UserImages([images] if single else list(images), give_back)
+    return UserImages([images] if single else list(images), give_back, eight_bit)
 
 
 def _check_array(array: np.ndarray, channels: int) -> None:

@@ -26,7 +26,14 @@ from collections.abc import Callable
 
 from colddiff_jax.sampling.algorithms import restore_direct, sample_alg1, sample_alg2
 from colddiff_jax.sampling.batches import BatchSampler
-from colddiff_jax.sampling.consistency import data_consistency, project_onto_data
+from colddiff_jax.sampling.consistency import (
+    EIGHT_BITS,
+    FLOAT_NOISE,
+    Consistent,
+    consistent,
+    data_consistency,
+    project_onto_data,
+)
 from colddiff_jax.sampling.guidance import guide
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.stochastic import sample_ddim, sample_momentum
@@ -41,12 +48,16 @@ from colddiff_jax.sampling.timesteps import (
 from colddiff_jax.sampling.trajectory import RestoreFn, SampleResult
 
 __all__ = [
+    "EIGHT_BITS",
+    "FLOAT_NOISE",
     "SAMPLERS",
     "BatchSampler",
+    "Consistent",
     "Restart",
     "RestoreFn",
     "SampleResult",
     "Tiled",
+    "consistent",
     "data_consistency",
     "equal_change",
     "equal_log_severity",

@@ -1,11 +1,20 @@
 """Consistency of restored images with the observation: measuring and enforcing it."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, Linear, num_steps_of
+from colddiff_jax.degradations.separable import Separable
+from colddiff_jax.sampling.trajectory import RestoreFn
+
+FLOAT_NOISE = 1e-5
+"""The noise of images that were degraded in float32 and not rounded."""
+EIGHT_BITS = 2 / 255 / 12**0.5
+"""The noise of images that were rounded to 256 values."""
 
 
 def data_consistency(
@@ -96,6 +105,89 @@ def project_onto_data(
     step = degrade.num_steps if t is None else t
     change = degrade.pseudo_inverse(-difference, step, cutoff=cutoff)
     return (x_0 + change).astype(x_0.dtype)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Consistent:
+    """A restorer whose predictions agree with the image they are made from.
+
+    Made by `consistent`.
+
+    Attributes:
+        restore_fn: R.
+        degrade: D, bound, with the tables of its pseudo-inverse.
+        damping: lambda.
+    """
+
+    restore_fn: RestoreFn
+    degrade: Linear
+    damping: chex.Numeric
+
+    def __call__(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
+        """Predicts the clean images; see `RestoreFn`."""
+        x0_hat = self.restore_fn(x_t, t)
+        difference = _residual(x0_hat, self.degrade, x_t, t)
+        change = self.degrade.pseudo_inverse(
+            -difference, t, cutoff=0.0, damping=self.damping
+        )
+        return (x0_hat + change).astype(x_t.dtype)
+
+
+def consistent(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    *,
+    noise: float = FLOAT_NOISE,
+    error: float = 0.1,
+) -> Consistent:
+    """Makes a restorer whose predictions agree with what they are made from.
+
+        R'(x_t, t) = x0_hat + (A_t^T A_t + lambda)^-1 A_t^T (x_t - D(x0_hat, t))
+        lambda = (noise / error)^2
+
+    where x0_hat = R(x_t, t). Components that x_t determines better than the network
+    does come from x_t, and all others from the network: the weight of a component with
+    the singular value s is s^2 / (s^2 + lambda), a Wiener filter. Algorithm 2 with an
+    inconsistent restorer replaces at every step what the image already said.
+
+    Not in the paper, and it uses the inverse of D.
+
+    Args:
+        restore_fn: R.
+        degrade: D, linear or affine in x, bound. The tables that its pseudo-inverse
+            needs are computed here, once; inside `jit`, compute them before, by
+            `degrade.with_factors()`.
+        noise: the standard deviation of the noise of x_T, in image units; `EIGHT_BITS`
+            for images that were rounded to 256 values.
+        error: the standard deviation of the error of R, in image units.
+
+    Returns:
+        A restorer for any sampler; a pytree if restore_fn is one.
+
+    Raises:
+        TypeError: a degradation without a pseudo-inverse.
+        ValueError: a noise or an error that is not positive.
+
+    Example:
+        >>> x_0 = sample_alg2(consistent(restore_fn, blur), blur, x_T).x_0
+
+    Reference:
+        The projection of DDNM (Wang et al. 2023, arXiv:2212.00490), with a Wiener
+        weight in place of the pseudo-inverse, on x_t instead of x_T.
+    """
+    if not isinstance(degrade, Linear):
+        raise TypeError(
+            "consistent predictions need a degradation with a pseudo_inverse (Gaussian "
+            "and heat blur, pixelation, masks, fading, desaturation, blends), got "
+            f"{type(degrade).__name__}"
+        )
+    for name, value in (("noise", noise), ("error", error)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    if isinstance(degrade, Separable) and degrade.factors is None:
+        degrade = degrade.with_factors()
+    return Consistent(restore_fn, degrade, (noise / error) ** 2)
 
 
 def _residual(
