@@ -48,7 +48,8 @@ PARTS = [
 # Used by the package itself rather than by its users.
 INTERNAL = {
     *("Batch", "Images", "batch_indices", "leave_signals_to_others", "load_all"),
-    *("load_test_images", "stack", "stream_batches"),
+    *("load_if_small", "load_image", "load_test_images", "stack", "stream_batches"),
+    "Windows",
 }
 # These need a download, or other processes.
 SKIPPED = {

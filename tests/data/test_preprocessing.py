@@ -153,3 +153,28 @@ def test_invalid_sizes_raise(images):
         InputError, match=r"`data.pad` must be an integer of at least 0"
     ):
         data.Preprocessing(image_size=8, pad=-1)
+    with pytest.raises(
+        InputError, match=r"`data.pad` must be 0 with `data.crop`, got 2"
+    ):
+        data.Preprocessing(image_size=8, pad=2, crop=True)
+
+
+def test_windows_reach_every_position_of_a_rectangle():
+    image = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
+    preprocessing = data.Preprocessing(image_size=3, crop=True)
+    places = np.random.default_rng(0).random((300, 2))
+    last = np.full((1, 2), np.nextafter(1, 0))
+    windows = [preprocessing.window(image, p) for p in np.concatenate([places, last])]
+    assert {window.tobytes() for window in windows} == {
+        image[i : i + 3, j : j + 3].tobytes() for i in range(2) for j in range(3)
+    }
+    np.testing.assert_array_equal(windows[-1], image[1:, 2:])
+
+
+def test_with_crop_rectangles_are_kept_and_test_images_stay_the_same():
+    image = np.random.default_rng(0).integers(0, 256, (41, 60, 3), np.uint8)
+    for resize_to, kept in ((0, (41, 60, 3)), (20, (20, 29, 3))):
+        square = data.Preprocessing(image_size=16, resize_to=resize_to)
+        crop = data.Preprocessing(image_size=16, resize_to=resize_to, crop=True)
+        assert crop.resize(image).shape == kept
+        np.testing.assert_array_equal(crop.test(image), square.test(image))

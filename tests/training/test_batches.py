@@ -7,9 +7,12 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
-from colddiff_jax.data import Batch, arrays
+from colddiff_jax import InputError
+from colddiff_jax.data import Batch, ImageSplits, arrays
 from colddiff_jax.training.batches import gather, open_batches, resident_limit
+from colddiff_jax.training.options import EvaluationOptions, check_counts
 from colddiff_jax.training.task import build_model_and_task
 from configs import mnist_mask
 
@@ -73,3 +76,32 @@ def test_workers_start_at_once_and_ignore_ctrl_c_from_the_start():
         thread.join(60)  # No batch has been requested yet.
         assert len(set(interrupted)) == 2
         assert next(training.batches).images.shape == (4, 1, 1, 32, 32, 1)
+
+
+@pytest.mark.parametrize("first_step", [0, 1])
+def test_windows_of_photographs_are_the_same_in_memory_and_decoded(first_step):
+    rng = np.random.default_rng(0)
+    sizes = [(40, 33), (32, 50), (64, 64)]
+    photos = [rng.integers(0, 256, (*size, 1), np.uint8) for size in sizes]
+    config = mnist_mask.get_config("smoke")
+    config.data.update({"resize_to": 0, "crop": True})
+    config.training.batch_size = 8
+    found = []
+    for limit, text in (
+        (None, "3 training images (0.0 MB), in the host's memory"),
+        (0, "3 training images (over training.resident_mb = 0 MB), decoded for every"),
+    ):
+        config.training.resident_mb = limit
+        _, task = build_model_and_task(config, splits=ImageSplits(photos, photos))
+        with open_batches(task, first_step) as training:
+            assert training.resident is None and training.text.startswith(text)
+            found.append([next(training.batches).images for _ in range(3)])
+        with open_batches(task, first_step + 2) as resumed:
+            np.testing.assert_array_equal(next(resumed.batches).images, found[-1][2])
+    np.testing.assert_array_equal(*found)
+    assert found[0][0].shape[-3:] == (32, 32, 1)
+    check_counts(
+        task.training, EvaluationOptions(num_images=3), task.data.splits, crop=True
+    )
+    with pytest.raises(InputError, match=r"`training.batch_size` must be at most 3"):
+        check_counts(task.training, EvaluationOptions(num_images=3), task.data.splits)
