@@ -94,8 +94,7 @@ class Blend:
             z, float32 [B, H, W, C], or [B, 1, 1, C] for a colour.
 
         Raises:
-            TypeError: images that are not floating point.
-            ValueError: images of different shapes.
+            ValueError: images of different shapes, or a TypeError if not floating point.
 
         Reference:
             Song et al. (2021), DDIM, arXiv:2010.02502, equation 12; Bansal et al.
@@ -137,15 +136,14 @@ class Blend:
     ) -> chex.Array:
         """Returns y / a_t; see `Linear`."""
         y, t = base.check_call(y, t, self.num_steps, self._image_size())
-        return base.divide(
-            y.astype(jnp.float32), self._weights(t, y)[0], cutoff, damping
-        )
+        weights = self._weights(t, y)[0]
+        return base.divide(y.astype(jnp.float32), weights, cutoff, damping)
 
     def _weights(self, t: chex.Array, x: chex.Array) -> tuple[chex.Array, chex.Array]:
         """Returns a_t and b_t, shaped to multiply images like x."""
 
-        def at(weights: chex.Array) -> chex.Array:
-            weights = weights[jnp.broadcast_to(t, x.shape[:1])]
+        def at(table: chex.Array) -> chex.Array:
+            weights = table[jnp.broadcast_to(t, x.shape[:1])]
             return weights.reshape(weights.shape + (1,) * (x.ndim - weights.ndim))
 
         return at(self.image_weights), at(self.endpoint_weights)
