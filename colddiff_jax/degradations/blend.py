@@ -94,7 +94,7 @@ class Blend:
             z, float32 [B, H, W, C], or [B, 1, 1, C] for a colour.
 
         Raises:
-            ValueError: images of different shapes, or a TypeError if not floating point.
+            ValueError: images of different shapes; TypeError: not floating point.
 
         Reference:
             Song et al. (2021), DDIM, arXiv:2010.02502, equation 12; Bansal et al.
