@@ -50,12 +50,13 @@ INTERNAL = {
     *("Batch", "Images", "batch_indices", "leave_signals_to_others", "load_all"),
     *("load_test_images", "stack", "stream_batches"),
 }
-# These need a download, or other processes.
+# These need a download, an optional package, or other processes.
 SKIPPED = {
     "colddiff_jax.data.sources.tfds",
     "colddiff_jax.distributed.initialize",
     "colddiff_jax.feature_nets.inception.inception_params",
     "colddiff_jax.feature_nets.inception.load_inception",
+    "colddiff_jax.restoration.export_onnx.export_onnx",
     "colddiff_jax.training.official_checkpoint.convert_checkpoint",
 }
 
