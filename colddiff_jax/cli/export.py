@@ -1,15 +1,14 @@
 """Exports a trained model as one file, to keep, to share or to run elsewhere.
 
     python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.safetensors
+    python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.stablehlo
     python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.onnx
-    python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.stablehlo
-    python -m colddiff_jax.cli.export --workdir=runs/flowers --out=flowers.stablehlo
 
-A file that ends in .safetensors holds the averaged weights and the configuration, all
-that `load_run` needs, in a quarter of the size of a checkpoint. One in .stablehlo is a
-whole sampler from x_T to x_0, such as --sampler=heun --steps=5, which JAX runs without
-this package on CPUs, NVIDIA GPUs and TPUs. One in .onnx is a call of the network,
-R(x_t, t), for ONNX Runtime and others.
+The ending chooses what the file holds. In .safetensors, the averaged weights and the
+configuration: all that `load_run` needs, in a quarter of the size of a checkpoint. In
+.stablehlo, a whole sampler from x_T to x_0, by default of all steps of Algorithm 2,
+which JAX runs without this package on CPUs, NVIDIA GPUs and TPUs. In .onnx, one call of
+the network, R(x_t, t), for ONNX Runtime and others.
 """
 
 import os
@@ -32,7 +31,9 @@ def main() -> None:
         raise InputError(f"`out` must name a file, and {values.out!r} is a folder")
     ending = os.path.splitext(values.out)[1]
     if ending not in _EXPORTS:
-        raise InputError(f"`out` must end in {', '.join(_EXPORTS)}, got {values.out!r}")
+        raise InputError(
+            f"`out` must end in one of {', '.join(_EXPORTS)}, got {values.out!r}"
+        )
     for name in ("sampler", "steps", "endpoint"):
         if values[name].present and ending != ".stablehlo":
             raise InputError(f"`{name}` needs an `out` that ends in .stablehlo")
@@ -45,8 +46,7 @@ def main() -> None:
 def _export_sampler(restorer: Restorer, path: str) -> None:
     values = flags.FLAGS
     steps = f":{values.steps}" if values.steps else ""
-    sampler = values.sampler + steps
-    export_sampler(restorer, path, sampler, endpoint=values.endpoint)
+    export_sampler(restorer, path, values.sampler + steps, endpoint=values.endpoint)
 
 
 _EXPORTS = {
@@ -60,13 +60,14 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
     flags.DEFINE_string("out", "", "file to write, such as model.safetensors")
     flags.DEFINE_enum(
-        "sampler", "alg2", [*SAMPLERS], "of a .stablehlo file; direct: one prediction"
+        "sampler", "alg2", [*SAMPLERS], "for .stablehlo; direct is a single prediction"
     )
-    flags.DEFINE_integer("steps", 0, "steps of the sampler; 0: all", 0)
+    flags.DEFINE_integer("steps", 0, "for .stablehlo: steps of equal stride; 0: all", 0)
     flags.DEFINE_enum(
         "endpoint",
         "fixed",
         ["fixed", "estimated"],
-        "endpoint of a blend; estimated at every step, since the file cannot know it",
+        "for .stablehlo: endpoint of a blend with noise, a colour or images; the file "
+        "cannot know a fixed one",
     )
     program.run(main, required=("workdir", "out"))

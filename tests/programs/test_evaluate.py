@@ -127,7 +127,7 @@ BAD = {
     EXPORT: "--out is missing",
     f"{EXPORT} --out=runs": "--out must name a file, and 'runs' is a folder",
     f"{EXPORT} --out=model": (
-        "--out must end in .safetensors, .stablehlo, .onnx, got 'model'"
+        "--out must end in one of .safetensors, .stablehlo, .onnx, got 'model'"
     ),
     f"{EXPORT} --out=x.onnx --steps=5": "--steps needs an --out that ends in .stabl",
     f"{EXPORT} --out=x.stablehlo --steps=21": "a sampler must take 1..20 steps",
