@@ -1,6 +1,7 @@
 """Starts and ends the programs that tests run."""
 
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -14,14 +15,16 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen:
-    """Starts Python with these arguments in the root of the project.
+def start(
+    *arguments: str, cwd: pathlib.Path = ROOT, **environment: str
+) -> subprocess.Popen:
+    """Starts Python with these arguments, by default in the root of the project.
 
     The process has its own group, to which a test can send signals like a terminal.
     """
     return subprocess.Popen(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

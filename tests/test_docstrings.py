@@ -51,12 +51,13 @@ INTERNAL = {
     *("load_if_small", "load_image", "load_test_images", "stack", "stream_batches"),
     "Windows",
 }
-# These need a download, or other processes.
+# These need a download, an optional package, or other processes.
 SKIPPED = {
     "colddiff_jax.data.sources.tfds",
     "colddiff_jax.distributed.initialize",
     "colddiff_jax.feature_nets.inception.inception_params",
     "colddiff_jax.feature_nets.inception.load_inception",
+    "colddiff_jax.restoration.export_onnx.export_onnx",
     "colddiff_jax.training.official_checkpoint.convert_checkpoint",
 }
 

@@ -191,9 +191,9 @@ def check_bound(drawn: chex.Array | None, x: chex.Array, what: str) -> chex.Arra
             f"this degradation has {what} that has not been drawn yet; call degrade = "
             "degrade.bind(key, x.shape) first"
         )
-    if len(drawn) not in (1, len(x)):
+    if drawn.shape[0] not in (1, x.shape[0]):
         raise ValueError(
-            f"this degradation was bound to {len(drawn)} examples, got {len(x)}; bind "
-            "it again with x.shape"
+            f"this degradation was bound to {drawn.shape[0]} examples, got "
+            f"{x.shape[0]}; bind it again with x.shape"
         )
     return drawn

@@ -39,7 +39,7 @@ class FunctionDegradation:
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
         """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x = checks.check_images(x)
-        t = checks.check_steps(t, self.num_steps, len(x))
+        t = checks.check_steps(t, self.num_steps, x.shape[0])
         # Avoid t = 0: an infinite slope there would make all gradients NaN.
         steps = jnp.maximum(t, 1)
         x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, steps)

@@ -128,7 +128,7 @@ class RandomMask:
             return jax.lax.dynamic_slice(self.masks, start, size)[0]
 
         t = jnp.broadcast_to(t, x.shape[:1]).astype(windows.dtype)
-        windows = jnp.broadcast_to(windows, (len(x), 2))
+        windows = jnp.broadcast_to(windows, (x.shape[0], 2))
         return jax.vmap(window)(t, windows)[..., None]
 
     def _image_size(self) -> tuple[int, int]:

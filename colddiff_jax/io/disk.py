@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.io.atomic import write_atomically
 
 _FIXES = {
     errno.ENOSPC: "free some space there",
@@ -65,6 +66,20 @@ def refusals(folder: str) -> Iterator[None]:
             f"cannot write to {error.filename or folder}: {error.strerror}; "
             f"{_FIXES[error.errno]}, and try again"
         ) from error
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Writes a file atomically; its folder is created if missing.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    Example:
+        >>> write_file("results/note.txt", b"text")
+    """
+    with refusals(path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        write_atomically(path, data)
 
 
 def unreadable(path: str, error: OSError) -> InputError:

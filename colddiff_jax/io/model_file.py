@@ -7,7 +7,6 @@ description of the run as JSON and a SHA-256 of everything.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ import numpy as np
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.io import disk
-from colddiff_jax.io.atomic import write_atomically
 
 _FIELDS = ("config", "data", "scales", "versions", "step", "channels")
 
@@ -56,9 +54,7 @@ def write_model(path: str, about: Mapping[str, Any], params: Mapping[str, Any]) 
     weights = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
     text = json.dumps(dict(about))
     metadata = {"about": text, "sha256": _digest(text, weights)}
-    with disk.refusals(path):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        write_atomically(path, safetensors.numpy.save(weights, metadata))
+    disk.write_file(path, safetensors.numpy.save(weights, metadata))
 
 
 def read_model(path: str) -> ModelFile:

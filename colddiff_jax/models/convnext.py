@@ -97,7 +97,7 @@ class ConvNeXtUNet(nn.Module):
         layers.check_divisible(
             x.shape, self.size_multiple, f"halved {levels - 1} times"
         )
-        layers.check_labels(labels, len(x), self.num_classes)
+        layers.check_labels(labels, x.shape[0], self.num_classes)
         widths = [
             self.base_channels * multiplier for multiplier in self.channel_multipliers
         ]
@@ -156,7 +156,7 @@ class ConvNeXtUNet(nn.Module):
             temb = layers.dense(temb, features, dtype=self.dtype, name="time_1")
         if self.num_classes:
             label = layers.label_embedding(
-                labels, self.num_classes, (len(t), features), dtype=self.dtype
+                labels, self.num_classes, (t.shape[0], features), dtype=self.dtype
             )
             temb = label if temb is None else temb + label
         return temb

@@ -24,10 +24,10 @@ _MAX_CLASSES = 1_000_000
 def check_inputs(x: chex.Array, t: chex.Array) -> chex.Array:
     """Returns x as an array; raises unless it is a float batch with one step each."""
     x = check_images(x)
-    if jnp.shape(t) != (len(x),):
+    if np.shape(t) != (x.shape[0],):
         raise ValueError(
-            f"t must be one integer per image, shape ({len(x)},), got shape "
-            f"{jnp.shape(t)}"
+            f"t must be one integer per image, shape ({x.shape[0]},), got shape "
+            f"{np.shape(t)}"
         )
     return x
 

@@ -119,7 +119,7 @@ class UNet(nn.Module):
             self.size_multiple,
             f"patches of {self.patch_size}, halved {levels - 1} times",
         )
-        layers.check_labels(labels, len(x), self.num_classes)
+        layers.check_labels(labels, x.shape[0], self.num_classes)
         channels = x.shape[-1]
 
         temb = layers.sinusoidal_embedding(t, self.base_channels).astype(self.dtype)

@@ -106,7 +106,7 @@ def _one_per_image(labels: chex.Array, x: chex.Array) -> chex.Array:
     """Broadcasts labels [] or [B] to [B], for images x [B, H, W, C]."""
     if labels.shape not in ((), x.shape[:1]):
         raise ValueError(
-            f"labels must be one integer, or one per image, shape ({len(x)},), got "
+            f"labels must be one integer, or one per image, shape {x.shape[:1]}, got "
             f"shape {labels.shape}"
         )
     return jnp.broadcast_to(labels, x.shape[:1])

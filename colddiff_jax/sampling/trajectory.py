@@ -186,7 +186,7 @@ def scan_trajectory(
     steps = jnp.asarray(visited, jnp.int32)
     nonfinite_step = None
     if check_finite:
-        nonfinite_step = _record_nonfinite(x_T, steps[0], jnp.full(len(x_T), -1))
+        nonfinite_step = _record_nonfinite(x_T, steps[0], jnp.full(x_T.shape[0], -1))
     carry = (x_T, jnp.zeros_like(x_T), trajectory, nonfinite_step, state)
     pairs = (steps[:-1], steps[1:], jnp.arange(num_steps, dtype=jnp.int32))
     (x_0, direct, trajectory, nonfinite_step, _), _ = jax.lax.scan(body, carry, pairs)

@@ -2,10 +2,14 @@
 
 import json
 
+import jax
+import jax.export
 import numpy as np
 import pytest
 from PIL import Image
 
+from colddiff_jax import sample_heun
+from colddiff_jax.restoration import load_run
 from tests.programs.running import EVALUATE, EXPORT, check_failure, run, run_failing
 
 REFERENCE = "references/digits_test_classifier.npz"
@@ -89,6 +93,19 @@ def test_an_exported_model_scores_a_folder(folder):
     assert 0 < results["pixels"]["direct"]["rmse"] < 1
 
 
+def test_an_exported_sampler_takes_the_steps_of_its_flags(folder):
+    done = run(f"{EXPORT} --out=given/x.stablehlo --sampler=heun --steps=2", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("given/x.stablehlo: step 6")
+    program = (folder / "given" / "x.stablehlo").read_bytes()
+    x_T = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32)
+    found = jax.jit(jax.export.deserialize(bytearray(program)).call)(x_T)
+    restorer = load_run(str(folder / "runs" / "digits_blur-smoke"))
+    degrade = restorer.model.degrade
+    expected = sample_heun(restorer.restore_fn, degrade, x_T, timesteps=2).x_0
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+
+
 BAD = {
     "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
     f"{EVALUATE} --num_images=298": "--num_images must lie in 1..297",
@@ -109,7 +126,13 @@ BAD = {
     ),
     EXPORT: "--out is missing",
     f"{EXPORT} --out=runs": "--out must name a file, and 'runs' is a folder",
-    f"{EXPORT} --out=model": "--out must end in .safetensors, got 'model'",
+    f"{EXPORT} --out=model": (
+        "--out must end in one of .safetensors, .stablehlo, .onnx, got 'model'"
+    ),
+    f"{EXPORT} --out=x.onnx --steps=5": "--steps needs an --out that ends in .stabl",
+    f"{EXPORT} --out=x.stablehlo --steps=21": "a sampler must take 1..20 steps",
+    f"{EXPORT} --out=x.stablehlo --sampler=ddim": "ddim needs a model trained on",
+    f"{EXPORT} --out=x.stablehlo --endpoint=estimated": "--endpoint estimated needs",
     f"{EXPORT} --out=shape.npz/model.safetensors": "cannot write to",
     "evaluate.py --workdir=shape.npz": "'shape.npz' is not a model file",
 }
