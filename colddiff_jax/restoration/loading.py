@@ -80,7 +80,12 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
         >>> x_T = degrade(x, degrade.num_steps)
         >>> x_0 = sample_alg2(restorer.restore_fn, degrade, x_T).x_0
     """
-    if not os.path.exists(workdir) and workdir in _shipped_models():
+    if not os.path.exists(workdir):
+        if workdir not in _shipped_models():
+            raise InputError(
+                f"no run folder {workdir!r}; train a model there first, or name a file "
+                f"or one of the models {', '.join(_shipped_models())}"
+            )
         workdir = os.path.join(_SHIPPED, f"{workdir}.safetensors")
     if os.path.isfile(workdir):
         return _load_file(workdir, checkpoint)

@@ -1,0 +1,72 @@
+"""The models that come with the package."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax import InputError
+from colddiff_jax.data import digits
+
+FOLDER = pathlib.Path(cd.__file__).parent / "shipped"
+
+
+def test_the_models_are_listed():
+    assert cd.load() == ("digits-deblur", "mnist-deblur")
+    with pytest.raises(InputError, match="one of the models digits-deblur, mnist-deb"):
+        cd.load("mnist-sharpen")
+
+
+@pytest.mark.parametrize("name", cd.load())
+def test_every_model_is_small_has_a_card_and_restores(name):
+    assert os.path.getsize(FOLDER / f"{name}.safetensors") < 6e6
+    card = (FOLDER / f"{name}.md").read_text()
+    assert card.startswith(f"# {name}\n")
+    for heading in ("Data", "Command", "Scores", "Limits"):
+        assert f"**{heading}.**" in card
+    restorer = cd.load(name)
+    blank = np.full(restorer.image_shape, 255, np.uint8)
+    assert restorer.restore(restorer.degrade(blank), steps=2).mean() > 128
+
+
+def test_digits_of_other_writers_are_restored():
+    restorer = cd.load("digits-deblur")
+    prepare = restorer.model.preprocessing.test
+    clean = np.stack([prepare(image) for image in digits().test[:32]])
+    x_0 = np.asarray(cd.to_float(clean))
+    x_T = restorer.degrade(x_0)
+    errors = {
+        name: float(np.sqrt(np.square(x - x_0).mean())) / 2
+        for name, x in {
+            "degraded": x_T,
+            "direct": restorer.predict(x_T),
+            "Algorithm 2": restorer.restore(x_T),
+            "consistent": restorer.restore(x_T, consistent=True),
+        }.items()
+    }
+    assert errors["degraded"] > 0.2
+    assert max(errors["direct"], errors["Algorithm 2"]) < 0.06
+    assert errors["consistent"] < errors["Algorithm 2"]
+
+
+def test_loading_imports_no_data_library_and_needs_no_plain_path(tmp_path):
+    folder = tmp_path / "Modelle für später"
+    folder.mkdir()
+    shutil.copy(FOLDER / "digits-deblur.safetensors", folder / "ein Modell.safetensors")
+    folder.chmod(0o555)
+    code = (
+        "import sys, colddiff_jax\n"
+        f"print(colddiff_jax.load({str(folder / 'ein Modell.safetensors')!r}))\n"
+        "print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    description, loaded = done.stdout.splitlines()
+    assert description.startswith("Restorer(gaussian_blur, T = 20")
+    heavy = {"tensorflow", "tensorflow_datasets", "grain", "orbax", "sklearn"}
+    assert not heavy & {name.partition(".")[0] for name in loaded.split()}
