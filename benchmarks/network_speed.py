@@ -2,6 +2,7 @@
 
     pip install -e '.[benchmarks]' torch
     python -m benchmarks.network_speed
+    python -m benchmarks.network_speed --networks "UNet, CIFAR-10"
 
 The small network is that of `configs/mnist_blur.py:cpu`. For each network: the number
 of parameters; the FLOPs of a forward pass, as counted by XLA, and three times that for
@@ -11,10 +12,13 @@ and the memory that XLA reserves. The plain module of torch_networks.py is timed
 alongside in eager mode, in both memory formats, of which the faster counts. Calls take
 turns. A profile of the steps, of PyTorch's in the faster format, says how much of them
 convolutions take, and lists the operations that take longest. All of it runs on the
-CPU; on_gpu.sh measures GPUs.
+CPU; on_gpu.sh measures GPUs. Results are written after every network, with the command
+and commit of each, and replace its older ones only.
 """
 
+import argparse
 import functools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -39,13 +43,13 @@ NETWORKS: dict[str, tuple[Callable[[], Pair], Callable, int, int]] = {
     "ConvNeXtUNet, MNIST": (
         functools.partial(pairs.published, "ConvNeXtUNet"),
         timing.ratio,
-        5,
+        3,
         1,
     ),
     "UNet, CIFAR-10": (
         functools.partial(pairs.published, "UNet"),
         timing.ratio,
-        5,
+        3,
         1,
     ),
 }
@@ -83,7 +87,11 @@ def measure(
         "forward": {name: step.forward for name, step in steps.items()},
         "step": steps,
     }
-    row: dict[str, Any] = {"batch": list(pair.x.shape), **facts(ours)}
+    row: dict[str, Any] = {
+        "matrix product, GFLOP/s": round(rate),
+        "batch": list(pair.x.shape),
+        **facts(ours),
+    }
     for kind, calls in passes.items():
         found = ratio(calls, rounds, over="ours")
         seconds = found["seconds"]
@@ -104,12 +112,19 @@ def measure(
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
+    chosen = parser.parse_args().networks
+    path = timing.RESULTS / "network_speed.json"
+    rows = json.loads(path.read_text())["networks"] if path.exists() else {}
     rate = matmul_rate()
-    results: dict[str, Any] = {"matrix product, GFLOP/s": round(rate)}
-    for name, (make, ratio, rounds, profiled) in NETWORKS.items():
-        results[name] = measure(make(), ratio, rounds, profiled, rate)
+    for name in chosen:
+        make, ratio, rounds, profiled = NETWORKS[name]
+        source = {key: timing.provenance()[key] for key in ("command", "commit")}
+        rows[name] = source | measure(make(), ratio, rounds, profiled, rate)
         jax.clear_caches()  # Compiled programs take gigabytes.
-    timing.write("network_speed", {"dtype": "float32", **results})
+        ordered = {name: rows[name] for name in NETWORKS if name in rows}
+        timing.write("network_speed", {"dtype": "float32", "networks": ordered})
 
 
 if __name__ == "__main__":

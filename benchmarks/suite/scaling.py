@@ -22,13 +22,13 @@ import numpy as np
 
 import colddiff_jax as cd
 from benchmarks import timing
-from benchmarks.suite import Form, turns
-from benchmarks.suite.degrading import (
-    apply,
+from benchmarks.single_steps import (
+    closed_form,
     convolve,
     gaussian_kernels,
-    step_by_step,
+    steps_up_to,
 )
+from benchmarks.suite import Form, turns
 from benchmarks.suite.whole_step import WholeStep
 
 
@@ -114,12 +114,12 @@ def _blur(*, num_steps: int = T, side: int = SIDE, batch: int = BATCH) -> Measur
         side, np.full(num_steps, 0.6), kernel_size=11, padding="reflect"
     )
     x, t = _batch(num_steps, side, batch)
-    memory: Any = apply.lower(degrade, x, t).compile().memory_analysis()
+    memory: Any = closed_form.lower(degrade, x, t).compile().memory_analysis()
     facts = {
         "temporary MB": round(memory.temp_size_in_bytes / 1e6, 2),
         "tables MB": round(degrade.operators[0].nbytes / 1e6, 2),
     }
-    return Measured(functools.partial(apply, degrade, x, t), facts)
+    return Measured(functools.partial(closed_form, degrade, x, t), facts)
 
 
 def _single_steps(num_steps: int) -> Callable[[], jax.Array]:
@@ -127,7 +127,7 @@ def _single_steps(num_steps: int) -> Callable[[], jax.Array]:
     x, t = _batch(num_steps, SIDE, BATCH)
     step = functools.partial(convolve, padding="reflect")
     tables = jnp.asarray(kernels, jnp.float32)
-    return functools.partial(step_by_step, step, x, tables, t)
+    return functools.partial(steps_up_to, step, x, tables, t)
 
 
 def _batch(num_steps: int, side: int, batch: int) -> tuple[jax.Array, jax.Array]:
