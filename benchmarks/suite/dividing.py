@@ -26,7 +26,7 @@ class Sizes(NamedTuple):
 SIZES = {
     "smoke": Sizes(1, (2,)),
     "short": Sizes(3, (1, 2)),
-    "full": Sizes(9, (1, 2, 4, 8)),
+    "full": Sizes(7, (1, 2, 4, 8)),
 }
 
 
