@@ -24,6 +24,7 @@ from benchmarks import timing
 from benchmarks.suite import (
     FORMS,
     degrading,
+    dividing,
     evaluating,
     loading,
     loop,
@@ -47,6 +48,7 @@ PARTS: list[ModuleType] = [
     starting,
     stacking,
     scaling,
+    dividing,
 ]
 NAMES = [part.__name__.rpartition(".")[2] for part in PARTS]
 

@@ -10,7 +10,6 @@ as one program.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,12 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 
 import colddiff_jax as cd
-from benchmarks import timing
+from benchmarks import single_steps, timing
+from benchmarks.single_steps import closed_form
 from colddiff_jax import schedules
 from colddiff_jax.degradations.mask import cumulative_masks, middle
 
 T, SIZE, BATCH, KERNEL = 200, 128, 32, 15
 SHAPE = (BATCH, SIZE, SIZE, 3)
+
+convolve_grouped, convolve = (
+    functools.partial(function, padding="reflect")
+    for function in (single_steps.convolve_grouped, single_steps.convolve)
+)
 
 
 class Case(NamedTuple):
@@ -33,33 +38,12 @@ class Case(NamedTuple):
     """
 
     degrade: cd.Degradation
-    step: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    step: single_steps.Step | None = None
     tables: Any = None
 
 
-def convolve_grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One blur as a grouped convolution with reflected edges, kernel [K, K]."""
-    margin = (KERNEL // 2, KERNEL // 2)
-    padded = jnp.pad(x, ((0, 0), margin, margin, (0, 0)), mode="reflect")
-    return jax.lax.conv_general_dilated(
-        padded,
-        jnp.tile(kernel[:, :, None, None], (1, 1, 1, x.shape[-1])),
-        (1, 1),
-        "VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-    )
-
-
-def convolve_planes(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same, with every channel as a separate image: fast on a CPU."""
-    planes = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)
-    blurred = convolve_grouped(planes, kernel)
-    return jnp.moveaxis(blurred.reshape(len(x), -1, *x.shape[1:3]), 1, -1)
-
-
 def convolve_axes(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same, as sums of shifted images along each axis."""
+    """Blurs by sums of shifted images along each axis, with reflected edges."""
     taps = kernel.sum(axis=0)
     for axis in (1, 2):
         margin = [(0, 0)] * 4
@@ -72,30 +56,11 @@ def convolve_axes(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return x
 
 
-def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
-    """One step of a mask or a fade."""
-    return x * factor
-
-
-def mix_channels(x: jax.Array, factor: jax.Array) -> jax.Array:
-    """One step of desaturation."""
-    return factor * x + (1 - factor) * x.mean(axis=-1, keepdims=True)
-
-
-def resize(x: jax.Array, operator: jax.Array) -> jax.Array:
-    """One step of pixelation by a matrix [S, S] along both axes."""
-    x = jnp.einsum("ij,bjwc->biwc", operator, x, precision="highest")
-    return jnp.einsum("kw,biwc->bikc", operator, x, precision="highest")
-
-
 def cases() -> dict[str, Case]:
     """Returns every degradation, bound to the batch."""
     key = jax.random.key(0)
     stds = schedules.exponential(T, rate=0.01)
     mask_stds = schedules.linear(T, start=0.1, increment=0.1)
-    offsets = np.arange(KERNEL) - KERNEL // 2
-    taps = np.exp(-(offsets**2) / (2 * stds[:, None] ** 2))
-    taps /= taps.sum(axis=1, keepdims=True)
     masks = np.stack(
         [
             cumulative_masks((SIZE, SIZE), middle((SIZE, SIZE)), [s])[1]
@@ -114,26 +79,30 @@ def cases() -> dict[str, Case]:
     motion = cd.motion_blur(SIZE, np.linspace(1, 32, T)).bind(key, SHAPE)
     composition = cd.compose(blur, cd.desaturate(keep), random_mask)
     return {
-        "gaussian_blur": Case(blur, convolve_planes, taps[:, :, None] * taps[:, None]),
+        "gaussian_blur": Case(
+            blur, convolve, single_steps.gaussian_kernels(stds, KERNEL)
+        ),
         "heat_blur": Case(
             cd.heat_blur(SIZE, schedules.geometric(T, start=0.5, stop=32.0))
         ),
         "motion_blur": Case(motion),
         "pixelate (area, T = 120)": Case(
-            cd.pixelate(SIZE, sizes, method="area"), resize, np.stack(resizes)
+            cd.pixelate(SIZE, sizes, method="area"),
+            single_steps.resize,
+            np.stack(resizes),
         ),
         "gaussian_mask": Case(
-            cd.gaussian_mask(SIZE, mask_stds), multiply, masks[:, None, :, :, None]
+            cd.gaussian_mask(SIZE, mask_stds), single_steps.multiply, masks[..., None]
         ),
         "gaussian_mask (random)": Case(random_mask),
         "rank_mask": Case(
             cd.rank_mask(ranks, counts),
-            multiply,
-            (ranks >= counts[:, None, None])[:, None, :, :, None],
+            single_steps.multiply,
+            (ranks >= counts[:, None, None])[..., None],
         ),
-        "fade": Case(cd.fade(keep), multiply, np.full((T, 1, 1, 1, 1), 0.99)),
+        "fade": Case(cd.fade(keep), single_steps.multiply, np.full((T, 1, 1, 1), 0.99)),
         "desaturate": Case(
-            cd.desaturate(keep), mix_channels, np.full((T, 1, 1, 1, 1), 0.99)
+            cd.desaturate(keep), single_steps.mix_channels, np.full((T, 1, 1, 1), 0.99)
         ),
         "snow": Case(cd.snow(SIZE, T).bind(key, SHAPE)),
         "fade_to_color": Case(colour),
@@ -152,15 +121,6 @@ def cases() -> dict[str, Case]:
     }  # fmt: skip
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def step_by_step(step: Callable, x: jax.Array, tables: jax.Array) -> jax.Array:
-    """Takes all steps, one after the other."""
-    return jax.lax.scan(lambda x, table: (step(x, table), None), x, tables)[0]
-
-
-apply = jax.jit(lambda degrade, x, t: degrade(x, t))
-
-
 def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any]:
     """Returns the row of one degradation."""
     degrade, num_steps = case.degrade, case.degrade.num_steps
@@ -172,12 +132,12 @@ def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any
     }
     seconds = timing.compare(
         {
-            label: functools.partial(apply, degrade, x, jnp.asarray(t, jnp.int32))
+            label: functools.partial(closed_form, degrade, x, jnp.asarray(t, jnp.int32))
             for label, t in steps.items()
         },
         rounds=101,
     )
-    program = apply.lower(degrade, x, jnp.asarray(steps["random"], jnp.int32))
+    program = closed_form.lower(degrade, x, jnp.asarray(steps["random"], jnp.int32))
     memory = program.compile().memory_analysis()
     row = {
         "milliseconds": {label: round(1e3 * s, 2) for label, s in seconds.items()},
@@ -191,9 +151,9 @@ def measure(case: Case, x: jax.Array, rng: np.random.Generator) -> dict[str, Any
     }
     if case.step is not None:
         tables = jnp.asarray(case.tables, jnp.float32)
-        slow = functools.partial(step_by_step, case.step, x, tables)
+        slow = functools.partial(single_steps.all_steps, case.step, x, tables)
         np.testing.assert_allclose(degrade(x, num_steps), slow(), atol=5e-5)
-        fast = functools.partial(apply, degrade, x, jnp.asarray(steps["random"]))
+        fast = functools.partial(closed_form, degrade, x, jnp.asarray(steps["random"]))
         ratio = timing.compare({"slow": slow, "fast": fast}, rounds=3)
         row["T single steps, milliseconds"] = round(1e3 * ratio["slow"], 1)
         row["T single steps over random t"] = round(ratio["slow"] / ratio["fast"], 1)
@@ -206,17 +166,19 @@ def compare_convolutions(case: Case, x: jax.Array) -> dict[str, float]:
     t = jnp.asarray(np.random.default_rng(0).integers(1, T + 1, BATCH))
     convolutions = {
         "grouped convolution": convolve_grouped,
-        "one convolution per channel": convolve_planes,
+        "one convolution per channel": convolve,
         "sums of shifted images along each axis": convolve_axes,
     }
     calls = {
-        name: functools.partial(step_by_step, convolve, x, tables)
+        name: functools.partial(single_steps.all_steps, convolve, x, tables)
         for name, convolve in convolutions.items()
     }
     seconds = timing.compare(
-        calls | {"closed form": lambda: apply(case.degrade, x, t)}, rounds=1
+        calls | {"closed form": lambda: closed_form(case.degrade, x, t)}, rounds=1
     )
-    closed = timing.compare({"": lambda: apply(case.degrade, x, t)}, rounds=21)[""]
+    closed = timing.compare({"": lambda: closed_form(case.degrade, x, t)}, rounds=21)[
+        ""
+    ]
     return {name: round(seconds[name] / closed, 1) for name in convolutions}
 
 

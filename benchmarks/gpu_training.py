@@ -23,6 +23,7 @@ import optax
 
 import colddiff_jax as cd
 from benchmarks.gpu_layers import DTYPES, ON_GPU, Results, Run, measure, pytorch
+from benchmarks.suite.network_step import random_params
 
 LEARNING_RATE, EMA_DECAY = 2e-5, 0.9999
 STEPS = 8  # Training steps between two waits for the device.
@@ -141,17 +142,6 @@ class Ours:
         for _ in range(steps // steps_per_call):
             self.state, loss = self.compiled(steps_per_call)(self.state)
         return loss
-
-
-def random_params(model: nn.Module, shape: tuple[int, ...]) -> Any:
-    """Returns random parameters; compiling their initialization would take longer."""
-    x, t = jnp.zeros(shape), jnp.ones(shape[0], jnp.int32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), x, t)["params"]
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(0.02 * rng.normal(size=leaf.shape), jnp.float32),
-        shapes,
-    )
 
 
 def forward_flops(model: nn.Module, params: Any, shape: tuple[int, ...]) -> float:

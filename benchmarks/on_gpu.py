@@ -27,6 +27,7 @@ import numpy as np
 import colddiff_jax as cd
 from benchmarks import gpu_layers, gpu_training, timing
 from benchmarks.gpu_layers import ON_GPU, Results, Run
+from benchmarks.suite.network_step import random_params
 from colddiff_jax.io.atomic import write_atomically
 
 LONGEST = 25  # Operations listed of a trace.
@@ -123,7 +124,7 @@ def sampling(run: Run) -> Results:
     experiment = gpu_training.experiments(run)["cifar"]
     experiment = dataclasses.replace(experiment, batch=batch)
     model, degrade = experiment.module("bfloat16"), experiment.blur()
-    params = gpu_training.random_params(model, experiment.shape)
+    params = random_params(model, experiment.shape)
     restore_fn = jax.tree_util.Partial(model.apply, {"params": params})
 
     def sample(restore_fn: Any, degrade: Any, index: jax.Array) -> jax.Array:

@@ -6,6 +6,11 @@
 
 `performance_scaling.png` shows the sweeps of the part scaling, and
 `performance_ratios.png` how many times as long as ours the same work takes in PyTorch.
+`performance_devices.png` shows a step divided over virtual devices, from
+results/suite_devices.json:
+
+    python -m benchmarks --form=full --only=dividing \
+        --out=benchmarks/results/suite_devices.json
 """
 
 import argparse
@@ -29,6 +34,7 @@ LABELS = {  # Of the first axis.
     "D against the side": "side of the images, pixels",
     "training step against the side": "side of the images, pixels",
     "training step against the batch": "images in a batch",
+    "training step against virtual devices": "virtual devices",
 }
 BLURS = "D, closed form"
 PANELS = {
@@ -44,33 +50,47 @@ PANELS = {
 
 
 def main(form: str) -> None:
-    """Draws both figures."""
-    path = RESULTS / f"suite_{form}.json"
-    results = json.loads(path.read_text())
-    parts = {name: part["rows"] for name, part in results["parts"].items()}
+    """Draws all figures."""
+    parts, apart = _parts(f"suite_{form}"), _parts("suite_devices")
     IMAGES.mkdir(parents=True, exist_ok=True)
+    save(devices(apart["dividing"]), IMAGES / "performance_devices.png")
     save(scaling(parts["scaling"]), IMAGES / "performance_scaling.png")
     save(ratios(parts), IMAGES / "performance_ratios.png")
+
+
+def _parts(name: str) -> dict[str, Any]:
+    results = json.loads((RESULTS / f"{name}.json").read_text())
+    return {name: part["rows"] for name, part in results["parts"].items()}
 
 
 def scaling(rows: dict[str, Any]) -> plt.Figure:
     """Draws seconds and temporary memory against size."""
     figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
     for axis, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
-        for (label, name), marker in zip(lines.items(), "os", strict=False):
-            _line(axis, rows[name]["seconds"], f"{label}, seconds", marker)
-        name = next(iter(lines.values()))
-        memory = axis.twinx()
-        _line(memory, rows[name]["temporary MB"], "temporary memory, MB", "^", "0.5")
-        memory.set(ylabel="temporary memory, MB", yscale="log")
-        axis.set(title=title, xlabel=LABELS[name], ylabel="seconds")
-        axis.set(xscale="log", yscale="log")
-        ticks = [float(value) for value in rows[name]["seconds"]]
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.xaxis.set_minor_locator(NullLocator())
-        handles = axis.get_lines() + memory.get_lines()
-        axis.legend(handles=handles, fontsize="small")
+        _panel(axis, rows, lines)
+        axis.set(title=title)
     return figure
+
+
+def devices(rows: dict[str, Any]) -> plt.Figure:
+    """Draws seconds of a step, and memory per device, against their number."""
+    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    _panel(axis, rows, {"whole step": "training step against virtual devices"})
+    return figure
+
+
+def _panel(axis: Axes, rows: dict[str, Any], lines: dict[str, str]) -> None:
+    for (label, name), marker in zip(lines.items(), "os", strict=False):
+        _line(axis, rows[name]["seconds"], f"{label}, seconds", marker)
+    name = next(iter(lines.values()))
+    memory = axis.twinx()
+    _line(memory, rows[name]["temporary MB"], "temporary memory, MB", "^", "0.5")
+    memory.set(ylabel="temporary memory, MB", yscale="log")
+    axis.set(xlabel=LABELS[name], ylabel="seconds", xscale="log", yscale="log")
+    ticks = [float(value) for value in rows[name]["seconds"]]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.legend(handles=axis.get_lines() + memory.get_lines(), fontsize="small")
 
 
 def ratios(parts: dict[str, Any]) -> plt.Figure:

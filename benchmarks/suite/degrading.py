@@ -9,11 +9,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import colddiff_jax as cd
+from benchmarks import single_steps
 from benchmarks.suite import Form, turns
 from benchmarks.suite.optional import theirs
 from colddiff_jax import schedules
@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
     degrade: Any
     channels: int
-    step: Callable[[jax.Array, jax.Array], jax.Array]
+    step: single_steps.Step
     tables: np.ndarray
     torch_steps: Callable[[], Any]
     torch_closed: Callable[[], Any]
@@ -96,11 +96,11 @@ def large_cases() -> dict[str, Case]:
 def blur(side: int, stds: np.ndarray, size: int, padding: Any, channels: int) -> Case:
     """Returns repeated Gaussian kernels."""
     degrade = cd.gaussian_blur(side, stds, kernel_size=size, padding=padding)
-    kernels = gaussian_kernels(stds, size)
+    kernels = single_steps.gaussian_kernels(stds, size)
     return Case(
         degrade,
         channels,
-        functools.partial(convolve, padding=padding),
+        functools.partial(single_steps.convolve, padding=padding),
         kernels,
         lambda: theirs.degrading.blurs(kernels, channels, padding),
         lambda: theirs.degrading.Products(np.asarray(degrade.operators[0])),
@@ -118,8 +118,8 @@ def mask(side: int, stds: np.ndarray) -> Case:
     return Case(
         degrade,
         3,
-        lambda x, factor: x * factor[None, :, :, None],
-        factors,
+        single_steps.multiply,
+        factors[..., None],
         lambda: theirs.degrading.masks(factors),
         lambda: theirs.degrading.Factors(np.asarray(degrade.masks)[1:]),
     )
@@ -129,15 +129,10 @@ def pixelate(side: int, sides: list[int]) -> Case:
     """Returns repeated shrinking and enlarging."""
     degrade = cd.pixelate(side, sides)
     steps = [np.asarray(cd.pixelate(side, [s]).operators[0][0]) for s in sides]
-
-    def resize(x: jax.Array, operator: jax.Array) -> jax.Array:
-        x = jnp.einsum("ij,bjwc->biwc", operator, x, precision="highest")
-        return jnp.einsum("kw,biwc->bikc", operator, x, precision="highest")
-
     return Case(
         degrade,
         3,
-        resize,
+        single_steps.resize,
         np.stack(steps),
         lambda: theirs.degrading.resizings(sides),
         lambda: theirs.degrading.Products(np.asarray(degrade.operators[0])),
@@ -150,7 +145,7 @@ def desaturate(kept: np.ndarray) -> Case:
     return Case(
         cd.desaturate(kept),
         3,
-        lambda x, f: f * x + (1 - f) * x.mean(axis=-1, keepdims=True),
+        single_steps.mix_channels,
         factors,
         lambda: theirs.degrading.desaturations(factors, 3),
         lambda: theirs.degrading.TowardsMean(kept),
@@ -163,55 +158,11 @@ def fade(kept: np.ndarray) -> Case:
     return Case(
         cd.fade(kept),
         3,
-        lambda x, factor: x * factor[None, :, :, None],
-        factors,
+        single_steps.multiply,
+        factors[..., None],
         lambda: theirs.degrading.masks(factors),
         lambda: theirs.degrading.Factors(kept[:, None, None]),
     )
-
-
-def gaussian_kernels(stds: np.ndarray, size: int) -> np.ndarray:
-    """Returns normalised Gaussian kernels, [T, size, size]."""
-    offsets = np.arange(size) - size // 2
-    taps = np.exp(-(offsets**2) / (2 * np.asarray(stds)[:, None] ** 2))
-    taps /= taps.sum(axis=1, keepdims=True)
-    return taps[:, :, None] * taps[:, None]
-
-
-def convolve(x: jax.Array, kernel: jax.Array, *, padding: str) -> jax.Array:
-    """Convolves every channel as an image of its own, which is fast on a CPU."""
-    margin = (len(kernel) // 2, len(kernel) // 2)
-    mode = {"circular": "wrap", "reflect": "reflect"}[padding]
-    planes = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)
-    planes = jnp.pad(planes, ((0, 0), margin, margin, (0, 0)), mode=mode)
-    blurred = jax.lax.conv_general_dilated(
-        planes,
-        kernel[:, :, None, None],
-        (1, 1),
-        "VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    return jnp.moveaxis(blurred.reshape(len(x), -1, *x.shape[1:3]), 1, -1)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def step_by_step(
-    step: Callable, x: jax.Array, tables: jax.Array, t: jax.Array
-) -> jax.Array:
-    """Takes all steps, and keeps the result of step t of every image."""
-
-    def body(carry: tuple[jax.Array, jax.Array], entry: Any) -> Any:
-        x, kept = carry
-        index, table = entry
-        x = step(x, table)
-        return (x, jnp.where((t == index)[:, None, None, None], x, kept)), None
-
-    indices = jnp.arange(1, len(tables) + 1)
-    (_, kept), _ = jax.lax.scan(body, (x, x), (indices, tables))
-    return kept
-
-
-apply = jax.jit(lambda degrade, x, t: degrade(x, t))
 
 
 def _compare(case: Case, shape: tuple[int, ...], rounds: int) -> dict[str, Any]:
@@ -221,8 +172,10 @@ def _compare(case: Case, shape: tuple[int, ...], rounds: int) -> dict[str, Any]:
     t = jnp.asarray(rng.integers(1, case.degrade.num_steps + 1, len(x)), jnp.int32)
     tables = jnp.asarray(case.tables, jnp.float32)
     calls: dict[str, Callable] = {
-        "ours": functools.partial(apply, case.degrade, x, t),
-        "single steps in JAX": functools.partial(step_by_step, case.step, x, tables, t),
+        "ours": functools.partial(single_steps.closed_form, case.degrade, x, t),
+        "single steps in JAX": functools.partial(
+            single_steps.steps_up_to, case.step, x, tables, t
+        ),
     }
     expected = calls["ours"]()
     np.testing.assert_allclose(calls["single steps in JAX"](), expected, atol=1e-4)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks import timing
+from benchmarks.single_steps import gaussian_kernels
 from benchmarks.suite import Form, small
-from benchmarks.suite.degrading import gaussian_kernels
 from benchmarks.suite.optional import theirs
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.restoration.image_set import split_of

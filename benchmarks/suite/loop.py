@@ -20,8 +20,8 @@ import jax
 import numpy as np
 
 from benchmarks import timing
+from benchmarks.single_steps import gaussian_kernels
 from benchmarks.suite import Form, small
-from benchmarks.suite.degrading import gaussian_kernels
 from benchmarks.suite.optional import theirs
 from colddiff_jax import devices
 from colddiff_jax.training import loop, train_and_evaluate

@@ -1,5 +1,6 @@
-"""A training step of a network alone: loss, gradient and Adam."""
+"""The forward pass and the training step of a network: loss, gradient and Adam."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -14,16 +15,18 @@ class NetworkStep:
 
     Args:
         network: the network.
+        params: its weights.
         x: images, float32 [B, H, W, C].
         t: steps, int32 [B].
-        params: its weights, or None for random ones.
+
+    Attributes:
+        program: the compiled step.
     """
 
-    def __init__(self, network: nn.Module, x: jax.Array, t: jax.Array, params: Any):
-        if params is None:
-            params = random_params(network, x, t)
+    def __init__(self, network: nn.Module, params: Any, x: jax.Array, t: jax.Array):
         params = jax.tree.map(jnp.copy, params)  # They are donated.
         optimizer: Any = optax.adam(2e-5)
+        self._network = network
         self._state = (params, optimizer.init(params))
         self._batch = (x, t, jax.random.split(jax.random.key(1), len(x)))
 
@@ -43,14 +46,27 @@ class NetworkStep:
         self._state = self.program(self._state, *self._batch)
         return self._state
 
+    @functools.cached_property
+    def forward_program(self) -> Any:
+        """The compiled forward pass, without dropout."""
+        apply = jax.jit(
+            lambda params, *x_t: self._network.apply({"params": params}, *x_t)
+        )
+        return apply.lower(self._state[0], *self._batch[:2]).compile()
+
+    def forward(self) -> jax.Array:
+        """Restores the batch."""
+        return self.forward_program(self._state[0], *self._batch[:2])
+
     @property
     def size(self) -> int:
         """The number of parameters."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._state[0]))
 
 
-def random_params(network: nn.Module, x: jax.Array, t: jax.Array) -> Any:
-    """Draws weights without compiling the initialisation."""
+def random_params(network: nn.Module, shape: tuple[int, ...]) -> Any:
+    """Draws weights for images of a shape, without compiling their initialisation."""
+    x, t = jnp.zeros(shape), jnp.ones(shape[0], jnp.int32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), x, t)["params"]
     rng = np.random.default_rng(0)
     return jax.tree.map(

@@ -14,8 +14,8 @@ import numpy as np
 
 import colddiff_jax as cd
 from benchmarks import timing
+from benchmarks.single_steps import gaussian_kernels
 from benchmarks.suite import Form, small
-from benchmarks.suite.degrading import gaussian_kernels
 from benchmarks.suite.optional import theirs
 from colddiff_jax import schedules
 

@@ -1,19 +1,13 @@
 """Seconds and memory of D and of a training step, against their sizes.
 
 D is a reflected blur of colour images. The training step is that of the small network,
-with its degradation and moving average. T, the side, the batch and the number of
-devices are changed one at a time, and the values take turns; "temporary MB" is what XLA
-reserves beyond arguments and results, per device. Virtual devices share the same cores:
-they show what dividing a step costs.
+with its degradation and moving average. T, the side and the batch are changed one at a
+time, and the values take turns; "temporary MB" is what XLA reserves beyond arguments
+and results.
 """
 
-import contextlib
 import functools
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,14 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import colddiff_jax as cd
-from benchmarks import timing
-from benchmarks.suite import Form, turns
-from benchmarks.suite.degrading import (
-    apply,
+from benchmarks.single_steps import (
+    closed_form,
     convolve,
     gaussian_kernels,
-    step_by_step,
+    steps_up_to,
 )
+from benchmarks.suite import Form, turns
 from benchmarks.suite.whole_step import WholeStep
 
 
@@ -41,14 +34,11 @@ class Sizes(NamedTuple):
     batches: Sequence[int]
     step_sides: Sequence[int]
     step_batches: Sequence[int]
-    devices: Sequence[int]
 
 
 SIZES = {
-    "smoke": Sizes(1, (2, 4), (), (), (), (8,), ()),
-    "short": Sizes(
-        3, (5, 50, 500), (32, 64, 128), (8, 32, 128), (32, 64), (16, 64), ()
-    ),
+    "smoke": Sizes(1, (2, 4), (), (), (), (8,)),
+    "short": Sizes(3, (5, 50, 500), (32, 64, 128), (8, 32, 128), (32, 64), (16, 64)),
     "full": Sizes(
         15,
         (5, 20, 50, 200, 1000),
@@ -56,7 +46,6 @@ SIZES = {
         (1, 8, 32, 128),
         (32, 64, 128),
         (8, 16, 32, 64, 128),
-        (1, 2, 4, 8),
     ),
 }
 T, SIDE, BATCH = 50, 32, 32  # Of D, where they are not changed.
@@ -85,8 +74,6 @@ def measure(form: Form) -> dict[str, Any]:
     steps = {f"{n}": _single_steps(n) for n in sizes.num_steps if n <= LONGEST}
     first = min(steps, key=int)
     rows["T single steps in JAX"] = turns.ratio(steps, sizes.rounds, over=first)
-    if sizes.devices:
-        rows["training step against virtual devices"] = _devices(form, sizes)
     return rows
 
 
@@ -114,12 +101,12 @@ def _blur(*, num_steps: int = T, side: int = SIDE, batch: int = BATCH) -> Measur
         side, np.full(num_steps, 0.6), kernel_size=11, padding="reflect"
     )
     x, t = _batch(num_steps, side, batch)
-    memory: Any = apply.lower(degrade, x, t).compile().memory_analysis()
+    memory: Any = closed_form.lower(degrade, x, t).compile().memory_analysis()
     facts = {
         "temporary MB": round(memory.temp_size_in_bytes / 1e6, 2),
         "tables MB": round(degrade.operators[0].nbytes / 1e6, 2),
     }
-    return Measured(functools.partial(apply, degrade, x, t), facts)
+    return Measured(functools.partial(closed_form, degrade, x, t), facts)
 
 
 def _single_steps(num_steps: int) -> Callable[[], jax.Array]:
@@ -127,54 +114,10 @@ def _single_steps(num_steps: int) -> Callable[[], jax.Array]:
     x, t = _batch(num_steps, SIDE, BATCH)
     step = functools.partial(convolve, padding="reflect")
     tables = jnp.asarray(kernels, jnp.float32)
-    return functools.partial(step_by_step, step, x, tables, t)
+    return functools.partial(steps_up_to, step, x, tables, t)
 
 
 def _batch(num_steps: int, side: int, batch: int) -> tuple[jax.Array, jax.Array]:
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(-1, 1, (batch, side, side, 3)), jnp.float32)
     return x, jnp.asarray(rng.integers(1, num_steps + 1, batch), jnp.int32)
-
-
-def _devices(form: Form, sizes: Sizes) -> dict[str, Any]:
-    """Returns the row of a step divided over virtual devices, in other processes."""
-    with contextlib.ExitStack() as stack:
-        facts, calls = {}, {}
-        for number in sizes.devices:
-            process = stack.enter_context(_process(form, number))
-            facts[str(number)] = json.loads(_line(process))["temporary MB"]
-            calls[str(number)] = functools.partial(_ask, process)
-        first = next(iter(calls))
-        row = timing.ratio(calls, sizes.rounds, over=first)
-    return {"temporary MB": facts} | row
-
-
-@contextlib.contextmanager
-def _process(form: Form, number: int) -> Iterator[subprocess.Popen]:
-    """Starts `whole_step` with virtual devices, which ends with its input."""
-    flags = f"--xla_force_host_platform_device_count={number}"
-    environment = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.suite.whole_step", form],
-        env=os.environ | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-
-
-def _ask(process: subprocess.Popen) -> None:
-    """Lets the process take its steps, and waits for its answer."""
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    _line(process)
-
-
-def _line(process: subprocess.Popen) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(f"the process has ended with {process.wait()}")
-    return line

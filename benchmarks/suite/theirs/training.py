@@ -46,10 +46,20 @@ class Step:
 
     def __call__(self) -> None:
         self._optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
-            x0_hat = self._call(self._x, self._t)
-        (x0_hat - self._x).abs().mean().backward()
+        (self._restore() - self._x).abs().mean().backward()
         self._optimizer.step()
+
+    @torch.no_grad()
+    def forward(self) -> torch.Tensor:
+        """Restores the batch, without dropout."""
+        self._network.eval()
+        x0_hat = self._restore()
+        self._network.train()
+        return x0_hat
+
+    def _restore(self) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
+            return self._call(self._x, self._t)
 
 
 class Loop:
