@@ -127,32 +127,56 @@ def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
         assert f"| {' | '.join(cells)} |" in page
 
 
-def test_the_tables_of_performance_are_the_committed_results(pytestconfig):
+def result(root, name):
+    return json.loads((root / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_the_speeds_of_networks_are_the_committed_results(pytestconfig):
     root = pytestconfig.rootpath
     page = (root / "docs" / "performance.md").read_text()
-    readme = (root / "README.md").read_text()
-
-    def result(name):
-        return json.loads(
-            (root / "benchmarks" / "results" / f"{name}.json").read_text()
-        )
-
-    networks = result("network_speed")
-    for name in ("ConvNeXtUNet, MNIST", "UNet, CIFAR-10"):
+    readme = (root / "README.md").read_text().replace("\n", " ")
+    for name, row in result(root, "network_speed")["networks"].items():
         for kind in ("forward", "step"):
-            row = networks[name][kind]
-            seconds = row["seconds"]
-            cells = [name, kind, seconds["ours"], seconds["PyTorch, channels last"]]
-            cells += [seconds["PyTorch, contiguous"], row["ours over PyTorch"]]
+            seconds = row[kind]["seconds"]
+            cells = [name, kind, seconds["ours"], seconds["PyTorch, channels-last"]]
+            cells += [seconds["PyTorch, contiguous"], row[kind]["ours over PyTorch"]]
             assert f"| {' | '.join(map(str, cells))} |" in page
-        assert f"{networks[name]['step']['ours over PyTorch']} times" in readme
-    for name, row in result("layer_speed")["layers"].items():
+        assert f"{row['step']['ours over PyTorch']} times" in readme
+        ours, theirs = (
+            profile.get("kinds", {})
+            for profile in row["milliseconds of a step"].values()
+        )
+        assert ours.keys() == theirs.keys()
+        for kind in ours:
+            assert f"| {name} | {kind} | {ours[kind]} | {theirs[kind]} |" in page
+
+
+def test_the_programs_compiled_for_tpus_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "performance.md").read_text()
+    _, *parts = page.partition("XLA's compiler for TPUs")[2].split("\n### ")
+    sections = {part.partition("\n")[0]: part for part in parts}
+    for program, row in result(root, "tpu_compile")["programs"].items():
+        kind, _, name = program.partition(": ")
+        if "error" in row:
+            assert f"\n* {name} did not compile: " in sections[kind]
+            continue
+        title = f"{name} (T = {row['rounds']})" if row["rounds"] > 1 else name
+        cells = [title, f"{row['GFLOP'] / 1e3:.1f}", f"{row['GB accessed']:.0f}"]
+        cells += [f"{row['FLOP per byte']:.0f}"]
+        cells += [f"{value:.0f}" for value in row["milliseconds"].values()]
+        memory = row["share of the chip's memory"]
+        cells += [f"{memory:.1%}"]
+        assert f"| {' | '.join(cells)} |" in sections[kind]
+
+
+def test_the_other_tables_of_performance_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "performance.md").read_text()
+    for name, row in result(root, "layer_speed")["layers"].items():
         faster = [row[kind]["times faster"] for kind in ("forward", "and gradients")]
         assert f"| {name} | {faster[0]} | {faster[1]} |" in page
-    for name, row in result("tpu_compile")["programs"].items():
-        title = f"{name.removeprefix('Algorithm 2: ')} (T = {row['rounds']})"
-        assert f"| {title} | {row['GFLOP'] / 1e3:.1f} | " in page
-    for part, found in result("suite_short")["parts"].items():
+    for part, found in result(root, "suite_short")["parts"].items():
         for work, row in found["rows"].items():
             for other, ratio in row.get("over ours", {}).items():
                 if part == "stacking" and other != "stacked":
