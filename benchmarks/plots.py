@@ -6,7 +6,7 @@
 
 `performance_scaling.png` shows the sweeps of the part scaling, and
 `performance_ratios.png` how many times as long as ours the same work takes in PyTorch.
-`performance_devices.png` shows a step divided over virtual devices, from
+`performance_devices.png` shows a step divided over virtual devices, if there is
 results/suite_devices.json:
 
     python -m benchmarks --form=full --only=dividing \
@@ -51,9 +51,11 @@ PANELS = {
 
 def main(form: str) -> None:
     """Draws all figures."""
-    parts, apart = _parts(f"suite_{form}"), _parts("suite_devices")
+    parts = _parts(f"suite_{form}")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    save(devices(apart["dividing"]), IMAGES / "performance_devices.png")
+    if (RESULTS / "suite_devices.json").exists():
+        rows = _parts("suite_devices")["dividing"]
+        save(devices(rows), IMAGES / "performance_devices.png")
     save(scaling(parts["scaling"]), IMAGES / "performance_scaling.png")
     save(ratios(parts), IMAGES / "performance_ratios.png")
 
