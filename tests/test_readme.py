@@ -184,3 +184,7 @@ def test_the_other_tables_of_performance_are_the_committed_results(pytestconfig)
                 cells = [part, work, other, ratio["median"]]
                 cells.append("{} to {}".format(*ratio["range"]))
                 assert f"| {' | '.join(map(str, cells))} |" in page
+    (row,) = result(root, "suite_devices")["parts"]["dividing"]["rows"].values()
+    for number, seconds in row["seconds"].items():
+        cells = [number, seconds, row["temporary MB"][number]]
+        assert f"| {' | '.join(map(str, cells))} |" in page
