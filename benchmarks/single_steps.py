@@ -47,7 +47,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, padding: str) -> jax.Array:
 
 def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
     """Takes one step of a mask [H, W, 1], or of a fade [1, 1, 1]."""
-    return x * factor
+    return x * factor[None]
 
 
 def mix_channels(x: jax.Array, factor: jax.Array) -> jax.Array:
