@@ -80,6 +80,8 @@ def sample_momentum(restore_fn, degrade, x):
 
 
 SAMPLING = {
+    "Tiled": [lambda x: sampling.Tiled(identity, 16, 8)(x, STEPS)],
+    "consistent": [lambda x: sampling.consistent(identity, BLUR)(x, STEPS)],
     "data_consistency": [
         lambda x: sampling.data_consistency(x, BLUR, clean()),
         lambda x: sampling.data_consistency(clean(), BLUR, x),
@@ -100,6 +102,9 @@ SAMPLING = {
 }
 NOT_OF_IMAGES = {
     "BatchSampler",
+    "Consistent",  # Made by `consistent`.
+    "EIGHT_BITS",
+    "FLOAT_NOISE",
     "Restart",
     "RestoreFn",
     "SAMPLERS",

@@ -1,6 +1,7 @@
 """Decodes image files of any format and mode to uint8 [H, W, C].
 
-This is the only reader of image files: of folders, and of single images.
+This is the only reader of image files, but for photographs that a user restores, whose
+opacity, depth and profile are kept (`photos.py`, by the same rules).
 """
 
 import os

@@ -75,7 +75,7 @@ def write_file(path: str, data: bytes) -> None:
         InputError: the file cannot be written.
 
     Example:
-        >>> write_file("results/note.txt", b"text")
+        >>> write_file("notes/note.txt", b"text")
     """
     with refusals(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

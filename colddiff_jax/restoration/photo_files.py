@@ -13,7 +13,6 @@ from colddiff_jax import prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
-from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import check_consistent
@@ -173,5 +172,4 @@ def _free_name(path: str, suffix: str, out: str) -> str:
 def _write(path: str, image: Image.Image) -> None:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
-    with disk.refusals(path):
-        write_atomically(path, buffer.getvalue())
+    disk.write_file(path, buffer.getvalue())

@@ -118,6 +118,11 @@ class Consistent:
         restore_fn: R.
         degrade: D, bound, with the tables of its pseudo-inverse.
         damping: lambda.
+
+    Example:
+        >>> restored = consistent(restore_fn, blur)
+        >>> restored(x_T, jnp.full(len(x_T), blur.num_steps)).shape == x_T.shape
+        True
     """
 
     restore_fn: RestoreFn

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.checks import check_integer
+from colddiff_jax.checks import check_images, check_integer
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 
@@ -63,6 +63,7 @@ class Tiled:
 
     def __call__(self, x: chex.Array, t: chex.Array) -> chex.Array:
         """Predicts the clean images; see `RestoreFn`."""
+        x = check_images(x)
         height, width = x.shape[1:3]
         if max(height, width) <= self.tile:
             return self.restore_fn(x, t)

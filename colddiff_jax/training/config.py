@@ -204,7 +204,7 @@ def get_config(name: str) -> ml_collections.ConfigDict:
 
     Example:
         >>> get_config("mnist_blur:cpu").training.num_steps
-        4000
+        12000
     """
     path, variant = split_name(name)
     shipped = os.path.join(_shipped_configs(), f"{path}.py")

@@ -137,11 +137,12 @@ def test_a_damaged_png_is_broken_or_decodes_to_the_same_pixels(tmp_path, gradien
     assert num_broken > len(content) * 0.9
 
 
-def test_no_other_module_opens_image_files(pytestconfig):
+def test_only_two_modules_open_image_files(pytestconfig):
     root = pytestconfig.rootpath
     sources = [*root.glob("*.py"), *(root / "colddiff_jax").rglob("*.py")]
     opening = [path.name for path in sources if "Image.open" in path.read_text()]
-    assert opening == ["decoding.py"]
+    # The second keeps what the first drops, by the same rules.
+    assert sorted(opening) == ["decoding.py", "photos.py"]
 
 
 def test_reasons_are_short_and_omit_the_path(tmp_path):
