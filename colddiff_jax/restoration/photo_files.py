@@ -111,7 +111,8 @@ def restore_photos(
             if len(paths) == 1:
                 raise
             failed += 1
-            print(f"{path}: {error}", file=sys.stderr, flush=True)
+            where = "" if path in str(error) else f"{path}: "
+            print(f"{where}{error}", file=sys.stderr, flush=True)
     if failed:
         raise InputError(
             f"{failed} of {len(paths)} photographs could not be restored; the reasons "
