@@ -62,7 +62,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
 def _use_cpu(config: ml_collections.ConfigDict) -> None:
     use_two_cores(config)
     config.model.update(_NETWORK)
-    # A window has many pixels: more steps of a few windows learn faster.
+    # A window has as many pixels as four digits.
     config.training.update({"batch_size": 8, "num_steps": 24_000})
     config.optimizer.update({"learning_rate": 1e-3, "decay_steps": 24_000})
     config.evaluation.num_images = _NUM_TEST_IMAGES

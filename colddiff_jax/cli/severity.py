@@ -14,7 +14,8 @@ from absl import flags
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
-from colddiff_jax.data import Images
+from colddiff_jax.data import Preprocessing
+from colddiff_jax.degradations.base import endpoint_kind
 from colddiff_jax.experiment.run_folder import is_run_folder
 from colddiff_jax.io.images import to_float
 from colddiff_jax.restoration.image_set import images_of_run
@@ -27,7 +28,7 @@ from colddiff_jax.restoration.severity import (
 )
 from colddiff_jax.restoration.sizes import degradation_at
 
-_SIDE = 256  # The side of windows of photographs.
+_SIDE = 256  # The side of windows of photographs, if none is smaller.
 
 
 def main() -> None:
@@ -36,9 +37,12 @@ def main() -> None:
     if not is_run_folder(values.workdir):
         raise InputError(f"`workdir` must be a run folder, got {values.workdir!r}")
     restorer = load_run(values.workdir)
-    train, test = (
-        _load(restorer, split, values.num_images) for split in ("train", "test")
-    )
+    if endpoint_kind(restorer.degradation) == "image":
+        raise InputError(
+            "an estimate of the severity is not possible for a degradation that blends "
+            "images with others"
+        )
+    train, test = _load(restorer, values.num_images)
     degrade = degradation_at(restorer.model, (train.shape[1], train.shape[2]))
     key = prng.stream(restorer.model.config["seed"], "severity")
     estimator = fit_severity(degrade, train, key=jax.random.fold_in(key, 0))
@@ -53,22 +57,21 @@ def main() -> None:
     )
 
 
-def _load(restorer: Restorer, split: str, num_images: int) -> jax.Array:
-    """Loads images as the model sees them; of photographs, large central windows."""
-    images = images_of_run(restorer, split)
-    count = min(num_images, len(images.images))
-    if not images.preprocessing.crop:
-        return to_float(images.load(range(count)).images)
-    windows = [_window(images.images, i) for i in range(count)]
-    return to_float(np.stack([window for window in windows if window is not None]))
-
-
-def _window(images: Images, index: int) -> np.ndarray | None:
-    height, width, _ = images[index].shape
-    if min(height, width) < _SIDE:
-        return None
-    top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
-    return images[index][top : top + _SIDE, left : left + _SIDE]
+def _load(restorer: Restorer, num_images: int) -> list[jax.Array]:
+    """Loads training and test images; of photographs, large windows at the centres."""
+    sets = [images_of_run(restorer, split) for split in ("train", "test")]
+    counts = [min(num_images, len(images.images)) for images in sets]
+    paired = list(zip(sets, counts, strict=True))
+    prepare = sets[0].preprocessing
+    if not prepare.crop:
+        return [to_float(images.load(range(count)).images) for images, count in paired]
+    loaded = [
+        [prepare.resize(images.images[i]) for i in range(count)]
+        for images, count in paired
+    ]
+    least = min(min(photo.shape[:2]) for photos in loaded for photo in photos)
+    window = Preprocessing(image_size=min(_SIDE, least)).test
+    return [to_float(np.stack([*map(window, photos)])) for photos in loaded]
 
 
 if __name__ == "__main__":
