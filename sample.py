@@ -1,7 +1,7 @@
 """Restores test images or photographs with a trained model.
 
 python sample.py --workdir=runs/digits_blur
-python sample.py --workdir=runs/photo_deblur --photo=blurry.jpg --photo=folder
+python sample.py --workdir=photo-deblur --photo=blurry.jpg --photo=folder
 python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
 python sample.py --workdir=runs/digits_blur --arrays --trajectory --gif
 python sample.py --workdir=runs/with_classes --label=3 --guidance=2
@@ -34,8 +34,9 @@ flags.DEFINE_multi_string(
     "photo", None, "restore this file, or the files in this folder; repeatable"
 )
 flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
+flags.DEFINE_string("mask", "", "image that is white where photographs lack pixels")
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
-_PHOTOS += ["consistent"]
+_PHOTOS += ["consistent", "mask"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
@@ -69,8 +70,8 @@ def main() -> None:
         options: dict[str, Any] = {name: given[name].value for name in _PHOTOS}
         restore_photos(given.workdir, given.photo, **options)
         return
-    if given.degrade or given.start == "auto":
-        raise InputError("--degrade and --start=auto need --photo; leave them out")
+    if given.degrade or given.mask or given.start == "auto":
+        raise InputError("--degrade, --mask and --start=auto need --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     sample_run(given.workdir, SampleOptions(**options), **output)

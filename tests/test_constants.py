@@ -40,6 +40,7 @@ DEGRADATIONS = {
     "gaussian_mask": lambda: cd.gaussian_mask(SIZE, T * [3.0]),
     "gaussian_mask, random": lambda: cd.gaussian_mask(SIZE, T * [3.0], center="random"),
     "gaussian_noise": lambda: cd.gaussian_noise(schedules.cosine(T)),
+    "holes": lambda: cd.holes(SIZE, T),
     "jpeg_like": lambda: cd.jpeg_like(list(range(T, 0, -1))),
     "motion_blur": lambda: cd.motion_blur(SIZE, np.linspace(1, 20, T)),
     "pixelate": lambda: cd.pixelate(SIZE, T * [48]),

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
         S, schedules.linear(50, start=1.1 * S / 32, increment=0.1 * S / 32),
         center="random",
     ),
+    "holes": lambda S: cd.holes(S, 5, radii=(S / 64, S / 8), density=2.0),
     "rank_mask (spiral)": lambda S: cd.rank_mask(
         cd.spiral_ranks(S), np.linspace(1, S * S, 100).round()
     ),

@@ -8,9 +8,10 @@ from colddiff_jax.degradations.blend import (
     fade_to_color,
     gaussian_noise,
 )
-from colddiff_jax.degradations.blur import gaussian_blur, heat_blur
+from colddiff_jax.degradations.blur import HeatBlur, gaussian_blur, heat_blur
 from colddiff_jax.degradations.desaturation import Shrinkage, desaturate, fade
 from colddiff_jax.degradations.function import FunctionDegradation, from_function
+from colddiff_jax.degradations.hole_masks import Holes, holes
 from colddiff_jax.degradations.jpeg import JpegLike, jpeg_like
 from colddiff_jax.degradations.mask import Mask, RandomMask, gaussian_mask
 from colddiff_jax.degradations.motion import MotionBlur, motion_blur
@@ -29,6 +30,8 @@ __all__ = [
     "Composition",
     "Degradation",
     "FunctionDegradation",
+    "HeatBlur",
+    "Holes",
     "JpegLike",
     "Mask",
     "MotionBlur",
@@ -48,6 +51,7 @@ __all__ = [
     "gaussian_mask",
     "gaussian_noise",
     "heat_blur",
+    "holes",
     "jpeg_like",
     "motion_blur",
     "pixelate",

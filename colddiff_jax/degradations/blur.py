@@ -1,8 +1,12 @@
 """Isotropic blurs: repeated Gaussian kernels and the heat equation."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax import checks
@@ -12,6 +16,36 @@ from colddiff_jax.degradations.separable import (
     distinct_sides,
     make_separable,
 )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeatBlur(Separable):
+    """The blur of the heat equation, of which all steps have the same modes.
+
+    Made by `heat_blur`.
+
+    Attributes:
+        gains: the factors exp(-pi^2 n^2 sigma_t^2 / (2 S^2)) of the modes of rows and
+            columns, float32 [T, H] and [T, W]; just one table for square images.
+
+    Example:
+        >>> heat_blur((24, 32), [1.0, 2.0]).gains[1].shape
+        (2, 32)
+    """
+
+    gains: tuple[chex.Array, ...] = ()
+
+    def with_factors(self) -> Self:
+        """Returns this degradation with all that `pseudo_inverse` would compute anew.
+
+        The modes are cosines, and nothing has to be decomposed.
+        """
+        factors = []
+        for gains in self.gains:
+            modes = jnp.asarray(dct_matrix(gains.shape[1])[None], jnp.float32)
+            factors.append((modes.swapaxes(1, 2), gains, modes))
+        return dataclasses.replace(self, factors=tuple(factors))
 
 
 def gaussian_blur(
@@ -82,7 +116,7 @@ def gaussian_blur(
 
 def heat_blur(
     image_size: int | Sequence[int], blur_sigmas: Sequence[float] | np.ndarray
-) -> Separable:
+) -> HeatBlur:
     """Makes the blur of the heat equation with insulated (Neumann) boundaries.
 
         D(x, t) = V exp(-Lambda sigma_t^2 / 2) V^T x
@@ -124,7 +158,19 @@ def heat_blur(
             step[:] = heat_matrix(side, sigma)
         return steps
 
-    return make_separable([table(side) for side in distinct_sides(image_size)])
+    sides = distinct_sides(image_size)
+    gains = [_heat_gains(side, sigmas) for side in sides]
+    return HeatBlur(
+        operators=tuple(jnp.asarray(table(side)) for side in sides),
+        num_steps=len(sigmas),
+        gains=tuple(jnp.asarray(table, jnp.float32) for table in gains),
+    )
+
+
+def _heat_gains(side: int, sigmas: np.ndarray) -> np.ndarray:
+    """Returns exp(-Lambda sigma^2 / 2) of one axis, float64 [T, side]."""
+    frequencies = np.pi * np.arange(side) / side
+    return np.exp(-(frequencies**2) * sigmas[:, None] ** 2 / 2)
 
 
 def heat_matrix(side: int, sigma: float) -> np.ndarray:

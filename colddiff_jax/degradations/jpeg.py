@@ -50,12 +50,14 @@ _TO_YCBCR = np.array(
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class JpegLike:
-    """Soft quantisation of the DCT coefficients of 8 x 8 blocks. Made by `jpeg_like`.
+    """Quantisation of the DCT coefficients of 8 x 8 blocks. Made by `jpeg_like`.
 
     Attributes:
         quantizers: float32 [T + 1, 2, 8, 8], bin widths of luminance and chrominance,
             for pixel values on the scale 0..255.
         num_steps: T.
+        subsample: whether colour has half the resolution.
+        exact: whether coefficients and pixels are rounded and clipped as in a file.
 
     Example:
         >>> jpeg_like([50]).quantizers[1, 0, 0, :4]
@@ -64,6 +66,8 @@ class JpegLike:
 
     quantizers: chex.Array
     num_steps: int = dataclasses.field(metadata={"static": True})
+    subsample: bool = dataclasses.field(default=False, metadata={"static": True})
+    exact: bool = dataclasses.field(default=False, metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: there is nothing to draw."""
@@ -74,23 +78,46 @@ class JpegLike:
         """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B]."""
         x, t = base.check_call(x, t, self.num_steps)
         height, width, channels = x.shape[1:]
-        # Three channels are RGB; otherwise each channel is compressed as a grey image.
-        planes = np.array([0, 1, 1]) if channels == 3 else np.zeros(channels, int)
-        coefficients = block_transform(127.5 * x.astype(jnp.float32))
-        bins = self.quantizers[jnp.broadcast_to(t, x.shape[:1])][:, planes]
-        bins = bins.transpose(0, 2, 3, 1)[:, None, :, None]  # [B, 1, 8, 1, 8, C]
-        coefficients = bins * soft_round(coefficients / bins)
-        dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
-        blocks = precise_einsum("ui,vj,bhuwvc->bhiwjc", dct, dct, coefficients)
-        _, rows, _, columns, _, _ = blocks.shape
-        image = blocks.reshape(-1, rows * _BLOCK, columns * _BLOCK, channels)
+        quantizers = self.quantizers[jnp.broadcast_to(t, x.shape[:1])]
+        # Files centre pixels at 128, the middle of 0..255 rounded up.
+        offset = 0.5 if self.exact else 0.0
+        planes = to_planes(127.5 * x.astype(jnp.float32) - offset)
+        if channels != 3:  # Each channel is compressed as a grey image.
+            compressed = self._compress(planes, quantizers[:, 0])
+        else:
+            color = planes[..., 1:]
+            if self.subsample:
+                small = self._compress(_halve(color), quantizers[:, 1])
+                color = _double(small)[:, :height, :width]
+            else:
+                color = self._compress(color, quantizers[:, 1])
+            luminance = self._compress(planes[..., :1], quantizers[:, 0])
+            compressed = jnp.concatenate([luminance, color], axis=-1)
         from_planes = jnp.float32(np.linalg.inv(_planes(channels)))
-        image = image[:, :height, :width]
-        x_t = precise_einsum("bhwd,cd->bhwc", image, from_planes) / 127.5
-        return base.keep_clean(x, x_t, t)
+        pixels = precise_einsum("bhwd,cd->bhwc", compressed, from_planes) + offset
+        if self.exact:
+            levels = jnp.round(jnp.clip(pixels + 127.5, 0, 255)) - 127.5
+            pixels = _straight_through(levels, pixels)
+        return base.keep_clean(x, pixels / 127.5, t)
+
+    def _compress(self, planes: chex.Array, bins: chex.Array) -> chex.Array:
+        """Quantises planes [B, H, W, C] with bins [B, 8, 8]."""
+        bins = bins[:, None, :, None, :, None]
+        u = _blocks_to_coefficients(planes) / bins
+        u = _straight_through(jnp.round(u), u) if self.exact else soft_round(u)
+        dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
+        blocks = precise_einsum("ui,vj,bhuwvc->bhiwjc", dct, dct, bins * u)
+        batch_size, rows, _, columns, _, channels = blocks.shape
+        image = blocks.reshape(batch_size, rows * _BLOCK, columns * _BLOCK, channels)
+        return image[:, : planes.shape[1], : planes.shape[2]]
 
 
-def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
+def jpeg_like(
+    qualities: Sequence[float] | np.ndarray,
+    *,
+    subsample: bool = False,
+    exact: bool = False,
+) -> JpegLike:
     """Makes a degradation that approximates JPEG compression.
 
         D(x, t) = C^-1 Q_t r(C x / Q_t)
@@ -104,6 +131,11 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
 
     Args:
         qualities: JPEG quality settings in 1..100, one per step, non-increasing.
+        subsample: keep colour at half the resolution (4:2:0), as most files do, and
+            interpolate it as libjpeg does.
+        exact: round coefficients and pixels to integers and clip pixels, as in a file,
+            with the gradient of the identity in place of that of r. A restorer of files
+            is trained so: soft rounding leaves a trace of what files have lost.
 
     Returns:
         A deterministic degradation with T = len(qualities), for images of any size,
@@ -118,8 +150,7 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
 
     Reference:
         Not in the paper; requested in the official repository (pull request 5). ITU-T
-        T.81, annex K, with the quality scaling of the Independent JPEG Group. Colour is
-        not subsampled, and pixels are not rounded to 8 bits.
+        T.81, annex K, with the quality scaling of the Independent JPEG Group.
     """
     values = checks.check_schedule(
         "qualities",
@@ -135,6 +166,8 @@ def jpeg_like(qualities: Sequence[float] | np.ndarray) -> JpegLike:
     return JpegLike(
         quantizers=jnp.asarray(np.clip(quantizers, 1, 255), jnp.float32),
         num_steps=len(values),
+        subsample=bool(subsample),
+        exact=bool(exact),
     )
 
 
@@ -149,14 +182,58 @@ def block_transform(x: chex.Array) -> chex.Array:
         float32 [B, rows, 8, columns, 8, C]: of luminance and two colour differences, or
         of each channel if there are not three.
     """
-    batch_size, height, width, channels = x.shape
-    image = precise_einsum("bhwc,dc->bhwd", x, jnp.float32(_planes(channels)))
+    return _blocks_to_coefficients(to_planes(x))
+
+
+def to_planes(x: chex.Array) -> chex.Array:
+    """Converts RGB to luminance and two colour differences, all centred at zero.
+
+    Args:
+        x: float32 [B, H, W, C].
+
+    Returns:
+        float32 [B, H, W, C]; images without three channels are returned unchanged.
+    """
+    return precise_einsum("bhwc,dc->bhwd", x, jnp.float32(_planes(x.shape[-1])))
+
+
+def _blocks_to_coefficients(planes: chex.Array) -> chex.Array:
+    """Returns the transform of 8 x 8 blocks, [B, rows, 8, columns, 8, C]."""
+    batch_size, height, width, channels = planes.shape
     padding = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
-    padded = jnp.pad(image, padding, mode="edge")
+    padded = jnp.pad(planes, padding, mode="edge")
     rows, columns = (side // _BLOCK for side in padded.shape[1:3])
     blocks = padded.reshape(batch_size, rows, _BLOCK, columns, _BLOCK, channels)
     dct = jnp.asarray(dct_matrix(_BLOCK), jnp.float32)
     return precise_einsum("ui,vj,bhiwjc->bhuwvc", dct, dct, blocks)
+
+
+def _halve(planes: chex.Array) -> chex.Array:
+    """Returns the means of 2 x 2 pixels; odd sides repeat the edge."""
+    batch_size, height, width, channels = planes.shape
+    padding = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    padded = jnp.pad(planes, padding, mode="edge")
+    pairs = padded.reshape(batch_size, -(-height // 2), 2, -(-width // 2), 2, channels)
+    return pairs.mean(axis=(2, 4))
+
+
+def _double(planes: chex.Array) -> chex.Array:
+    """Doubles both sides: 3/4 of the nearest pixel and 1/4 of the next, as libjpeg."""
+    for axis in (1, 2):
+        size = planes.shape[axis]
+        before, after = (
+            jnp.take(planes, jnp.clip(jnp.arange(size) + step, 0, size - 1), axis=axis)
+            for step in (-1, 1)
+        )
+        pair = [0.75 * planes + 0.25 * before, 0.75 * planes + 0.25 * after]
+        shape = (*planes.shape[:axis], 2 * size, *planes.shape[axis + 1 :])
+        planes = jnp.stack(pair, axis=axis + 1).reshape(shape)
+    return planes
+
+
+def _straight_through(rounded: chex.Array, x: chex.Array) -> chex.Array:
+    """Returns rounded values with the gradient of x."""
+    return x + jax.lax.stop_gradient(rounded - x)
 
 
 def _planes(channels: int) -> np.ndarray:

@@ -24,7 +24,8 @@ class Separable:
             steps 1..T; just (A,) for square images, whose axes share it.
         num_steps: T.
         factors: from `with_factors`: the singular value decompositions (U, s, V) of A
-            and B for all steps; or None.
+            and B for all steps, U and V [T, S, S], or [1, S, S] if all steps share
+            them, and s [T, S]; or None.
 
     Example:
         >>> blur = gaussian_blur((24, 32), 5 * [1.0], kernel_size=5)
@@ -87,7 +88,10 @@ class Separable:
         if self.factors is None:
             factors = [jnp.linalg.svd(operator[entry]) for operator in self.operators]
         else:
-            factors = [tuple(x[entry] for x in axis) for axis in self.factors]
+            factors = [
+                tuple(x[0] if len(x) == 1 else x[entry] for x in axis)
+                for axis in self.factors
+            ]
         (U, row_values, V), (P, column_values, Q) = factors[0], factors[-1]
         image = y.astype(jnp.float32)
         modes = precise_einsum("...ij,...iwc->...jwc", U, image)

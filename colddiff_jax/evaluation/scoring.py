@@ -25,9 +25,9 @@ from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.restoration.samplers import (
     SamplerSpec,
     run_samplers,
-    with_factors,
 )
 from colddiff_jax.sampling import BatchSampler
+from colddiff_jax.sampling.consistency import with_factors
 
 
 class Scores(NamedTuple):
@@ -143,7 +143,7 @@ class ScoringProgram:
             unbound, degrade_keys, batch, unbound.num_steps
         )
         t = prng.draw_steps(t_keys, degrade.num_steps)
-        restore_fn = self._restore_fn(params, batch.labels, drop_keys)
+        restore_fn = self._restore_fn(params, degrade, batch.labels, drop_keys)
         distance = self.model.distance
         values = {
             "t": t,
@@ -171,10 +171,14 @@ class ScoringProgram:
         return values, pictures
 
     def _restore_fn(
-        self, params: Any, labels: chex.Array | None, drop_keys: chex.PRNGKey
+        self,
+        params: Any,
+        degrade: Degradation,
+        labels: chex.Array | None,
+        drop_keys: chex.PRNGKey,
     ) -> Any:
         if not self.protocol.dropout_on:
-            return self.model.restore_fn(params, labels=labels)
+            return self.model.restore_fn(params, labels=labels, degrade=degrade)
         options = {} if labels is None else {"labels": labels}
 
         def restore_fn(x_t: chex.Array, t: chex.Array) -> chex.Array:
@@ -184,7 +188,7 @@ class ScoringProgram:
                 variables, x_t, t, dropout_keys=keys, **options
             )
 
-        return restore_fn
+        return self.model.made_consistent(restore_fn, degrade)
 
     def _restored(
         self,

@@ -35,6 +35,7 @@ DEGRADATIONS: dict[str, Callable] = {
     "gaussian_mask": degradations.gaussian_mask,
     "gaussian_noise": degradations.gaussian_noise,
     "heat_blur": degradations.heat_blur,
+    "holes": degradations.holes,
     "jpeg_like": degradations.jpeg_like,
     "motion_blur": degradations.motion_blur,
     "pixelate": degradations.pixelate,
@@ -139,7 +140,8 @@ def make_schedule(section: str, value: Any, **known: Any) -> Any:
 def make_network(fields: Mapping[str, Any]) -> nn.Module:
     """Makes the network that the section model describes, without preconditioning."""
     if isinstance(fields, Mapping):
-        fields = {n: v for n, v in fields.items() if n != "precondition"}
+        around = ("precondition", "consistent_noise")
+        fields = {n: v for n, v in fields.items() if n not in around}
         fields["dtype"] = _dtype(fields.get("dtype", "auto"))
     network = call_named("model", NETWORKS, fields)
     try:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Preprocessing
-from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -21,7 +21,8 @@ from colddiff_jax.experiment.builders import (
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
-from colddiff_jax.sampling import RestoreFn, guide
+from colddiff_jax.sampling import RestoreFn, consistent, guide
+from colddiff_jax.sampling.consistency import with_factors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +77,21 @@ class Model:
             fields = self.config["model"]
             raise InputError(in_section("model", str(error), fields)) from error
 
+    @property
+    def consistent_noise(self) -> float:
+        """The noise that the consistent predictions of R allow for; 0 if they are not.
+
+        In image units; see `sampling.consistent`.
+        """
+        return self.config["model"].get("consistent_noise", 0.0)
+
     def restore_fn(
         self,
         params: Any,
         *,
         labels: chex.Array | None = None,
         guidance: float = 1.0,
+        degrade: Degradation | None = None,
     ) -> RestoreFn:
         """Returns R(x_t, t) with these parameters, for any sampler.
 
@@ -89,11 +99,32 @@ class Model:
             params: the parameters of the network.
             labels: classes to condition on, int32 [B], or None.
             guidance: the scale of classifier-free guidance; needs labels.
+            degrade: D, bound to the images; the model's by default. Only used if
+                predictions are consistent.
         """
-        restore_fn = jax.tree_util.Partial(self.network.apply, {"params": params})
+        network = self.network_fn(params, labels=labels, guidance=guidance)
+        return self.made_consistent(network, degrade or self.degrade)
+
+    def network_fn(
+        self,
+        params: Any,
+        *,
+        labels: chex.Array | None = None,
+        guidance: float = 1.0,
+    ) -> RestoreFn:
+        """Returns the network of R, as `restore_fn` returns R."""
+        network = jax.tree_util.Partial(self.network.apply, {"params": params})
         if labels is None:
-            return restore_fn
-        return guide(restore_fn, labels, scale=guidance, null_label=self.num_classes)
+            return network
+        return guide(network, labels, scale=guidance, null_label=self.num_classes)
+
+    def made_consistent(self, network: RestoreFn, degrade: Degradation) -> RestoreFn:
+        """Returns R, given its network and D, bound to the images."""
+        if not self.consistent_noise:
+            return network
+        return consistent(
+            network, degrade, noise=self.consistent_noise, deconvolved=True
+        )
 
 
 def build_model(
@@ -124,6 +155,7 @@ def build_model(
     size = make_preprocessing(config["data"]).image_size
     if degrade is None:
         degrade = make_degradation(config["degradation"], size)
+    degrade = with_inverse(degrade, config["model"])
     network = make_network(config["model"])
     if config["model"].get("precondition", False):
         if scales is None:
@@ -141,3 +173,27 @@ def build_model(
     model = Model(dict(config), degrade, network, scales, (size, size, channels))
     _ = model.abstract_params  # Raises before any work if the network does not fit.
     return model
+
+
+def with_inverse(degrade: Degradation, fields: Mapping[str, Any]) -> Degradation:
+    """Returns D with what consistent predictions need, if the model makes them.
+
+    Args:
+        degrade: D.
+        fields: the section model.
+
+    Raises:
+        InputError: a noise that is negative, or a degradation without an inverse.
+    """
+    noise = fields.get("consistent_noise", 0.0)
+    if not noise:
+        return degrade
+    if not noise > 0:
+        raise InputError(f"`model.consistent_noise` must be at least 0, got {noise}")
+    if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
+        raise InputError(
+            "`model.consistent_noise` needs a degradation with a known inverse (blur, "
+            "pixelation, masks, fading, desaturation), got a "
+            f"{type(degrade).__name__}; set it to 0"
+        )
+    return with_factors(degrade)

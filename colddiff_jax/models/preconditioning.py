@@ -1,6 +1,7 @@
 """Scales of a network's input and output, measured on data for every t."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -95,6 +96,7 @@ def measure_scales(
     *,
     noise: float = 0.0,
     centered: bool = True,
+    observed: Callable[[chex.Array, chex.Array], chex.Array] | None = None,
 ) -> Scales:
     """Measures the scales of a degradation on images.
 
@@ -108,6 +110,8 @@ def measure_scales(
         noise: standard deviation of the noise that training adds to x_t.
         centered: whether s is measured around the mean m; False for a local network,
             around 0.
+        observed: the function (x_t, t), a pytree, whose result the network takes in
+            place of x_t; for consistent restorers.
 
     Returns:
         T values of each scale; s and r are at least one level of an 8-bit image.
@@ -116,7 +120,9 @@ def measure_scales(
         TypeError: images that are not floating point.
         ValueError: images that are empty, not [B, H, W, C], or not finite.
     """
-    found = _moments(degrade, check_images(x_0), noise=float(noise), centered=centered)
+    found = _moments(
+        degrade, check_images(x_0), observed, noise=float(noise), centered=centered
+    )
     scale, skip, output = (np.asarray(values, np.float64) for values in found)
     if not all(np.isfinite(values).all() for values in (scale, skip, output)):
         raise ValueError("images must be finite, at every step of the degradation")
@@ -130,12 +136,19 @@ def measure_scales(
 # Images and tables are arguments: captured, they would be constants of the program.
 @functools.partial(jax.jit, static_argnames=("noise", "centered"))
 def _moments(
-    degrade: Degradation, x_0: chex.Array, *, noise: float, centered: bool
+    degrade: Degradation,
+    x_0: chex.Array,
+    observed: Callable[[chex.Array, chex.Array], chex.Array] | None,
+    *,
+    noise: float,
+    centered: bool,
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Returns s, c and r before they are bounded, each float32 [T]."""
 
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
         x_t = degrade(x_0, t)
+        if observed is not None:
+            x_t = observed(x_t, jnp.broadcast_to(t, len(x_t)))
         mean = x_t.mean(axis=(1, 2), keepdims=True) if centered else 0.0
         power = jnp.square(x_t).mean() + noise**2
         # Where D(x, T) is mid-grey, 0 everywhere, any multiple is optimal.

@@ -15,7 +15,7 @@ from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restorer import Restorer
-from colddiff_jax.restoration.samplers import check_consistent
+from colddiff_jax.restoration.samplers import check_consistent, check_mask
 from colddiff_jax.restoration.sizes import TILE
 
 _RESTORED, _DEGRADED = "_restored", "_degraded"
@@ -32,6 +32,7 @@ def restore_photos(
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
     consistent: bool = False,
+    mask: str = "",
     seed: int = 0,
     tile: int = TILE,
 ) -> list[str]:
@@ -53,6 +54,8 @@ def restore_photos(
         degrade: whether the photographs are clean and are to be degraded first, to
             `start`, which then is a number; the degraded ones are written, too.
         consistent: as in `Restorer.restore`.
+        mask: an image file that is white where pixels of the photographs are missing,
+            for a model that fills holes.
         seed: the seed of all random draws.
         tile: as in `Restorer.restore`.
 
@@ -75,13 +78,17 @@ def restore_photos(
         raise InputError(
             "`start` auto finds the step of degraded photographs; leave out `degrade`"
         )
+    if degrade and mask:
+        raise InputError("`mask` says which pixels are missing; leave out `degrade`")
     restorer = load_run(workdir, checkpoint)
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
     if consistent:
-        check_consistent(restorer.degradation)
+        check_consistent(restorer.model)
     restorer.check_options(t=start or None, sampler=sampler, steps=steps or None)
+    if not degrade:
+        check_mask(restorer.degradation, given=bool(mask))
     if out:
         with disk.refusals(out):
             os.makedirs(out, exist_ok=True)
@@ -99,6 +106,7 @@ def restore_photos(
                     "sampler": sampler,
                     "steps": steps or None,
                     "consistent": consistent,
+                    "mask": mask or None,
                     "tile": tile,
                 },
             )

@@ -135,7 +135,9 @@ def _restore_program(
             prng.indexed_keys(jax.random.fold_in(key, i), indices) for i in range(2)
         )
         x_0, bound, x_t = degrade_batch(degrade, degrade_keys, batch, start)
-        restore_fn = model.restore_fn(params, labels=batch.labels, guidance=guidance)
+        restore_fn = model.restore_fn(
+            params, labels=batch.labels, guidance=guidance, degrade=bound
+        )
         result = sampler(restore_fn, bound, x_t, key=sampler_keys)
         if result.trajectory is not None:
             result = result._replace(trajectory=result.trajectory.swapaxes(0, 1))

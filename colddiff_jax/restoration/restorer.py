@@ -1,7 +1,6 @@
 """A trained model, and what it does to images of any kind and size."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -13,10 +12,15 @@ from colddiff_jax import sampling
 from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.samplers import check_consistent, check_sampler
+from colddiff_jax.restoration.samplers import (
+    check_consistent,
+    check_mask,
+    check_sampler,
+    sample_from,
+)
 from colddiff_jax.restoration.severity import SeverityEstimator
 from colddiff_jax.restoration.sizes import TILE, map_by_size
-from colddiff_jax.restoration.user_images import UserImages, read_images
+from colddiff_jax.restoration.user_images import UserImages, read_images, read_masks
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
 
 _NEEDS_ENDPOINTS = (
@@ -141,6 +145,7 @@ class Restorer:
         sampler: str = "alg2",
         steps: int | None = None,
         consistent: bool = False,
+        mask: Any = None,
         key: chex.PRNGKey | None = None,
         tile: int = TILE,
     ) -> Any:
@@ -157,6 +162,8 @@ class Restorer:
                 from, as far as the noise of these allows: that of rounding to 256
                 values, for files and uint8; see `sampling.consistent`. The tables of a
                 photograph take seconds to compute.
+            mask: for a model that fills holes, an image that is white where pixels are
+                missing, or one for each image; see `read_masks`.
             key: the key that `degrade` was given, for degradations with random draws;
                 samplers that draw noise use it as well. None for key 0.
             tile: side in pixels of the tiles that a local network restores larger
@@ -178,8 +185,11 @@ class Restorer:
         """
         self.check_options(t=t, sampler=sampler, steps=steps)
         if consistent:
-            check_consistent(self.degradation)
+            check_consistent(self.model)
+        if mask is not None or key is None:  # The key draws the holes of `degrade`.
+            check_mask(self.degradation, given=mask is not None)
         given = read_images(images, self.image_shape[2])
+        masks = None if mask is None else read_masks(mask, given.images)
         if t == "auto":
             starts = self._estimate(given)
         else:
@@ -189,13 +199,18 @@ class Restorer:
         def run(
             t: int, restore_fn: RestoreFn, degrade: Degradation, x: Any, keys: Any
         ) -> chex.Array:
+            if masks is not None:
+                x = degrade(x, t)
             if consistent:
                 restore_fn = sampling.consistent(restore_fn, degrade, noise=noise)
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
-            return _sample(restore_fn, degrade, x, keys, sampler, timesteps)
+            return sample_from(
+                restore_fn, degrade, x, keys, sampler=sampler, timesteps=timesteps
+            )
 
-        return self._map(given, starts, key, tile, run, factors=consistent)
+        options = {"factors": consistent, "masks": masks}
+        return self._map(given, starts, key, tile, run, **options)
 
     def predict(
         self, images: Any, t: int | Literal["auto"] | None = None, *, tile: int = TILE
@@ -248,8 +263,7 @@ class Restorer:
         key: chex.PRNGKey | None,
         tile: int,
         function: Callable[..., Any],
-        *,
-        factors: bool = False,
+        **options: Any,
     ) -> Any:
         if endpoint_kind(self.degradation) == "image":
             raise InputError(_NEEDS_ENDPOINTS)
@@ -263,7 +277,7 @@ class Restorer:
                 function,
                 key=key,
                 tile=tile,
-                factors=factors,
+                **options,
             )
         )
 
@@ -282,18 +296,3 @@ class Restorer:
             raise InputError(_NO_ESTIMATE)
         estimate = self.severity.estimate
         return [int(estimate(image[None])[0]) for image in given.images]
-
-
-@functools.partial(jax.jit, static_argnames=("sampler", "timesteps"))
-def _sample(
-    restore_fn: RestoreFn,
-    degrade: Degradation,
-    x_t: chex.Array,
-    keys: chex.PRNGKey,
-    sampler: str,
-    timesteps: tuple[int, ...],
-) -> chex.Array:
-    result = SAMPLERS[sampler](
-        restore_fn, degrade, x_t, key=keys, timesteps=np.array(timesteps)
-    )
-    return result.x_0

@@ -25,8 +25,8 @@ from colddiff_jax.restoration.samplers import (
     check_consistent,
     check_endpoint,
     check_sampler,
-    with_factors,
 )
+from colddiff_jax.sampling.consistency import with_factors
 
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
@@ -125,7 +125,7 @@ def sample_run(
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
     if options.consistent:
-        check_consistent(restorer.model.degrade)
+        check_consistent(restorer.model)
         degrade = with_factors(restorer.model.degrade)
         model = dataclasses.replace(restorer.model, degrade=degrade)
         restorer = dataclasses.replace(restorer, model=model)

@@ -1,14 +1,18 @@
 """Samplers as a user names them: "alg2", or "alg2:5" for five steps."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import chex
+import jax
+import numpy as np
 
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError
+from colddiff_jax.degradations import Holes
 from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
-from colddiff_jax.degradations.separable import Separable
+from colddiff_jax.experiment.model import Model
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
 
 DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
@@ -56,7 +60,7 @@ def parse_samplers(
                 f"`samplers` may have the addition +consistent, got {text!r}"
             )
         if plus:
-            check_consistent(degrade)
+            check_inverse(degrade)
         if sampler not in SAMPLERS:
             raise InputError(
                 f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
@@ -85,7 +89,30 @@ def check_sampler(sampler: str, degrade: Degradation) -> None:
         raise InputError("the sampler ddim needs a model trained on gaussian_noise")
 
 
-def check_consistent(degrade: Degradation) -> None:
+def check_mask(degrade: Degradation, *, given: bool) -> None:
+    """Raises InputError for a mask that a model cannot use, or none where it must."""
+    if given and not isinstance(degrade, Holes):
+        raise InputError(
+            "`mask` needs a model that fills holes, such as photo-inpaint; this one's "
+            f"degradation is a {type(degrade).__name__}"
+        )
+    if not given and isinstance(degrade, Holes):
+        raise InputError(
+            "this model fills holes: give `mask`, an image that is white where pixels "
+            "are missing"
+        )
+
+
+def check_consistent(model: Model) -> None:
+    """Raises InputError unless predictions of a model can be made consistent."""
+    if model.consistent_noise:
+        raise InputError(
+            "the predictions of this model are consistent; leave out `consistent`"
+        )
+    check_inverse(model.degrade)
+
+
+def check_inverse(degrade: Degradation) -> None:
     """Raises InputError for a degradation whose pseudo-inverse is not known."""
     if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
         raise InputError(
@@ -93,11 +120,6 @@ def check_consistent(degrade: Degradation) -> None:
             "pixelation, masks, fading, desaturation); this model's is a "
             f"{type(degrade).__name__}"
         )
-
-
-def with_factors(degrade: Degradation) -> Degradation:
-    """Returns D with the tables of its pseudo-inverse, if it has any."""
-    return degrade.with_factors() if isinstance(degrade, Separable) else degrade
 
 
 def check_endpoint(endpoint: str, degrade: Degradation) -> None:
@@ -153,3 +175,32 @@ def run_samplers(
             found = results[alike[0]].direct if alike else run(spec).x_0
             restored[spec.name] = found
     return {spec.name: restored[spec.name] for spec in specs}
+
+
+@functools.partial(jax.jit, static_argnames=("sampler", "timesteps"))
+def sample_from(
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_t: chex.Array,
+    keys: chex.PRNGKey,
+    *,
+    sampler: str,
+    timesteps: tuple[int, ...],
+) -> chex.Array:
+    """Restores x_t with a sampler, in one compiled program.
+
+    Args:
+        restore_fn: R, a pytree.
+        degrade: D, bound.
+        x_t: degraded images, float [B, H, W, C].
+        keys: one per image, [B].
+        sampler: its name in `SAMPLERS`.
+        timesteps: the steps, from that of x_t to 0.
+
+    Returns:
+        x_0, like x_t.
+    """
+    result = SAMPLERS[sampler](
+        restore_fn, degrade, x_t, key=keys, timesteps=np.array(timesteps)
+    )
+    return result.x_0

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax import prng
+from colddiff_jax.degradations import Holes
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.builders import make_degradation, size_multiple
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.models.preconditioning import is_local
-from colddiff_jax.restoration.samplers import with_factors
 from colddiff_jax.sampling import RestoreFn, Tiled
+from colddiff_jax.sampling.consistency import with_factors
 
 TILE = 512
 """The side of the tiles of a local network, in pixels."""
@@ -86,10 +87,10 @@ class Sizing:
         amounts = ((0, rows - height), (0, columns - width), (0, 0))
         return np.pad(image, amounts, mode="symmetric")
 
-    def restore_fn(self, model: Model, params: Any) -> RestoreFn:
-        """Returns R(x_t, t) for padded images of any size, for any sampler."""
+    def network_fn(self, model: Model, params: Any) -> RestoreFn:
+        """Returns the network of R for padded images of any size."""
         return Tiled(
-            model.restore_fn(params), self.tile, self.overlap, multiple=self.multiple
+            model.network_fn(params), self.tile, self.overlap, multiple=self.multiple
         )
 
 
@@ -119,6 +120,7 @@ def map_by_size(
     key: chex.PRNGKey,
     tile: int = TILE,
     factors: bool = False,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Applies a function to images of any sizes, many of one size and step at once.
 
@@ -133,12 +135,14 @@ def map_by_size(
         key: of all random draws, with the index of the image.
         tile: as in `Sizing.of`.
         factors: as in `degradation_at`.
+        masks: for `Holes`, bool [H, W] for each image; None draws them.
 
     Returns:
         The results, float [H, W, C] like the images.
     """
     sizing = Sizing.of(model, tile)
-    restore_fn = sizing.restore_fn(model, params)
+    network = sizing.network_fn(model, params)
+    factors = factors or bool(model.consistent_noise)
     groups: dict[tuple, list[int]] = defaultdict(list)
     for i, (image, t) in enumerate(zip(images, steps, strict=True)):
         groups[(sizing.padded(*image.shape[:2]), t)].append(i)
@@ -151,7 +155,13 @@ def map_by_size(
                 prng.indexed_keys(jax.random.fold_in(key, i), jnp.asarray(indices))
                 for i in range(2)
             )
-            bound = degrade.bind(bind_keys, x.shape)
+            if masks is None:
+                bound = degrade.bind(bind_keys, x.shape)
+            else:
+                padded = [sizing.pad(masks[i][..., None])[..., 0] for i in indices]
+                assert isinstance(degrade, Holes)
+                bound = degrade.with_mask(np.stack(padded))
+            restore_fn = model.made_consistent(network, bound)
             outputs = function(t, restore_fn, bound, x, sampler_keys)
             for i, output in zip(indices, np.asarray(outputs), strict=True):
                 height, width, _ = images[i].shape

@@ -55,6 +55,53 @@ def read_images(images: Any, channels: int) -> UserImages:
     return _of_array(np.asarray(images), channels)
 
 
+def read_masks(mask: Any, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Reads the mask of images, or one mask for each.
+
+    Args:
+        mask: the path of a file, a Pillow image, or an array [H, W] of bool or uint8,
+            white (True, at least 128) where pixels are missing; or a list of these.
+        images: [H, W, C] each.
+
+    Returns:
+        bool [H, W] for each image.
+
+    Raises:
+        InputError: a file that cannot be read, an array of another type, or a mask of
+            another size than its image.
+    """
+    given = list(mask) if isinstance(mask, list | tuple) else [mask] * len(images)
+    if len(given) != len(images):
+        raise InputError(
+            f"`mask` must be one mask, or one for each of {len(images)} images, got "
+            f"{len(given)}"
+        )
+    masks = [_read_mask(mask) for mask in given]
+    for mask, image in zip(masks, images, strict=True):
+        if mask.shape != image.shape[:2]:
+            raise InputError(
+                f"`mask` must have the size of its image, {image.shape[0]} x "
+                f"{image.shape[1]} pixels, got {' x '.join(map(str, mask.shape))}"
+            )
+    return masks
+
+
+def _read_mask(mask: Any) -> np.ndarray:
+    if isinstance(mask, str | os.PathLike):
+        return open_photo(mask).pixels.mean(axis=2) > 0
+    if isinstance(mask, Image.Image):
+        return photo(mask).pixels.mean(axis=2) > 0
+    array = np.asarray(mask)
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype != np.uint8:
+        raise InputError(
+            "`mask` must be a file, a Pillow image, or an array [H, W] of bool or "
+            f"uint8, got dtype {array.dtype}"
+        )
+    return array > 127
+
+
 def _of_photo(given: Photo, channels: int) -> UserImages:
     pixels, eight_bit = given.pixels, not given.deep
     if pixels.shape[2] == channels:

@@ -1,6 +1,7 @@
 """Consistency of restored images with the observation: measuring and enforcing it."""
 
 import dataclasses
+from typing import TypeVar
 
 import chex
 import jax
@@ -10,6 +11,8 @@ from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, Linear, num_steps_of
 from colddiff_jax.degradations.separable import Separable
 from colddiff_jax.sampling.trajectory import RestoreFn
+
+AnyDegradation = TypeVar("AnyDegradation", bound=Degradation)
 
 FLOAT_NOISE = 1e-5
 """The noise of images that were degraded in float32 and not rounded."""
@@ -118,6 +121,7 @@ class Consistent:
         restore_fn: R.
         degrade: D, bound, with the tables of its pseudo-inverse.
         damping: lambda.
+        deconvolved: whether R takes W_t x_t in place of x_t.
 
     Example:
         >>> restored = consistent(restore_fn, blur)
@@ -128,15 +132,24 @@ class Consistent:
     restore_fn: RestoreFn
     degrade: Linear
     damping: chex.Numeric
+    deconvolved: bool = dataclasses.field(default=False, metadata={"static": True})
 
     def __call__(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
         """Predicts the clean images; see `RestoreFn`."""
-        x0_hat = self.restore_fn(x_t, t)
-        difference = _residual(x0_hat, self.degrade, x_t, t)
+        given = self.observed(x_t, t) if self.deconvolved else x_t
+        return self.correct(self.restore_fn(given, t), x_t, t)
+
+    def observed(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns what x_t determines of the clean images, W_t (x_t - D(0, t))."""
+        return self.correct(jnp.zeros_like(x_t), x_t, t)
+
+    def correct(self, x_0: chex.Array, x_t: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns x_0 + W_t (x_t - D(x_0, t))."""
+        difference = _residual(x_0, self.degrade, x_t, t)
         change = self.degrade.pseudo_inverse(
             -difference, t, cutoff=0.0, damping=self.damping
         )
-        return (x0_hat + change).astype(x_t.dtype)
+        return (x_0 + change).astype(x_t.dtype)
 
 
 def consistent(
@@ -145,11 +158,12 @@ def consistent(
     *,
     noise: float = FLOAT_NOISE,
     error: float = 0.1,
+    deconvolved: bool = False,
 ) -> Consistent:
     """Makes a restorer whose predictions agree with what they are made from.
 
-        R'(x_t, t) = x0_hat + (A_t^T A_t + lambda)^-1 A_t^T (x_t - D(x0_hat, t))
-        lambda = (noise / error)^2
+        R'(x_t, t) = x0_hat + W_t (x_t - D(x0_hat, t))
+        W_t = (A_t^T A_t + lambda)^-1 A_t^T,    lambda = (noise / error)^2
 
     where x0_hat = R(x_t, t). Components that x_t determines better than the network
     does come from x_t, and all others from the network: the weight of a component with
@@ -166,6 +180,9 @@ def consistent(
         noise: the standard deviation of the noise of x_T, in image units; `EIGHT_BITS`
             for images that were rounded to 256 values.
         error: the standard deviation of the error of R, in image units.
+        deconvolved: give R the image W_t x_t, in which everything that x_t determines
+            is already restored, in place of x_t: x0_hat = R(W_t (x_t - D(0, t)), t).
+            Only for an R that was trained so, as by `model.consistent_noise`.
 
     Returns:
         A restorer for any sampler; a pytree if restore_fn is one.
@@ -190,9 +207,15 @@ def consistent(
     for name, value in (("noise", noise), ("error", error)):
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
+    damping = (noise / error) ** 2
+    return Consistent(restore_fn, with_factors(degrade), damping, deconvolved)
+
+
+def with_factors(degrade: AnyDegradation) -> AnyDegradation:
+    """Returns D with the tables of its pseudo-inverse, if it has any."""
     if isinstance(degrade, Separable) and degrade.factors is None:
-        degrade = degrade.with_factors()
-    return Consistent(restore_fn, degrade, (noise / error) ** 2)
+        return degrade.with_factors()
+    return degrade
 
 
 def _residual(

@@ -60,6 +60,7 @@ EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     "endpoints": {"source": (str, "")},
     "model": {
         "precondition": (bool, False),
+        "consistent_noise": (float, 0.0),
         "dtype": (Literal["auto", *DTYPES], "auto"),
     },
 }
@@ -70,7 +71,7 @@ names instead of the values of the argument: their types and defaults."""
 _NO_FIELDS = {
     "data": ("labels",),
     "endpoints": ("labels",),
-    "objective": ("distance",),
+    "objective": ("distance", "consistent_noise"),
     "degradation": ("image_size",),
 }
 

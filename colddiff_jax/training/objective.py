@@ -1,6 +1,7 @@
 """The training objective: the random draws of a batch, and its losses."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import chex
@@ -14,7 +15,7 @@ from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
-from colddiff_jax.sampling import RestoreFn
+from colddiff_jax.sampling import RestoreFn, consistent
 
 
 def _not_negative(value: float) -> bool:
@@ -45,6 +46,8 @@ class Objective:
             costs one more forward pass of the whole batch.
         label_dropout: fraction of the examples, in [0, 1], whose label is dropped,
             which classifier-free guidance requires.
+        consistent_noise: the noise of the model's consistent predictions, through which
+            the network is then trained; 0 for none.
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
@@ -58,6 +61,7 @@ class Objective:
     input_noise: float = 0.0
     rollouts: float = 0.0
     label_dropout: float = 0.1
+    consistent_noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
@@ -96,7 +100,14 @@ class Objective:
             options["labels"] = jnp.where(dropped, null, batch.labels)
 
         def restore_fn(x: chex.Array, t: chex.Array, **dropout: Any) -> chex.Array:
-            return model.apply({"params": params}, x, t, **options, **dropout)
+            network: RestoreFn = functools.partial(
+                model.apply, {"params": params}, **options, **dropout
+            )
+            if self.consistent_noise:
+                network = consistent(
+                    network, bound, noise=self.consistent_noise, deconvolved=True
+                )
+            return network(x, t)
 
         if self.rollouts:
             later = prng.draw_later_steps(roll_keys, t, num_steps)

@@ -4,6 +4,17 @@ import ml_collections
 
 from colddiff_jax.training.config import section
 
+_NUM_TEST_PHOTOGRAPHS = 4  # A small folder has few.
+_PHOTO_NETWORK = {
+    "base_channels": 48,
+    "channel_multipliers": (1, 2),
+    "num_blocks": 1,
+    "attention_resolutions": (),
+    "local": True,
+    "dropout": 0.0,
+    "patch_size": 2,
+}
+
 
 def use_smoke(config: ml_collections.ConfigDict) -> None:
     """Shrinks a run to seconds on a CPU, on scikit-learn's digits."""
@@ -19,6 +30,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
         num_groups=4,
         patch_size=4,
         dtype="float32",
+        consistent_noise=config.model.consistent_noise,
     )
     config.optimizer.update(
         {"learning_rate": 1e-3, "warmup_steps": 2, "decay_steps": 0}
@@ -67,6 +79,35 @@ def use_two_cores(config: ml_collections.ConfigDict) -> None:
         }
     )
     config.evaluation.update({"num_images": 128, "batch_size": 64})
+
+
+def use_photographs(config: ml_collections.ConfigDict) -> None:
+    """Sets random 64 x 64 windows of a folder of photographs, and a local network.
+
+    The network has 1.4 million parameters. Since it is local, it restores photographs
+    of any size, in tiles if they are large.
+    """
+    config.data.update(
+        {
+            "source": "folder",
+            "channels": 3,
+            "image_size": 64,
+            "crop": True,
+            "flip": True,
+        }
+    )
+    config.model.update({"precondition": True, **_PHOTO_NETWORK})
+    config.evaluation.num_images = _NUM_TEST_PHOTOGRAPHS
+
+
+def use_two_cores_for_photographs(config: ml_collections.ConfigDict) -> None:
+    """Sets 4,000 steps, half an hour of two CPU cores or less."""
+    use_two_cores(config)
+    config.model.update(_PHOTO_NETWORK)
+    # A window has as many pixels as four digits.
+    config.training.update({"batch_size": 8, "num_steps": 4000})
+    config.optimizer.update({"learning_rate": 1e-3, "decay_steps": 4000})
+    config.evaluation.num_images = _NUM_TEST_PHOTOGRAPHS
 
 
 def use_published_training(config: ml_collections.ConfigDict) -> None:

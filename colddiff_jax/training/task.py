@@ -5,12 +5,13 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from colddiff_jax import devices, distributed, prng
+from colddiff_jax import devices, distributed, prng, sampling
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import (
     ImageSplits,
@@ -26,7 +27,7 @@ from colddiff_jax.experiment.builders import (
     make_schedule,
 )
 from colddiff_jax.experiment.data import RunData, open_data
-from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.model import Model, build_model, with_inverse
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
@@ -104,7 +105,10 @@ def build_model_and_task(
         optimizer = optax.apply_if_finite(optimizer, training.skip_nonfinite)
     preprocessing = make_preprocessing(config["data"])
     degrade = make_degradation(config["degradation"], preprocessing.image_size)
+    degrade = with_inverse(degrade, config["model"])
     objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
+    consistent_noise = config["model"]["consistent_noise"]
+    objective = dataclasses.replace(objective, consistent_noise=consistent_noise)
     options = {
         "ema_decay": call_named("ema", EMA_DECAYS, config["ema"]),
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
@@ -200,4 +204,27 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)
     noise = task.objective.input_noise
-    return measure_scales(bound, x_0, noise=noise, centered=centered)
+    consistent_noise = task.objective.consistent_noise
+    if not consistent_noise:
+        return measure_scales(bound, x_0, noise=noise, centered=centered)
+    inverse = sampling.consistent(_nothing, bound, noise=consistent_noise)
+    drawn = noise * jax.random.normal(jax.random.fold_in(key, len(x_0)), x_0.shape)
+    return measure_scales(
+        bound,
+        x_0,
+        centered=centered,
+        observed=jax.tree_util.Partial(_observed, inverse, drawn),
+    )
+
+
+def _observed(
+    inverse: sampling.Consistent, noise: chex.Array, x_t: chex.Array, t: chex.Array
+) -> chex.Array:
+    """Returns what a network of consistent predictions takes in place of x_t."""
+    return inverse.observed(x_t + noise, t)
+
+
+@jax.tree_util.Partial
+def _nothing(x_t: chex.Array, t: chex.Array) -> chex.Array:
+    del t
+    return jnp.zeros_like(x_t)

@@ -47,7 +47,11 @@ CASES = {
     "heat_blur": lambda: cd.heat_blur(
         32, schedules.geometric(T, start=0.5, stop=20.0)
     ),
+    "holes": lambda: cd.holes(32, T),
     "jpeg_like": lambda: cd.jpeg_like([70, 50, 30, 20, 10, 2]),
+    "jpeg_like:exact, subsampled": lambda: cd.jpeg_like(
+        [70, 50, 30, 20, 10, 2], exact=True, subsample=True
+    ),
     "motion_blur": lambda: cd.motion_blur(32, [2, 4, 6, 8, 12, 16]),
     "motion_blur:given": lambda: cd.motion_blur(
         32, [2, 4, 6, 8, 12, 16], angle=30, padding="reflect"
@@ -76,12 +80,19 @@ RANDOM = {
     "fade_to_color:forward",
     "gaussian_mask:random",
     "gaussian_noise",
+    "holes",
     "motion_blur",
     "rank_mask:colour",
     "snow",
     "snow:heavy, brightened",
 }
 # Compared with finite differences of a small step; for linear maps any step is exact.
-NONLINEAR = {"jpeg_like", "quantize", "snow", "snow:heavy, brightened"}
+NONLINEAR = {
+    "jpeg_like",
+    "jpeg_like:exact, subsampled",
+    "quantize",
+    "snow",
+    "snow:heavy, brightened",
+}
 ANY_SIZE = ("desaturate", "fade", "from_function", "gaussian_noise", "jpeg_like",
             "quantize")  # fmt: skip

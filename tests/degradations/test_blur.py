@@ -9,6 +9,7 @@ import scipy.fft
 import scipy.ndimage
 
 from colddiff_jax import gaussian_blur, heat_blur, schedules
+from colddiff_jax.degradations import Separable
 from tests.recorded import BLURS
 
 
@@ -165,3 +166,15 @@ def test_invalid_heat_blur_widths_raise():
         heat_blur(8, [0.0])
     with pytest.raises(ValueError, match="blur_sigmas must not decrease"):
         heat_blur(8, schedules.geometric(3, start=4.0, stop=1.0))
+
+
+def test_the_modes_of_the_heat_equation_give_the_same_inverse_as_a_decomposition():
+    degrade = heat_blur((12, 20), [0.5, 1.0, 2.0])
+    decomposed = Separable(degrade.operators, degrade.num_steps).with_factors()
+    y = np.random.default_rng(0).normal(size=(3, 12, 20, 2)).astype(np.float32)
+    for t in (2, jnp.array([0, 1, 3])):
+        found, expected = (
+            D.pseudo_inverse(y, t, cutoff=0.0, damping=1e-3)
+            for D in (degrade.with_factors(), decomposed)
+        )
+        np.testing.assert_allclose(found, expected, atol=2e-4)

@@ -32,6 +32,35 @@ def test_jpeg_like_approximates_pillow_at_the_same_quality(golden, quality, chan
     np.testing.assert_allclose(our_rmse, jpeg_rmse, rtol=0.2)
 
 
+@pytest.mark.parametrize("quality", [80, 40, 10])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_exact_files_match_pillow_but_for_its_integer_arithmetic(
+    golden, quality, channels
+):
+    image = golden["images64"][0][:61, :, :channels]
+    buffer = io.BytesIO()
+    pixels = image if channels == 3 else image[..., 0]
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=2)
+    jpeg = np.asarray(Image.open(buffer), np.float64).reshape(image.shape)
+    x = (image.astype(np.float32) / 255 * 2 - 1)[None]
+    degrade = jpeg_like([quality], subsample=True, exact=True)
+    ours = (np.asarray(degrade(x, 1))[0] + 1) * 127.5
+    np.testing.assert_allclose(ours, np.round(ours), atol=1e-4)
+    jpeg_rmse = np.sqrt(((jpeg - image) ** 2).mean())
+    difference = np.sqrt(((jpeg - ours) ** 2).mean())
+    assert difference < 0.25 * jpeg_rmse
+    our_rmse = np.sqrt(((ours - image) ** 2).mean())
+    np.testing.assert_allclose(our_rmse, jpeg_rmse, rtol=0.02)
+
+
+def test_the_gradient_of_exact_files_ignores_the_rounding(golden):
+    x = golden["images64"][:1].astype(np.float32) / 255 * 2 - 1
+    direction = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
+    degrade = jpeg_like([10], exact=True)
+    gradient = jax.grad(lambda x: (degrade(x, 1) * direction).sum())(x)
+    np.testing.assert_allclose(gradient, direction, atol=1e-4)
+
+
 def test_quantization_tables_match_pillow():
     for quality in (5, 37, 50, 75, 98):
         buffer = io.BytesIO()

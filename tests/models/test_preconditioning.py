@@ -49,8 +49,19 @@ def test_images_and_tables_are_not_constants_of_the_program():
     stds = cd.schedules.constant(num_steps=256, value=1.0)
     degrade = cd.gaussian_blur(32, stds, kernel_size=3)
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) >= 2**20
-    program = preconditioning._moments.lower(degrade, x_0, noise=0.1, centered=True)
+    program = preconditioning._moments.lower(
+        degrade, x_0, None, noise=0.1, centered=True
+    )
     assert len(program.as_text()) < 2**16
+
+
+def test_scales_are_those_of_what_the_network_is_given(degrade, x_0):
+    doubled = jax.tree_util.Partial(lambda x_t, t: 2 * x_t)
+    plain = measure_scales(degrade, x_0)
+    scales = measure_scales(degrade, x_0, observed=doubled)
+    np.testing.assert_allclose(scales.input, 2 * np.array(plain.input), rtol=1e-5)
+    np.testing.assert_allclose(scales.skip, np.array(plain.skip) / 2, rtol=1e-5)
+    np.testing.assert_allclose(scales.output, plain.output, rtol=1e-5)
 
 
 def test_the_skip_scale_minimises_the_error(degrade, x_0):

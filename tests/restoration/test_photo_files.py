@@ -83,3 +83,26 @@ def test_wrong_options_raise_before_anything_is_written(model, folder):
         with pytest.raises(InputError, match=message):
             restore_photos(model, photos, **options)
     assert sorted(os.listdir(folder)) == before
+
+
+def test_a_mask_file_says_which_pixels_are_missing(folder, tmp_path):
+    path = str(tmp_path / "holes.safetensors")
+    export_model(make_restorer({"name": "holes", "num_steps": 2}), path)
+    mask = np.zeros((20, 12), np.uint8)
+    mask[5:9, 2:8] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    photo, mask_file = str(folder / "grey.png"), str(folder / "mask.png")
+    with pytest.raises(InputError, match="give `mask`"):
+        restore_photos(path, [photo])
+    with pytest.raises(InputError, match="leave out `degrade`"):
+        restore_photos(path, [photo], mask=mask_file, degrade=True)
+    with pytest.raises(InputError, match=r"20 x 12 pixels, got 4 x 4"):
+        Image.new("L", (4, 4)).save(folder / "small.png")
+        restore_photos(path, [photo], mask=str(folder / "small.png"))
+    (restored,) = restore_photos(path, [photo], mask=mask_file)
+    with Image.open(restored) as after, Image.open(photo) as before:
+        changed = np.asarray(after) != np.asarray(before)
+    assert changed[mask > 0].mean() > 0.5 and not changed[mask == 0].any()
+    degraded, _ = restore_photos(path, [photo], degrade=True)
+    with Image.open(degraded) as after:
+        assert (np.asarray(after) == 128).any()

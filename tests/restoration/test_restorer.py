@@ -8,7 +8,7 @@ from PIL import Image
 
 import colddiff_jax as cd
 from colddiff_jax import InputError
-from colddiff_jax.restoration.restorer import _sample
+from colddiff_jax.restoration.samplers import sample_from
 from colddiff_jax.restoration.sizes import Sizing
 from tests.restoration.small_restorers import HALVED, LOCAL, make_restorer
 
@@ -116,6 +116,54 @@ def test_random_draws_belong_to_the_key_and_the_index():
     np.testing.assert_allclose(masked[:2], restorer.degrade(x[:2], key=key), atol=1e-6)
 
 
+HOLES = {"name": "holes", "num_steps": 2, "density": 20.0}
+
+
+@pytest.fixture(scope="module")
+def inpainting():
+    return make_restorer(HOLES)
+
+
+def test_only_masked_pixels_change_and_what_is_under_the_mask_does_not_matter(
+    inpainting,
+):
+    x = floats(20, 30, 3)
+    mask = np.zeros((20, 30), bool)
+    mask[4:9, 6:20] = True
+    restored = inpainting.restore(x, mask=mask)
+    np.testing.assert_allclose(restored[~mask], x[~mask], atol=1e-6)
+    assert np.abs(restored[mask] - x[mask]).mean() > 0.1
+    scribbled = np.where(mask[..., None], 1.0, x).astype(np.float32)
+    np.testing.assert_array_equal(inpainting.restore(scribbled, mask=mask), restored)
+    picture = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+    both = inpainting.restore([x, x], mask=[picture, 255 * mask.astype(np.uint8)])
+    for image in both:
+        np.testing.assert_allclose(image, restored, atol=1e-6)
+
+
+def test_random_holes_are_filled_with_the_key_that_drew_them(inpainting):
+    key = jax.random.key(3)
+    x = floats(2, 32, 32, 3)
+    x_T = inpainting.degrade(x, key=key)
+    known = x_T == x
+    assert 0.1 < known.mean() < 0.95
+    restored = inpainting.restore(x_T, key=key)
+    np.testing.assert_allclose(restored[known], x[known], atol=1e-6)
+
+
+def test_wrong_masks_raise(local, inpainting):
+    x = floats(8, 8, 3)
+    for restorer, mask, message in (
+        (inpainting, None, "fills holes: give `mask`"),
+        (inpainting, np.zeros((8, 9), bool), r"`mask` .* 8 x 8 pixels, got 8 x 9"),
+        (inpainting, np.zeros((8, 8)), "`mask` must be a file, .* got dtype float64"),
+        (inpainting, 2 * [np.zeros((8, 8), bool)], "one for each of 1 images, got 2"),
+        (local, np.zeros((8, 8), bool), "`mask` needs a model that fills holes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            restorer.restore(x, mask=mask)
+
+
 def test_wrong_options_raise_in_one_line(local):
     x = floats(8, 8, 3)
     for options, message in (
@@ -149,7 +197,7 @@ def test_its_description_names_degradation_network_and_shape(local):
 def test_the_second_call_of_the_same_size_compiles_nothing(local):
     x = floats(12, 28, 3)
     first = local.restore(x, t=3)
-    compiled = _sample._cache_size()
+    compiled = sample_from._cache_size()
     np.testing.assert_array_equal(local.restore(x, t=3), first)
     local.restore(floats(11, 27, 3), t=3)  # Padded to the same size.
-    assert _sample._cache_size() == compiled
+    assert sample_from._cache_size() == compiled

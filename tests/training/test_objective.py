@@ -72,6 +72,14 @@ def test_noise_is_added_to_the_input_only_and_has_the_given_deviation():
     assert len({x.tobytes() for x in noise}) == NUMBER
 
 
+def test_consistent_predictions_only_leave_the_network_what_was_lost():
+    network = Network(answer=0.5)
+    found = losses(Objective(consistent_noise=0.01), network, white())
+    ((z, *_),) = network.seen  # M^2 / (M^2 + lambda), for the mask M of white images.
+    assert np.asarray(z).std() > 0.2 and np.asarray(z).max() < 1
+    np.testing.assert_allclose(found, 0.5 * (1 - z).mean(axis=(1, 2, 3)), atol=1e-6)
+
+
 def test_the_given_fraction_of_labels_is_dropped():
     labels = np.arange(NUMBER, dtype=np.int32) % 3
     for fraction in (0.0, 0.3, 1.0):

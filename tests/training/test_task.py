@@ -132,6 +132,7 @@ SECTIONS = {
     "heat_blur": {
         "blur_sigmas": {"name": "geometric", "num_steps": 4, "start": 1, "stop": 9}
     },
+    "holes": {"num_steps": 4},
     "jpeg_like": {"qualities": (80, 60, 40, 20)},
     "motion_blur": {"lengths": (1.0, 2.0, 3.0, 4.0), "angle": "random"},
     "pixelate": {"sizes": {"name": "halving", "num_steps": 4}, "method": "area"},
