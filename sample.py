@@ -34,9 +34,10 @@ flags.DEFINE_multi_string(
     "photo", None, "restore this file, or the files in this folder; repeatable"
 )
 flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
+flags.DEFINE_float("noise", None, "std of photographs' noise, white - black = 2", 1e-6)
 flags.DEFINE_string("mask", "", "image that is white where photographs lack pixels")
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
-_PHOTOS += ["consistent", "mask"]
+_PHOTOS += ["consistent", "mask", "noise"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
@@ -48,13 +49,11 @@ flags.DEFINE_integer(
     "except for the last",
     0,
 )
-_HELP = "of the steps: equal stride (default), or on test images equal ratios of "
-_HELP += "severity (log) or equal changes of the images (change)"
+_HELP = "of steps: equal stride (default), ratios of severity, or changes of images"
 flags.DEFINE_enum("spacing", None, ["stride", "log", "change"], _HELP)
 _HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
 flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
-_HELP = "make predictions agree with the images that they are made from"
-flags.DEFINE_bool("consistent", False, _HELP)
+flags.DEFINE_bool("consistent", False, "make predictions agree with their images")
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
 flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
 flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)

@@ -11,8 +11,9 @@ resolution, and mirrors half of these. A tenth of the files is kept for testing,
 those in a subfolder `test`. See docs/training.md.
 
 The blur is that of the heat equation, and its standard deviation grows by half a pixel
-per step. The network takes the image after a Wiener filter for the noise of 8 bits, and
-its predictions agree with what these tell: it only has to learn what the blur has lost.
+per step. The network takes the image after a Wiener filter, and its predictions agree
+with what that tells: it only has to learn what the blur has lost. The noise of each
+example lies between that of rounding to 8 bits and that of strong JPEG compression.
 """
 
 import ml_collections
@@ -40,8 +41,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         }
     )
     use_photographs(config)
-    config.model.consistent_noise = EIGHT_BITS
-    config.objective.input_noise = EIGHT_BITS
+    config.model.consistent_noise = (EIGHT_BITS, 0.03)
     return with_variant(
         config, variant, cpu=use_two_cores_for_photographs, smoke=use_smoke
     )

@@ -31,7 +31,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         degradation={"name": "holes", "num_steps": 5, "radii": (2.0, 16.0)}
     )
     use_photographs(config)
-    config.model.consistent_noise = EIGHT_BITS
+    config.model.consistent_noise = (EIGHT_BITS, EIGHT_BITS)
     return with_variant(
         config, variant, cpu=use_two_cores_for_photographs, smoke=use_smoke
     )

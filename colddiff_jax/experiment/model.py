@@ -78,12 +78,12 @@ class Model:
             raise InputError(in_section("model", str(error), fields)) from error
 
     @property
-    def consistent_noise(self) -> float:
-        """The noise that the consistent predictions of R allow for; 0 if they are not.
+    def consistent_noise(self) -> tuple[float, ...]:
+        """The least and the largest noise of x_t that consistent predictions know.
 
-        In image units; see `sampling.consistent`.
+        In image units; empty if predictions are not consistent.
         """
-        return self.config["model"].get("consistent_noise", 0.0)
+        return consistent_noise_of(self.config["model"])
 
     def restore_fn(
         self,
@@ -100,7 +100,7 @@ class Model:
             labels: classes to condition on, int32 [B], or None.
             guidance: the scale of classifier-free guidance; needs labels.
             degrade: D, bound to the images; the model's by default. Only used if
-                predictions are consistent.
+                predictions are consistent, for the least noise that they know.
         """
         network = self.network_fn(params, labels=labels, guidance=guidance)
         return self.made_consistent(network, degrade or self.degrade)
@@ -118,13 +118,25 @@ class Model:
             return network
         return guide(network, labels, scale=guidance, null_label=self.num_classes)
 
-    def made_consistent(self, network: RestoreFn, degrade: Degradation) -> RestoreFn:
-        """Returns R, given its network and D, bound to the images."""
+    def made_consistent(
+        self,
+        network: RestoreFn,
+        degrade: Degradation,
+        noise: chex.Numeric | None = None,
+    ) -> RestoreFn:
+        """Returns R, given its network and D, bound to the images.
+
+        Args:
+            network: from `network_fn`.
+            degrade: D.
+            noise: the noise of the images, [] or [B]; the least that the model knows by
+                default, and clipped to the range that it knows.
+        """
         if not self.consistent_noise:
             return network
-        return consistent(
-            network, degrade, noise=self.consistent_noise, deconvolved=True
-        )
+        low, high = self.consistent_noise
+        noise = low if noise is None else jnp.clip(jnp.asarray(noise), low, high)
+        return consistent(network, degrade, noise=noise, deconvolved=True)
 
 
 def build_model(
@@ -183,17 +195,31 @@ def with_inverse(degrade: Degradation, fields: Mapping[str, Any]) -> Degradation
         fields: the section model.
 
     Raises:
-        InputError: a noise that is negative, or a degradation without an inverse.
+        InputError: a degradation without an inverse.
     """
-    noise = fields.get("consistent_noise", 0.0)
-    if not noise:
+    if not consistent_noise_of(fields):
         return degrade
-    if not noise > 0:
-        raise InputError(f"`model.consistent_noise` must be at least 0, got {noise}")
     if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
         raise InputError(
             "`model.consistent_noise` needs a degradation with a known inverse (blur, "
             "pixelation, masks, fading, desaturation), got a "
-            f"{type(degrade).__name__}; set it to 0"
+            f"{type(degrade).__name__}; leave it empty"
         )
     return with_factors(degrade)
+
+
+def consistent_noise_of(fields: Mapping[str, Any]) -> tuple[float, ...]:
+    """Returns the range `consistent_noise` of the section model, which may be empty.
+
+    Raises:
+        InputError: a range of other than two positive numbers, the smaller one first.
+    """
+    bounds = tuple(fields.get("consistent_noise", ()))
+    if not bounds:
+        return ()
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < float("inf"):
+        raise InputError(
+            "`model.consistent_noise` must be two positive numbers, the least and the "
+            f"largest noise, or empty; got {bounds}"
+        )
+    return bounds

@@ -33,6 +33,7 @@ def restore_photos(
     degrade: bool = False,
     consistent: bool = False,
     mask: str = "",
+    noise: float | None = None,
     seed: int = 0,
     tile: int = TILE,
 ) -> list[str]:
@@ -56,6 +57,7 @@ def restore_photos(
         consistent: as in `Restorer.restore`.
         mask: an image file that is white where pixels of the photographs are missing,
             for a model that fills holes.
+        noise: as in `Restorer.restore`.
         seed: the seed of all random draws.
         tile: as in `Restorer.restore`.
 
@@ -107,6 +109,7 @@ def restore_photos(
                     "steps": steps or None,
                     "consistent": consistent,
                     "mask": mask or None,
+                    "noise": noise,
                     "tile": tile,
                 },
             )

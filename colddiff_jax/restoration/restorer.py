@@ -15,6 +15,7 @@ from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.samplers import (
     check_consistent,
     check_mask,
+    check_noise,
     check_sampler,
     sample_from,
 )
@@ -24,9 +25,8 @@ from colddiff_jax.restoration.user_images import UserImages, read_images, read_m
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
 
 _NEEDS_ENDPOINTS = (
-    "the degradation of this model blends images with others, which would have to be "
-    "given, too; use sample.py without photographs, or `restore_fn` and `degradation` "
-    "with a sampler"
+    "the degradation of this model blends images with others; use sample.py without "
+    "photographs, or `restore_fn` and `degradation` with a sampler"
 )
 _NO_ESTIMATE = (
     "this model has no estimate of the severity; fit one with python -m "
@@ -114,12 +114,11 @@ class Restorer:
         """
         t = self._check_step(t, least=0)
         given = read_images(images, self.image_shape[2])
-        steps = [t] * len(given.images)
 
         def degrade(t: int, _: Any, degrade: Degradation, x: Any, __: Any) -> Any:
             return degrade(x, t)
 
-        return self._map(given, steps, key, TILE, degrade)
+        return self._map(given, [t] * len(given.images), key, TILE, degrade)
 
     def estimate_step(self, images: Any) -> list[int]:
         """Estimates the steps that images are degraded to.
@@ -146,6 +145,7 @@ class Restorer:
         steps: int | None = None,
         consistent: bool = False,
         mask: Any = None,
+        noise: float | None = None,
         key: chex.PRNGKey | None = None,
         tile: int = TILE,
     ) -> Any:
@@ -159,11 +159,13 @@ class Restorer:
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
             consistent: make the predictions agree with the images that they are made
-                from, as far as the noise of these allows: that of rounding to 256
-                values, for files and uint8; see `sampling.consistent`. The tables of a
-                photograph take seconds to compute.
+                from, as far as their noise allows; see `sampling.consistent`. The
+                tables of a photograph take seconds to compute.
             mask: for a model that fills holes, an image that is white where pixels are
                 missing, or one for each image; see `read_masks`.
+            noise: the standard deviation of the noise of the images, in image units,
+                for consistent predictions. None for that of rounding to 256 values, for
+                files and uint8, and that of their compression for JPEG files.
             key: the key that `degrade` was given, for degradations with random draws;
                 samplers that draw noise use it as well. None for key 0.
             tile: side in pixels of the tiles that a local network restores larger
@@ -188,13 +190,14 @@ class Restorer:
             check_consistent(self.model)
         if mask is not None or key is None:  # The key draws the holes of `degrade`.
             check_mask(self.degradation, given=mask is not None)
+        check_noise(noise)
         given = read_images(images, self.image_shape[2])
         masks = None if mask is None else read_masks(mask, given.images)
         if t == "auto":
             starts = self._estimate(given)
         else:
             starts = [self._check_step(t, least=1)] * len(given.images)
-        noise = sampling.EIGHT_BITS if given.eight_bit else sampling.FLOAT_NOISE
+        noises = given.noises if noise is None else len(given.images) * [noise]
 
         def run(
             t: int, restore_fn: RestoreFn, degrade: Degradation, x: Any, keys: Any
@@ -202,14 +205,13 @@ class Restorer:
             if masks is not None:
                 x = degrade(x, t)
             if consistent:
-                restore_fn = sampling.consistent(restore_fn, degrade, noise=noise)
+                largest = max(noises)
+                restore_fn = sampling.consistent(restore_fn, degrade, noise=largest)
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
-            return sample_from(
-                restore_fn, degrade, x, keys, sampler=sampler, timesteps=timesteps
-            )
+            return sample_from(restore_fn, degrade, x, keys, sampler, timesteps)
 
-        options = {"factors": consistent, "masks": masks}
+        options = {"factors": consistent, "masks": masks, "noises": noises}
         return self._map(given, starts, key, tile, run, **options)
 
     def predict(
@@ -294,5 +296,4 @@ class Restorer:
     def _estimate(self, given: UserImages) -> list[int]:
         if self.severity is None:
             raise InputError(_NO_ESTIMATE)
-        estimate = self.severity.estimate
-        return [int(estimate(image[None])[0]) for image in given.images]
+        return [int(self.severity.estimate(x[None])[0]) for x in given.images]

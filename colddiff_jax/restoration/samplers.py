@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from colddiff_jax import prng
-from colddiff_jax.checks import InputError
+from colddiff_jax.checks import InputError, is_finite_number
 from colddiff_jax.degradations import Holes
 from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
 from colddiff_jax.experiment.model import Model
@@ -103,6 +103,15 @@ def check_mask(degrade: Degradation, *, given: bool) -> None:
         )
 
 
+def check_noise(noise: float | None) -> None:
+    """Raises InputError for a noise that is no standard deviation."""
+    if noise is not None and not (is_finite_number(noise) and noise > 0):
+        raise InputError(
+            "`noise` must be a positive number, a standard deviation in image units, "
+            f"got {noise!r}"
+        )
+
+
 def check_consistent(model: Model) -> None:
     """Raises InputError unless predictions of a model can be made consistent."""
     if model.consistent_noise:
@@ -183,7 +192,6 @@ def sample_from(
     degrade: Degradation,
     x_t: chex.Array,
     keys: chex.PRNGKey,
-    *,
     sampler: str,
     timesteps: tuple[int, ...],
 ) -> chex.Array:

@@ -121,6 +121,7 @@ def map_by_size(
     tile: int = TILE,
     factors: bool = False,
     masks: Sequence[np.ndarray] | None = None,
+    noises: Sequence[float] | None = None,
 ) -> list[np.ndarray]:
     """Applies a function to images of any sizes, many of one size and step at once.
 
@@ -136,6 +137,8 @@ def map_by_size(
         tile: as in `Sizing.of`.
         factors: as in `degradation_at`.
         masks: for `Holes`, bool [H, W] for each image; None draws them.
+        noises: the noise of each image, for models of consistent predictions; None for
+            the least that they know.
 
     Returns:
         The results, float [H, W, C] like the images.
@@ -161,7 +164,10 @@ def map_by_size(
                 padded = [sizing.pad(masks[i][..., None])[..., 0] for i in indices]
                 assert isinstance(degrade, Holes)
                 bound = degrade.with_mask(np.stack(padded))
-            restore_fn = model.made_consistent(network, bound)
+            noise = (
+                None if noises is None else jnp.asarray([noises[i] for i in indices])
+            )
+            restore_fn = model.made_consistent(network, bound, noise)
             outputs = function(t, restore_fn, bound, x, sampler_keys)
             for i, output in zip(indices, np.asarray(outputs), strict=True):
                 height, width, _ = images[i].shape

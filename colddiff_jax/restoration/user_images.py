@@ -10,6 +10,7 @@ from PIL import Image
 from colddiff_jax.checks import InputError
 from colddiff_jax.data.photos import Photo, open_photo, photo
 from colddiff_jax.io.images import to_float, to_uint8
+from colddiff_jax.sampling import EIGHT_BITS, FLOAT_NOISE
 
 # Bicubic pixelation overshoots [-1, 1] by half; 0..255 is far beyond.
 _LARGEST = 2.0
@@ -24,12 +25,13 @@ class UserImages(NamedTuple):
         give_back: turns as many results, float [H, W, C], into what was given: files
             and Pillow images into Pillow images, uint8 into uint8, floats into float32,
             one into one, a batch into a batch, a list into a list.
-        eight_bit: whether any of them had 256 values per channel.
+        noises: the standard deviation of the noise of each, in image units: that of
+            rounding and of JPEG compression.
     """
 
     images: list[np.ndarray]
     give_back: Callable[[list[np.ndarray]], Any]
-    eight_bit: bool
+    noises: list[float]
 
 
 def read_images(images: Any, channels: int) -> UserImages:
@@ -103,16 +105,16 @@ def _read_mask(mask: Any) -> np.ndarray:
 
 
 def _of_photo(given: Photo, channels: int) -> UserImages:
-    pixels, eight_bit = given.pixels, not given.deep
+    pixels, noises = given.pixels, [given.noise]
     if pixels.shape[2] == channels:
         return UserImages(
-            [pixels], lambda results: given.with_pixels(results[0]), eight_bit
+            [pixels], lambda results: given.with_pixels(results[0]), noises
         )
     if channels == 3:  # The photo is grey.
         return UserImages(
             [np.repeat(pixels, 3, axis=2)],
             lambda results: given.with_pixels(results[0].mean(axis=2, keepdims=True)),
-            eight_bit,
+            noises,
         )
     if channels != 1:
         raise InputError(
@@ -122,7 +124,7 @@ def _of_photo(given: Photo, channels: int) -> UserImages:
     return UserImages(
         list(np.split(pixels, pixels.shape[2], axis=2)),
         lambda results: given.with_pixels(np.concatenate(results, axis=2)),
-        eight_bit,
+        pixels.shape[2] * noises,
     )
 
 
@@ -141,7 +143,7 @@ def _of_list(given: Sequence[Any], channels: int) -> UserImages:
     return UserImages(
         [image for part in parts for image in part.images],
         give_back,
-        any(part.eight_bit for part in parts),
+        [noise for part in parts for noise in part.noises],
     )
 
 
@@ -155,7 +157,9 @@ def _of_array(array: np.ndarray, channels: int) -> UserImages:
         restored = results[0] if single else np.stack(results)
         return to_uint8(restored) if eight_bit else restored
 
-    return UserImages([images] if single else list(images), give_back, eight_bit)
+    listed = [images] if single else list(images)
+    noise = EIGHT_BITS if eight_bit else FLOAT_NOISE
+    return UserImages(listed, give_back, len(listed) * [noise])
 
 
 def _check_array(array: np.ndarray, channels: int) -> None:

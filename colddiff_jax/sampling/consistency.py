@@ -6,6 +6,7 @@ from typing import TypeVar
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, Linear, num_steps_of
@@ -156,7 +157,7 @@ def consistent(
     restore_fn: RestoreFn,
     degrade: Degradation,
     *,
-    noise: float = FLOAT_NOISE,
+    noise: chex.Numeric = FLOAT_NOISE,
     error: float = 0.1,
     deconvolved: bool = False,
 ) -> Consistent:
@@ -177,8 +178,8 @@ def consistent(
         degrade: D, linear or affine in x, bound. The tables that its pseudo-inverse
             needs are computed here, once; inside `jit`, compute them before, by
             `degrade.with_factors()`.
-        noise: the standard deviation of the noise of x_T, in image units; `EIGHT_BITS`
-            for images that were rounded to 256 values.
+        noise: the standard deviation of the noise of x_T, in image units, [] or one per
+            image, [B]; `EIGHT_BITS` for images that were rounded to 256 values.
         error: the standard deviation of the error of R, in image units.
         deconvolved: give R the image W_t x_t, in which everything that x_t determines
             is already restored, in place of x_t: x0_hat = R(W_t (x_t - D(0, t)), t).
@@ -205,9 +206,10 @@ def consistent(
             f"{type(degrade).__name__}"
         )
     for name, value in (("noise", noise), ("error", error)):
-        if not value > 0:
+        if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
             raise ValueError(f"{name} must be positive, got {value}")
-    damping = (noise / error) ** 2
+    ratio = jnp.asarray(noise, jnp.float32) / error
+    damping = ratio.reshape(ratio.shape + 3 * (1,) * ratio.ndim) ** 2
     return Consistent(restore_fn, with_factors(degrade), damping, deconvolved)
 
 

@@ -8,7 +8,7 @@ degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import ml_collections
@@ -60,7 +60,7 @@ EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     "endpoints": {"source": (str, "")},
     "model": {
         "precondition": (bool, False),
-        "consistent_noise": (float, 0.0),
+        "consistent_noise": (Sequence[float], ()),
         "dtype": (Literal["auto", *DTYPES], "auto"),
     },
 }

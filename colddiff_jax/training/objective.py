@@ -46,8 +46,9 @@ class Objective:
             costs one more forward pass of the whole batch.
         label_dropout: fraction of the examples, in [0, 1], whose label is dropped,
             which classifier-free guidance requires.
-        consistent_noise: the noise of the model's consistent predictions, through which
-            the network is then trained; 0 for none.
+        consistent_noise: the range of the noise of the model's consistent predictions,
+            through which the network is then trained; empty for none. The noise of each
+            example, added to x_t, has a deviation of uniform logarithm.
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
@@ -61,7 +62,7 @@ class Objective:
     input_noise: float = 0.0
     rollouts: float = 0.0
     label_dropout: float = 0.1
-    consistent_noise: float = 0.0
+    consistent_noise: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
@@ -93,6 +94,10 @@ class Objective:
         )
         t = prng.draw_steps(t_keys, num_steps)
         x_0, bound, x_t = degrade_batch(degrade, degrade_keys, batch, t)
+        noise = None
+        if self.consistent_noise:
+            noise_keys, level_keys, normal_keys = prng.split_keys(noise_keys, 3)
+            noise = draw_noise_levels(level_keys, self.consistent_noise)
         options: dict[str, Any] = {}
         if batch.labels is not None:
             dropped = prng.draw_choice(label_keys, self.label_dropout)
@@ -103,10 +108,8 @@ class Objective:
             network: RestoreFn = functools.partial(
                 model.apply, {"params": params}, **options, **dropout
             )
-            if self.consistent_noise:
-                network = consistent(
-                    network, bound, noise=self.consistent_noise, deconvolved=True
-                )
+            if noise is not None:
+                network = consistent(network, bound, noise=noise, deconvolved=True)
             return network(x, t)
 
         if self.rollouts:
@@ -114,9 +117,10 @@ class Objective:
             rolled = jax.lax.stop_gradient(roll_out(restore_fn, bound, x_0, later, t))
             chosen = prng.draw_choice(choice_keys, self.rollouts)
             x_t = jnp.where(per_example(chosen, x_t), rolled, x_t)
+        if noise is not None:
+            x_t += per_example(noise, x_t) * _normal(normal_keys, x_t)
         if self.input_noise:
-            normal = jax.vmap(lambda key: jax.random.normal(key, x_t.shape[1:]))
-            x_t += self.input_noise * normal(noise_keys)
+            x_t += self.input_noise * _normal(noise_keys, x_t)
         x0_hat = restore_fn(x_t, t, dropout_keys=drop)
         chex.assert_equal_shape([x0_hat, x_0])
         losses = self.distance(x0_hat - x_0).mean(axis=(1, 2, 3))
@@ -144,3 +148,15 @@ def roll_out(
     x_t = degrade(x_0, later)
     x0_hat = restore_fn(x_t, later)
     return x_t - degrade(x0_hat, later) + degrade(x0_hat, t)
+
+
+def draw_noise_levels(keys: chex.PRNGKey, bounds: tuple[float, ...]) -> chex.Array:
+    """Draws one deviation per key, float32 [B]; its logarithm is uniform."""
+    low, high = bounds
+    ratio = jax.vmap(jax.random.uniform)(keys)
+    return low * (high / low) ** ratio
+
+
+def _normal(keys: chex.PRNGKey, x: chex.Array) -> chex.Array:
+    """Draws N(0, 1) like x [B, ...] from one key per example."""
+    return jax.vmap(lambda key: jax.random.normal(key, x.shape[1:]))(keys)

@@ -19,7 +19,7 @@ from colddiff_jax.data import (
     batch_windows,
     load_windows,
 )
-from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -27,14 +27,19 @@ from colddiff_jax.experiment.builders import (
     make_schedule,
 )
 from colddiff_jax.experiment.data import RunData, open_data
-from colddiff_jax.experiment.model import Model, build_model, with_inverse
+from colddiff_jax.experiment.model import (
+    Model,
+    build_model,
+    consistent_noise_of,
+    with_inverse,
+)
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.training.config import complete_config
-from colddiff_jax.training.objective import Objective
+from colddiff_jax.training.objective import Objective, draw_noise_levels
 from colddiff_jax.training.optimizers import EMA_DECAYS, EmaDecay, make_optimizer
 from colddiff_jax.training.options import (
     EvaluationOptions,
@@ -107,8 +112,9 @@ def build_model_and_task(
     degrade = make_degradation(config["degradation"], preprocessing.image_size)
     degrade = with_inverse(degrade, config["model"])
     objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
-    consistent_noise = config["model"]["consistent_noise"]
-    objective = dataclasses.replace(objective, consistent_noise=consistent_noise)
+    objective = dataclasses.replace(
+        objective, consistent_noise=consistent_noise_of(config["model"])
+    )
     options = {
         "ema_decay": call_named("ema", EMA_DECAYS, config["ema"]),
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
@@ -203,12 +209,15 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     key = prng.stream(task.seed, "precondition")
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)
-    noise = task.objective.input_noise
-    consistent_noise = task.objective.consistent_noise
-    if not consistent_noise:
+    bounds = task.objective.consistent_noise
+    if not bounds:
+        noise = task.objective.input_noise
         return measure_scales(bound, x_0, noise=noise, centered=centered)
-    inverse = sampling.consistent(_nothing, bound, noise=consistent_noise)
-    drawn = noise * jax.random.normal(jax.random.fold_in(key, len(x_0)), x_0.shape)
+    level_keys, normal_keys = prng.split_keys(keys, 2)
+    levels = draw_noise_levels(level_keys, bounds)
+    inverse = sampling.consistent(_nothing, bound, noise=levels)
+    normal = jax.vmap(lambda key: jax.random.normal(key, x_0.shape[1:]))(normal_keys)
+    drawn = per_example(levels, x_0) * normal
     return measure_scales(
         bound,
         x_0,

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import colddiff_jax as cd
 from colddiff_jax import InputError
+from colddiff_jax.data.photos import open_photo
 from colddiff_jax.restoration import load_run
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.sampling import EIGHT_BITS, data_consistency
@@ -22,7 +24,7 @@ def floats(*shape):
 
 @pytest.fixture(scope="module")
 def blur():
-    return make_restorer(BLUR, consistent_noise=EIGHT_BITS)
+    return make_restorer(BLUR, consistent_noise=(EIGHT_BITS, 0.03))
 
 
 def test_the_network_takes_the_wiener_estimate_and_adds_what_the_blur_lost(blur):
@@ -49,7 +51,7 @@ def test_the_network_takes_the_wiener_estimate_and_adds_what_the_blur_lost(blur)
 
 @pytest.mark.parametrize("degradation", [BLUR, HALVED], ids=["blur", "blocks"])
 def test_predictions_agree_with_photographs_of_any_size(degradation):
-    restorer = make_restorer(degradation, consistent_noise=EIGHT_BITS)
+    restorer = make_restorer(degradation, consistent_noise=(EIGHT_BITS, 0.03))
     x = floats(20, 44, 3)
     x_T = restorer.degrade(x)
     T = restorer.degradation.num_steps
@@ -78,7 +80,7 @@ def test_an_exported_model_stays_consistent(blur, tmp_path):
     export_model(blur, path)
     x_T = blur.degrade(floats(16, 24, 3))
     loaded = load_run(path)
-    assert loaded.model.consistent_noise == EIGHT_BITS
+    assert loaded.model.consistent_noise == (EIGHT_BITS, 0.03)
     np.testing.assert_allclose(loaded.restore(x_T), blur.restore(x_T), atol=1e-5)
 
 
@@ -90,6 +92,24 @@ def test_a_second_correction_is_refused(blur):
 def test_a_degradation_without_an_inverse_and_a_negative_noise_raise():
     jpeg = {"name": "jpeg_like", "qualities": (50, 20)}
     with pytest.raises(InputError, match=r"consistent_noise` needs a .* JpegLike"):
-        make_restorer(jpeg, consistent_noise=EIGHT_BITS)
-    with pytest.raises(InputError, match=r"must be at least 0, got -0\.1"):
-        make_restorer(BLUR, consistent_noise=-0.1)
+        make_restorer(jpeg, consistent_noise=(EIGHT_BITS, 0.03))
+    for wrong in ((0.0, 0.1), (0.2, 0.1), (0.1,)):
+        with pytest.raises(InputError, match="must be two positive numbers"):
+            make_restorer(BLUR, consistent_noise=wrong)
+
+
+def test_noise_is_that_of_the_file_or_as_given_and_more_of_it_smooths(blur, tmp_path):
+    pixels = cd.to_uint8(blur.degrade(floats(48, 48, 3))[None])[0]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=75, subsampling=0)
+    noise = open_photo(tmp_path / "a.jpg").noise
+    assert 0.015 < noise < 0.025
+    assert open_photo(tmp_path / "a.png").noise == EIGHT_BITS
+    given = np.asarray(Image.open(tmp_path / "a.jpg"))
+    restored = blur.restore(str(tmp_path / "a.jpg"))
+    expected = blur.restore(given, noise=noise)
+    np.testing.assert_allclose(np.asarray(restored, int), expected, atol=1)
+    wild = blur.restore(given, noise=EIGHT_BITS).astype(float)
+    assert wild.std() > 1.2 * expected.astype(float).std()
+    with pytest.raises(InputError, match="`noise` must be a positive number"):
+        blur.restore(given, noise=-0.1)

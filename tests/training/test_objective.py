@@ -11,7 +11,7 @@ import colddiff_jax as cd
 from colddiff_jax.data import Batch
 from colddiff_jax.prng import indexed_keys, stream
 from colddiff_jax.restoration.restore import bind
-from colddiff_jax.training.objective import Objective, roll_out
+from colddiff_jax.training.objective import Objective, draw_noise_levels, roll_out
 
 SIZE, T, NUMBER = 8, 4, 256
 
@@ -74,10 +74,21 @@ def test_noise_is_added_to_the_input_only_and_has_the_given_deviation():
 
 def test_consistent_predictions_only_leave_the_network_what_was_lost():
     network = Network(answer=0.5)
-    found = losses(Objective(consistent_noise=0.01), network, white())
-    ((z, *_),) = network.seen  # M^2 / (M^2 + lambda), for the mask M of white images.
-    assert np.asarray(z).std() > 0.2 and np.asarray(z).max() < 1
-    np.testing.assert_allclose(found, 0.5 * (1 - z).mean(axis=(1, 2, 3)), atol=1e-6)
+    objective = Objective(consistent_noise=(0.005, 0.01))
+    found = losses(objective, network, white())
+    ((z, *_),) = network.seen  # W (M + noise), for the mask M of white images.
+    assert np.asarray(z).std() > 0.2 and np.asarray(z).max() < 1.1
+    np.testing.assert_allclose(found, 0.5 * (1 - z).mean(axis=(1, 2, 3)), atol=0.02)
+    perfect = losses(objective, Network(answer=1.0), white())
+    assert perfect.min() > 0 and perfect.max() < 0.02
+
+
+def test_noise_levels_fill_their_range():
+    keys = indexed_keys(stream(0, "test"), jnp.arange(2000))
+    levels = np.asarray(draw_noise_levels(keys, (0.01, 0.16)))
+    assert 0.01 <= levels.min() < 0.0102 and 0.157 < levels.max() <= 0.16
+    octaves = np.histogram(np.log2(levels / 0.01), bins=4, range=(0, 4))[0]
+    assert (np.abs(octaves - 500) < 80).all()
 
 
 def test_the_given_fraction_of_labels_is_dropped():
