@@ -3,7 +3,6 @@
 python sample.py --workdir=runs/digits_blur
 python sample.py --workdir=photo-deblur --photo=blurry.jpg --photo=folder
 python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
-python sample.py --workdir=runs/digits_blur --arrays --trajectory --gif
 python sample.py --workdir=runs/with_classes --label=3 --guidance=2
 
 Writes a grid (clean, degraded, restored) of test images to samples/ in the run folder,
@@ -35,9 +34,10 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
 flags.DEFINE_float("noise", None, "std of photographs' noise, white - black = 2", 1e-6)
+flags.DEFINE_bool("enlarge", False, "photographs are small: a pixel for each block")
 flags.DEFINE_string("mask", "", "image that is white where photographs lack pixels")
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
-_PHOTOS += ["consistent", "mask", "noise"]
+_PHOTOS += ["consistent", "mask", "noise", "enlarge"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 

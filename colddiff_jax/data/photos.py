@@ -58,6 +58,15 @@ class Photo:
             image.info["icc_profile"] = self.icc_profile
         return image
 
+    def enlarged(self, factor: int) -> "Photo":
+        """Returns the photograph with every pixel repeated along both sides."""
+        if factor == 1:
+            return self
+        height, width = (factor * side for side in self.pixels.shape[:2])
+        pixels = self.pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+        alpha = self.alpha and self.alpha.resize((width, height), _SMOOTH)
+        return dataclasses.replace(self, pixels=pixels, alpha=alpha)
+
 
 def open_photo(path: str | os.PathLike[str]) -> Photo:
     """Opens a photograph.
@@ -149,5 +158,6 @@ _LOW = 4  # The sum of the indices of the coefficients that count.
 _SUBSAMPLING = 0.008
 
 
+_SMOOTH = Image.Resampling.BICUBIC
 _GREY = ("1", "L", "LA")
 _KEPT = (*_GREY, "P", "PA", "RGB", "RGBA", "RGBX")

@@ -15,7 +15,6 @@ from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restorer import Restorer
-from colddiff_jax.restoration.samplers import check_consistent, check_mask
 from colddiff_jax.restoration.sizes import TILE
 
 _RESTORED, _DEGRADED = "_restored", "_degraded"
@@ -34,6 +33,7 @@ def restore_photos(
     consistent: bool = False,
     mask: str = "",
     noise: float | None = None,
+    enlarge: bool = False,
     seed: int = 0,
     tile: int = TILE,
 ) -> list[str]:
@@ -58,6 +58,7 @@ def restore_photos(
         mask: an image file that is white where pixels of the photographs are missing,
             for a model that fills holes.
         noise: as in `Restorer.restore`.
+        enlarge: as in `Restorer.restore`.
         seed: the seed of all random draws.
         tile: as in `Restorer.restore`.
 
@@ -80,17 +81,23 @@ def restore_photos(
         raise InputError(
             "`start` auto finds the step of degraded photographs; leave out `degrade`"
         )
-    if degrade and mask:
-        raise InputError("`mask` says which pixels are missing; leave out `degrade`")
+    if degrade and (mask or enlarge):
+        name = "mask" if mask else "enlarge"
+        raise InputError(f"`{name}` is for degraded photographs; leave out `degrade`")
     restorer = load_run(workdir, checkpoint)
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
-    if consistent:
-        check_consistent(restorer.model)
-    restorer.check_options(t=start or None, sampler=sampler, steps=steps or None)
-    if not degrade:
-        check_mask(restorer.degradation, given=bool(mask))
+    restorer.check_options(
+        t=start or None,
+        sampler=sampler,
+        steps=steps or None,
+        consistent=consistent,
+        mask=bool(mask),
+        drawn=degrade,
+        noise=noise,
+        enlarge=enlarge,
+    )
     if out:
         with disk.refusals(out):
             os.makedirs(out, exist_ok=True)
@@ -110,6 +117,7 @@ def restore_photos(
                     "consistent": consistent,
                     "mask": mask or None,
                     "noise": noise,
+                    "enlarge": enlarge,
                     "tile": tile,
                 },
             )

@@ -6,32 +6,23 @@ from typing import Any, Literal
 
 import chex
 import jax
-import numpy as np
 
 from colddiff_jax import sampling
 from colddiff_jax.checks import InputError
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.samplers import (
-    check_consistent,
-    check_mask,
-    check_noise,
-    check_sampler,
-    sample_from,
+from colddiff_jax.restoration.restore_options import (
+    NO_ESTIMATE,
+    check_no_images_blended,
+    check_restore,
+    check_step,
+    enlargement,
 )
+from colddiff_jax.restoration.samplers import sample_from
 from colddiff_jax.restoration.severity import SeverityEstimator
 from colddiff_jax.restoration.sizes import TILE, map_by_size
 from colddiff_jax.restoration.user_images import UserImages, read_images, read_masks
-from colddiff_jax.sampling import SAMPLERS, RestoreFn, equal_stride
-
-_NEEDS_ENDPOINTS = (
-    "the degradation of this model blends images with others; use sample.py without "
-    "photographs, or `restore_fn` and `degradation` with a sampler"
-)
-_NO_ESTIMATE = (
-    "this model has no estimate of the severity; fit one with python -m "
-    "colddiff_jax.cli.severity, or give the step `t`"
-)
+from colddiff_jax.sampling import RestoreFn, equal_stride
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -112,7 +103,8 @@ class Restorer:
             >>> restorer.degrade(np.ones((16, 16, 1), np.float32), t=3).shape
             (16, 16, 1)
         """
-        t = self._check_step(t, least=0)
+        t = self._step(t, least=0)
+        check_no_images_blended(self.model)
         given = read_images(images, self.image_shape[2])
 
         def degrade(t: int, _: Any, degrade: Degradation, x: Any, __: Any) -> Any:
@@ -146,6 +138,7 @@ class Restorer:
         consistent: bool = False,
         mask: Any = None,
         noise: float | None = None,
+        enlarge: bool = False,
         key: chex.PRNGKey | None = None,
         tile: int = TILE,
     ) -> Any:
@@ -166,6 +159,8 @@ class Restorer:
             noise: the standard deviation of the noise of the images, in image units,
                 for consistent predictions. None for that of rounding to 256 values, for
                 files and uint8, and that of their compression for JPEG files.
+            enlarge: for a model of pixelated images: these are small, with one pixel
+                for each block, and the results larger, by a factor that t sets.
             key: the key that `degrade` was given, for degradations with random draws;
                 samplers that draw noise use it as well. None for key 0.
             tile: side in pixels of the tiles that a local network restores larger
@@ -185,18 +180,23 @@ class Restorer:
             >>> restorer.restore(x, t=10, steps=5).shape
             (3, 16, 16, 1)
         """
-        self.check_options(t=t, sampler=sampler, steps=steps)
-        if consistent:
-            check_consistent(self.model)
-        if mask is not None or key is None:  # The key draws the holes of `degrade`.
-            check_mask(self.degradation, given=mask is not None)
-        check_noise(noise)
-        given = read_images(images, self.image_shape[2])
+        self.check_options(
+            t=t,
+            sampler=sampler,
+            steps=steps,
+            consistent=consistent,
+            mask=mask is not None,
+            drawn=key is not None,
+            noise=noise,
+            enlarge=enlarge,
+        )
+        factor = enlargement(self.model, self._step(t)) if enlarge else 1
+        given = read_images(images, self.image_shape[2], repeat=factor)
         masks = None if mask is None else read_masks(mask, given.images)
         if t == "auto":
             starts = self._estimate(given)
         else:
-            starts = [self._check_step(t, least=1)] * len(given.images)
+            starts = [self._step(t)] * len(given.images)
         noises = given.noises if noise is None else len(given.images) * [noise]
 
         def run(
@@ -232,31 +232,16 @@ class Restorer:
         """
         return self.restore(images, t, sampler="direct", tile=tile)
 
-    def check_options(
-        self, *, t: int | Literal["auto"] | None, sampler: str, steps: int | None
-    ) -> None:
-        """Checks the options of `restore`, before any image is read.
+    def check_options(self, **options: Any) -> None:
+        """Checks options of `restore`, before any image is read.
+
+        Args:
+            **options: see `check_restore`.
 
         Raises:
             InputError: as in `restore`.
         """
-        T = self.degradation.num_steps
-        if t == "auto" and self.severity is None:
-            raise InputError(_NO_ESTIMATE)
-        least = T if t == "auto" else self._check_step(t, least=1)
-        if sampler not in SAMPLERS:
-            raise InputError(
-                f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
-            )
-        check_sampler(sampler, self.degradation)
-        if endpoint_kind(self.degradation) == "image":
-            raise InputError(_NEEDS_ENDPOINTS)
-        if steps is not None and not 1 <= steps <= least:
-            raise InputError(f"`steps` must lie in 1..{least}, got {steps}")
-        if sampler == "direct" and steps is not None:
-            raise InputError(
-                "the sampler direct is a single prediction; leave `steps` out"
-            )
+        check_restore(self.model, estimates=self.severity is not None, **options)
 
     def _map(
         self,
@@ -267,8 +252,6 @@ class Restorer:
         function: Callable[..., Any],
         **options: Any,
     ) -> Any:
-        if endpoint_kind(self.degradation) == "image":
-            raise InputError(_NEEDS_ENDPOINTS)
         key = jax.random.key(0) if key is None else key
         return given.give_back(
             map_by_size(
@@ -283,17 +266,10 @@ class Restorer:
             )
         )
 
-    def _check_step(self, t: Any, *, least: int) -> int:
-        T = self.degradation.num_steps
-        if t is None:
-            return T
-        if isinstance(t, bool) or not isinstance(t, int | np.integer):
-            raise InputError(f"`t` must be an integer in {least}..{T}, got {t!r}")
-        if not least <= t <= T:
-            raise InputError(f"`t` must lie in {least}..{T}, got {t}")
-        return int(t)
+    def _step(self, t: Any, *, least: int = 1) -> int:
+        return check_step(self.model, t, least=least)
 
     def _estimate(self, given: UserImages) -> list[int]:
         if self.severity is None:
-            raise InputError(_NO_ESTIMATE)
+            raise InputError(NO_ESTIMATE)
         return [int(self.severity.estimate(x[None])[0]) for x in given.images]

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from colddiff_jax import prng
-from colddiff_jax.checks import InputError, is_finite_number
-from colddiff_jax.degradations import Holes
+from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
@@ -87,29 +86,6 @@ def check_sampler(sampler: str, degrade: Degradation) -> None:
     """Raises InputError for a sampler that a degradation does not allow."""
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
         raise InputError("the sampler ddim needs a model trained on gaussian_noise")
-
-
-def check_mask(degrade: Degradation, *, given: bool) -> None:
-    """Raises InputError for a mask that a model cannot use, or none where it must."""
-    if given and not isinstance(degrade, Holes):
-        raise InputError(
-            "`mask` needs a model that fills holes, such as photo-inpaint; this one's "
-            f"degradation is a {type(degrade).__name__}"
-        )
-    if not given and isinstance(degrade, Holes):
-        raise InputError(
-            "this model fills holes: give `mask`, an image that is white where pixels "
-            "are missing"
-        )
-
-
-def check_noise(noise: float | None) -> None:
-    """Raises InputError for a noise that is no standard deviation."""
-    if noise is not None and not (is_finite_number(noise) and noise > 0):
-        raise InputError(
-            "`noise` must be a positive number, a standard deviation in image units, "
-            f"got {noise!r}"
-        )
 
 
 def check_consistent(model: Model) -> None:

@@ -34,7 +34,7 @@ class UserImages(NamedTuple):
     noises: list[float]
 
 
-def read_images(images: Any, channels: int) -> UserImages:
+def read_images(images: Any, channels: int, *, repeat: int = 1) -> UserImages:
     """Reads the images that a user gives.
 
     Args:
@@ -43,18 +43,21 @@ def read_images(images: Any, channels: int) -> UserImages:
         channels: the number of channels of the model's images. Of grey files and
             Pillow images, a colour model restores three equal channels, and their mean
             is given back; of colour ones, a grey model restores each channel by itself.
+        repeat: how often every pixel is repeated, along each side.
 
     Raises:
         InputError: a file that cannot be read, or an array of another type, shape,
             layout or range.
     """
     if isinstance(images, str | os.PathLike):
-        return _of_photo(open_photo(images), channels)
+        return _of_photo(open_photo(images).enlarged(repeat), channels)
     if isinstance(images, Image.Image):
-        return _of_photo(photo(images), channels)
+        return _of_photo(photo(images).enlarged(repeat), channels)
     if isinstance(images, list | tuple):
-        return _of_list(images, channels)
-    return _of_array(np.asarray(images), channels)
+        return _of_list(images, channels, repeat)
+    array = np.asarray(images)
+    _check_array(array, channels)
+    return _of_array(array.repeat(repeat, axis=-3).repeat(repeat, axis=-2))
 
 
 def read_masks(mask: Any, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -128,10 +131,10 @@ def _of_photo(given: Photo, channels: int) -> UserImages:
     )
 
 
-def _of_list(given: Sequence[Any], channels: int) -> UserImages:
+def _of_list(given: Sequence[Any], channels: int, repeat: int) -> UserImages:
     if not given:
         raise InputError("`images` must hold at least one image, got an empty list")
-    parts = [read_images(image, channels) for image in given]
+    parts = [read_images(image, channels, repeat=repeat) for image in given]
 
     def give_back(results: list[np.ndarray]) -> list[Any]:
         rest = iter(results)
@@ -147,8 +150,7 @@ def _of_list(given: Sequence[Any], channels: int) -> UserImages:
     )
 
 
-def _of_array(array: np.ndarray, channels: int) -> UserImages:
-    _check_array(array, channels)
+def _of_array(array: np.ndarray) -> UserImages:
     eight_bit = array.dtype == np.uint8
     images = np.asarray(to_float(array) if eight_bit else array, np.float32)
     single = array.ndim == 3

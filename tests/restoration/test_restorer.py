@@ -103,6 +103,28 @@ def test_pixelated_photographs_keep_their_blocks():
     )
 
 
+def test_small_images_are_enlarged_by_the_factor_of_the_step():
+    restorer = make_restorer(HALVED)
+    small = floats(5, 7, 3)
+    for t, factor in ((1, 2), (2, 4)):
+        repeated = small.repeat(factor, 0).repeat(factor, 1)
+        expected = restorer.restore(repeated, t)
+        np.testing.assert_array_equal(
+            restorer.restore(small, t, enlarge=True), expected
+        )
+    large = restorer.restore(Image.new("LA", (7, 5), (90, 40)), enlarge=True)
+    assert large.mode == "LA" and large.size == (28, 20)
+    assert set(np.asarray(large)[..., 1].ravel()) == {40}
+
+
+def test_only_models_of_pixelated_images_enlarge(local):
+    with pytest.raises(InputError, match="needs a model of pixelated .* heat_blur"):
+        local.restore(floats(8, 8, 3), enlarge=True)
+    uneven = {"name": "pixelate", "method": "area", "sizes": (24, 16)}
+    with pytest.raises(InputError, match="at t = 1, 32 pixels become 24"):
+        make_restorer(uneven).restore(floats(8, 8, 3), t=1, enlarge=True)
+
+
 def test_random_draws_belong_to_the_key_and_the_index():
     mask = {"name": "gaussian_mask", "center": "random"}
     mask["stds"] = {"name": "constant", "num_steps": 2, "value": 3.0}
