@@ -80,6 +80,8 @@ def sample_momentum(restore_fn, degrade, x):
 
 
 SAMPLING = {
+    "break_symmetry": [lambda x: sampling.break_symmetry(x, jax.random.key(0))],
+    "fit_prior": [lambda x: sampling.fit_prior(x, BLUR)],
     "Tiled": [lambda x: sampling.Tiled(identity, 16, 8)(x, STEPS)],
     "consistent": [lambda x: sampling.consistent(identity, BLUR)(x, STEPS)],
     "data_consistency": [
@@ -102,6 +104,7 @@ SAMPLING = {
 }
 NOT_OF_IMAGES = {
     "BatchSampler",
+    "ColorPrior",
     "Consistent",  # Made by `consistent`.
     "EIGHT_BITS",
     "FLOAT_NOISE",
@@ -112,6 +115,11 @@ NOT_OF_IMAGES = {
     "equal_log_severity",
     "equal_stride",
     "guide",
+    "EmpiricalPrior",  # Made by users, of any floats.
+    "MixturePrior",
+    "NormalPrior",
+    "PerturbedPrior",
+    "Prior",
 }
 
 

@@ -15,6 +15,7 @@ from colddiff_jax.degradations.hole_masks import Holes, holes
 from colddiff_jax.degradations.jpeg import JpegLike, jpeg_like
 from colddiff_jax.degradations.mask import Mask, RandomMask, gaussian_mask
 from colddiff_jax.degradations.motion import MotionBlur, motion_blur
+from colddiff_jax.degradations.noise import Noisy, noisy
 from colddiff_jax.degradations.pixelation import pixelate
 from colddiff_jax.degradations.separable import Separable
 from colddiff_jax.degradations.snowfall import Snow, snow
@@ -35,6 +36,7 @@ __all__ = [
     "JpegLike",
     "Mask",
     "MotionBlur",
+    "Noisy",
     "Quantized",
     "RandomMask",
     "RankMask",
@@ -54,6 +56,7 @@ __all__ = [
     "holes",
     "jpeg_like",
     "motion_blur",
+    "noisy",
     "pixelate",
     "quantize",
     "rank_mask",

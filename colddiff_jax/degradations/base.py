@@ -110,6 +110,20 @@ class WithEndpoint(Degradation, Protocol):
         ...
 
 
+@runtime_checkable
+class WithNoise(WithEndpoint, Protocol):
+    """A degradation whose endpoint z is scaled by one number per step.
+
+        D(x, t) = alpha_t A_t(x) + sigma_t z
+
+    Samplers can draw a part of z anew at every step.
+    """
+
+    def levels(self, t: chex.Numeric) -> tuple[chex.Array, chex.Array]:
+        """Returns alpha_t and sigma_t, float32 like the integer t [] or [B]."""
+        ...
+
+
 def endpoint_kind(degrade: object) -> EndpointKind | None:
     """Returns the kind of endpoint of a degradation, or None if it has no endpoint."""
     return getattr(degrade, "endpoint_kind", None)
@@ -197,3 +211,12 @@ def check_bound(drawn: chex.Array | None, x: chex.Array, what: str) -> chex.Arra
             f"{x.shape[0]}; bind it again with x.shape"
         )
     return drawn
+
+
+def check_degradation(caller: str, value: object) -> None:
+    """Raises a TypeError unless a value is a degradation."""
+    if isinstance(value, type) or not isinstance(value, Degradation):
+        raise TypeError(
+            f"{caller} takes degradations, got {value!r}; use colddiff_jax."
+            "from_function(fn, num_steps) to make one from a function"
+        )

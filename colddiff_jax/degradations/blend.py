@@ -114,6 +114,10 @@ class Blend:
             endpoint_weight = (weight**2).sum((1, 2), keepdims=True)
         return base.divide(residual, endpoint_weight, 0.0)
 
+    def levels(self, t: chex.Numeric) -> tuple[chex.Array, chex.Array]:
+        """Returns a_t and b_t, like t; see `WithNoise`. Not for a colour."""
+        return self.image_weights[t], self.endpoint_weights[t]
+
     def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
         """Returns D(x, t) for float images x [B, H, W, C] and integer t [] or [B].
 

@@ -86,7 +86,7 @@ def compose(*degradations: Degradation) -> Composition:
     if not degradations:
         raise ValueError("compose needs at least one degradation, got none")
     for degradation in degradations:
-        _check_degradation("compose", degradation)
+        base.check_degradation("compose", degradation)
     num_steps = max(degradation.num_steps for degradation in degradations)
     t = np.arange(num_steps + 1)
     steps = (  # Rounded half up, in integer arithmetic.
@@ -165,13 +165,5 @@ def quantize(degradation: Degradation) -> Quantized:
         masks; the sampler of the latter also truncates x_T, once. There D(x, 0) does
         not occur; here it remains x.
     """
-    _check_degradation("quantize", degradation)
+    base.check_degradation("quantize", degradation)
     return Quantized(degradation=degradation)
-
-
-def _check_degradation(caller: str, value: object) -> None:
-    if isinstance(value, type) or not isinstance(value, Degradation):
-        raise TypeError(
-            f"{caller} takes degradations, got {value!r}; use colddiff_jax."
-            "from_function(fn, num_steps) to make one from a function"
-        )

@@ -35,6 +35,16 @@ from colddiff_jax.sampling.consistency import (
     project_onto_data,
 )
 from colddiff_jax.sampling.guidance import guide
+from colddiff_jax.sampling.priors import (
+    ColorPrior,
+    EmpiricalPrior,
+    MixturePrior,
+    NormalPrior,
+    PerturbedPrior,
+    Prior,
+    break_symmetry,
+    fit_prior,
+)
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.stochastic import sample_ddim, sample_momentum
 from colddiff_jax.sampling.tiling import Tiled
@@ -52,16 +62,24 @@ __all__ = [
     "FLOAT_NOISE",
     "SAMPLERS",
     "BatchSampler",
+    "ColorPrior",
     "Consistent",
+    "EmpiricalPrior",
+    "MixturePrior",
+    "NormalPrior",
+    "PerturbedPrior",
+    "Prior",
     "Restart",
     "RestoreFn",
     "SampleResult",
     "Tiled",
+    "break_symmetry",
     "consistent",
     "data_consistency",
     "equal_change",
     "equal_log_severity",
     "equal_stride",
+    "fit_prior",
     "guide",
     "measured_severity",
     "project_onto_data",

@@ -1,6 +1,6 @@
 """Stochastic samplers, which add noise at every step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import chex
@@ -9,13 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.checks import check_images, check_schedule
-from colddiff_jax.degradations.base import Degradation, endpoint_kind, num_steps_of
-from colddiff_jax.degradations.blend import Blend
+from colddiff_jax.degradations.base import (
+    Degradation,
+    WithNoise,
+    endpoint_kind,
+    num_steps_of,
+)
 from colddiff_jax.prng import keys_per_example
 from colddiff_jax.sampling.timesteps import Restart
 from colddiff_jax.sampling.trajectory import (
     RestoreFn,
     SampleResult,
+    Step,
     StepInput,
     scan_trajectory,
 )
@@ -23,7 +28,7 @@ from colddiff_jax.sampling.trajectory import (
 
 def sample_ddim(
     restore_fn: RestoreFn,
-    degrade: Blend,
+    degrade: WithNoise,
     x_T: chex.Array,
     *,
     key: chex.PRNGKey,
@@ -37,22 +42,26 @@ def sample_ddim(
     return_trajectory: bool = False,
     trajectory_every: int = 1,
 ) -> SampleResult:
-    """Restores x_T of `gaussian_noise` by DDIM, from deterministic to ancestral.
+    """Restores degraded images with noise, from deterministic to ancestral sampling.
 
-        x0_hat = R(x_t, t),    z_hat = (x_t - a_t x0_hat) / b_t
-        z      = sqrt(1 - rho^2) z_hat + rho e,    e ~ N(0, 1)
-        rho    = eta sqrt(1 - a_t^2 / a_s^2) / b_t
-        x_s    = a_s x0_hat + b_s z
+        x0_hat = R(x_t, t),    z_hat = (x_t - D(x0_hat, t)) / sigma_t
+        rho^2  = eta^2 (1 - (alpha_t sigma_s / (alpha_s sigma_t))^2)
+        x_s    = D(x0_hat, s) + sigma_s (sqrt(1 - rho^2) z_hat + rho e),   e ~ N(0, 1)
 
-    Algorithm 1 with an estimated endpoint, part of which is drawn anew: eta = 0 is
-    Algorithms 1 and 2 with endpoint="estimated", eta = 1 is ancestral sampling (DDPM).
-    A restart adds noise, x_high = a_high / a_low x_low + c e, with c such that x_high
-    has the noise level of its step; it does not use the prediction at x_low.
+    where D is the degradation without its noise, alpha_t its gain and sigma_t the
+    standard deviation of the noise. That is Algorithm 1 with an estimated endpoint,
+    part of which is drawn anew. eta = 0 is deterministic (DDIM, Algorithms 1 and 2 with
+    endpoint="estimated"); eta = 1 draws from the posterior of x_s given x_t and x0_hat:
+    ancestral sampling (DDPM). Nothing is divided by alpha, which may be 0 at T.
+
+    A restart adds noise, x_high = D(x0_hat, high) + sigma_high (k z_hat + sqrt(1 - k^2)
+    e) with k = alpha_high sigma_low / (alpha_low sigma_high). For a blend, that is
+    alpha_high / alpha_low x_low + c e, and does not depend on the prediction.
 
     Args:
         restore_fn: R, as in `sample_alg2`.
-        degrade: a blend with noise or images, of weights a_t and b_t; its own endpoint
-            is not used.
+        degrade: a degradation with noise (`gaussian_noise`, `noisy`), or a blend with
+            images (`animorph`); its own endpoint is not used.
         x_T: degraded images, float [B, H, W, C].
         key: draws e; one key for the batch or one per example, [B]. The result is a
             pure function of it.
@@ -81,11 +90,12 @@ def sample_ddim(
 
     Reference:
         Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `restart` and
-        eta = 0, Xu et al. (2023), arXiv:2306.14878.
+        eta = 0, Xu et al. (2023), arXiv:2306.14878. With another D, the same posterior:
+        Rissanen et al. (2022), Hoogeboom and Salimans (2022), Luo et al. (2023).
     """
     if endpoint_kind(degrade) not in ("noise", "image"):
         raise TypeError(
-            "sample_ddim needs gaussian_noise or animorph, got "
+            "sample_ddim needs gaussian_noise, noisy or animorph, got "
             f"{type(degrade).__name__}"
         )
     if endpoint != "estimated":
@@ -97,23 +107,9 @@ def sample_ddim(
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
     keys = keys_per_example(key, len(check_images(x_T)))
 
-    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
-        _, x_t, x0_hat, t, s, index = inputs
-        z_hat = degrade.estimate_endpoint(x_t, x0_hat, t)
-        a_t, a_s = degrade.image_weights[t], degrade.image_weights[s]
-        b_t = degrade.endpoint_weights[t]
-        # Nothing is drawn anew where there is no image, a_s = a_t = 0, or no noise.
-        rho = eta * _ratio(_sqrt(1 - _ratio(a_t, a_s, 1.0) ** 2), b_t, 0.0)
-        rho = jnp.minimum(rho, 1.0)
-        z = _sqrt(1 - rho**2) * z_hat + rho * _noise(keys, index, x_t)
-        return degrade.with_endpoint(z)(x0_hat, s), state
-
-    def step_back(inputs: StepInput) -> chex.Array:
-        _, x_t, _, t, s, index = inputs
-        scale = _ratio(degrade.image_weights[s], degrade.image_weights[t], 0.0)
-        b_t, b_s = degrade.endpoint_weights[t], degrade.endpoint_weights[s]
-        std = _sqrt(b_s**2 - (scale * b_t) ** 2)
-        return scale * x_t + std * _noise(keys, index, x_t)
+    step, step_back = _posterior_steps(
+        degrade.with_endpoint(jnp.zeros((1, 1, 1, 1))), degrade.levels, eta, keys
+    )
 
     return scan_trajectory(
         step,
@@ -205,16 +201,10 @@ def sample_momentum(
     stds = jnp.concatenate([jnp.zeros(1), jnp.asarray(noise_stds, jnp.float32)])
     keys = keys_per_example(key, len(check_images(x_T)))
 
-    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
-        D, x_t, x0_hat, t, s, index = inputs
-        mean_t = D(x0_hat, t)
-        removed = 1 - _ratio(stds[s], stds[t], 1.0) ** 2  # 1 - q, 0 without noise.
-        x_s = x_t - mean_t + D(x0_hat, s) + removed * (mean_t - x_t)
-        return x_s + stds[s] * _sqrt(removed) * _noise(keys, index, x_t), state
+    def levels(t: chex.Array) -> tuple[chex.Array, chex.Array]:
+        return jnp.ones(()), stds[t]
 
-    def step_back(inputs: StepInput) -> chex.Array:
-        D, x_t, x0_hat, _, s, index = inputs
-        return D(x0_hat, s) + stds[s] * _noise(keys, index, x_t)
+    step, step_back = _posterior_steps(None, levels, 1.0, keys)
 
     return scan_trajectory(
         step,
@@ -232,6 +222,43 @@ def sample_momentum(
         return_trajectory=return_trajectory,
         trajectory_every=trajectory_every,
     )
+
+
+def _posterior_steps(
+    clean: Degradation | None,
+    levels: Callable[[chex.Array], tuple[chex.Array, chex.Array]],
+    eta: chex.Numeric,
+    keys: chex.PRNGKey,
+) -> tuple[Step, Callable[[StepInput], chex.Array]]:
+    """Returns the step down and the step up of samplers that draw noise.
+
+    Args:
+        clean: D without its noise; None for that of the walk.
+        levels: (alpha_t, sigma_t) of a step.
+        eta: the fraction of the noise that is drawn anew.
+        keys: one per image, [B].
+    """
+
+    def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
+        D = inputs.degrade if clean is None else clean
+        _, x_t, x0_hat, t, s, index = inputs
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = levels(t), levels(s)
+        # Without noise, x_t - D(x0_hat, t) is the restorer's error, as in Algorithm 2.
+        kept = _ratio(sigma_s, sigma_t, 1.0)
+        rho = eta * _sqrt(1 - (_ratio(alpha_t, alpha_s, 1.0) * kept) ** 2)
+        rest = kept * _sqrt(1 - rho**2) * (x_t - D(x0_hat, t))
+        return D(x0_hat, s) + rest + sigma_s * rho * _noise(keys, index, x_t), state
+
+    def step_back(inputs: StepInput) -> chex.Array:
+        D = inputs.degrade if clean is None else clean
+        _, x_t, x0_hat, t, s, index = inputs
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = levels(t), levels(s)
+        scale = _ratio(alpha_s, alpha_t, 0.0)
+        std = _sqrt(sigma_s**2 - (scale * sigma_t) ** 2)
+        rest = scale * (x_t - D(x0_hat, t))
+        return D(x0_hat, s) + rest + std * _noise(keys, index, x_t)
+
+    return step, step_back
 
 
 def _noise(keys: chex.PRNGKey, index: chex.Array, x: chex.Array) -> chex.Array:

@@ -56,6 +56,9 @@ CASES = {
     "motion_blur:given": lambda: cd.motion_blur(
         32, [2, 4, 6, 8, 12, 16], angle=30, padding="reflect"
     ),
+    "noisy": lambda: cd.noisy(
+        cd.gaussian_blur(32, T * [2.0], kernel_size=5), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    ),
     "pixelate": lambda: cd.pixelate(32, [24, 16, 12, 8, 4, 2]),
     "pixelate:area, blurred": lambda: cd.pixelate(
         32, [30, 25, 20, 15, 10, 5], method="area", blur_std=0.5
@@ -82,6 +85,7 @@ RANDOM = {
     "gaussian_noise",
     "holes",
     "motion_blur",
+    "noisy",
     "rank_mask:colour",
     "snow",
     "snow:heavy, brightened",

@@ -172,9 +172,9 @@ def test_bad_arguments_raise(noise, photos):
         key = jax.random.key(0)
         sample_momentum(restorer, degrade, photos, key=key, noise_stds=noise_stds)
 
-    with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Separ"):
+    with pytest.raises(TypeError, match="noisy or animorph, got Separ"):
         ddim(blur)
-    with pytest.raises(TypeError, match="needs gaussian_noise or animorph, got Blend"):
+    with pytest.raises(TypeError, match="noisy or animorph, got Blend"):
         ddim(color)
     with pytest.raises(ValueError, match=r"endpoint at every step; .* got 'fixed'"):
         ddim(noise, endpoint="fixed")

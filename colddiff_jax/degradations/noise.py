@@ -1,0 +1,167 @@
+"""Gaussian noise on top of another degradation."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from colddiff_jax import checks, prng
+from colddiff_jax.degradations import base
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Noisy:
+    """A degradation with noise, x_t = D(x, t) + sigma_t z. Made by `noisy`.
+
+    Its endpoint is the noise z.
+
+    Attributes:
+        degradation: D.
+        stds: sigma, float32 [T + 1]; sigma_0 = 0.
+        gains: alpha, what D leaves of the image, float32 [T + 1]; alpha_0 = 1.
+        endpoint: z, float [B, H, W, C]; None until it is drawn or given.
+
+    Example:
+        >>> degrade = noisy(fade([0.5]), [0.1]).with_endpoint(jnp.ones((1, 1, 1, 1)))
+        >>> round(degrade(jnp.full((1, 1, 1, 1), 0.8), t=1).item(), 4)
+        0.5
+    """
+
+    degradation: base.Degradation
+    stds: chex.Array
+    gains: chex.Array
+    endpoint: chex.Array | None = None
+
+    @property
+    def num_steps(self) -> int:
+        """T of the degradation without noise."""
+        return self.degradation.num_steps
+
+    @property
+    def endpoint_kind(self) -> base.EndpointKind:
+        """The kind of endpoint, "noise"."""
+        return "noise"
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        """Binds D, and draws one z per example, which replaces a given one."""
+        D_keys, noise_keys = prng.split_keys(prng.keys_per_example(key, shape[0]), 2)
+        draw = jax.vmap(lambda key: jax.random.normal(key, tuple(shape[1:])))
+        return dataclasses.replace(
+            self,
+            degradation=self.degradation.bind(D_keys, shape),
+            endpoint=draw(noise_keys),
+        )
+
+    def with_endpoint(self, z: chex.Array) -> Self:
+        """Returns this degradation with the noise z, float [B, H, W, C].
+
+        Axes of length one broadcast.
+
+        Raises:
+            TypeError: z is not floating point.
+            ValueError: z is not a batch of images.
+        """
+        return dataclasses.replace(self, endpoint=checks.check_images(z))
+
+    def estimate_endpoint(
+        self, x_t: chex.Array, x0_hat: chex.Array, t: chex.Numeric
+    ) -> chex.Array:
+        """Solves x_t = D(x0_hat, t) + sigma_t z for the noise z.
+
+        Where sigma_t = 0, x_t does not depend on z, and the result is 0.
+
+        Args:
+            x_t: degraded images, float [B, H, W, C].
+            x0_hat: predictions of the clean images, like x_t.
+            t: the step of x_t, integer [] or [B], in 0..T.
+
+        Returns:
+            z, float32 [B, H, W, C].
+        """
+        x_t, t = base.check_call(x_t, t, self.num_steps)
+        mean = self.degradation(x0_hat, t).astype(jnp.float32)
+        std = base.per_example(self.stds[t], x_t)
+        return base.divide(x_t.astype(jnp.float32) - mean, std, 0.0)
+
+    def levels(self, t: chex.Numeric) -> tuple[chex.Array, chex.Array]:
+        """Returns alpha_t and sigma_t, like t; see `WithNoise`."""
+        return self.gains[t], self.stds[t]
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        """Returns D(x, t) + sigma_t z for float images x and integer t [] or [B].
+
+        Raises:
+            ValueError: there is no noise yet, or for another batch size.
+        """
+        x, t = base.check_call(x, t, self.num_steps)
+        z = base.check_bound(self.endpoint, x, "noise")
+        mean = self.degradation(x, t).astype(jnp.float32)
+        std = base.per_example(self.stds[t], x)
+        return base.keep_clean(x, mean + std * z, t)
+
+
+def noisy(
+    degrade: base.Degradation,
+    stds: Sequence[float] | np.ndarray,
+    *,
+    gains: Sequence[float] | np.ndarray | None = None,
+) -> Noisy:
+    """Makes a degradation that adds noise to what another one returns.
+
+        D_n(x, t) = D(x, t) + sigma_t z,    z ~ N(0, 1)
+
+    `bind` draws z once for all t. Around a heat blur, this is the forward process of
+    inverse heat dissipation and of blurring diffusion; around a fade, that of ordinary
+    diffusion models.
+
+    Args:
+        degrade: D.
+        stds: sigma, in image units, one per step, non-decreasing.
+        gains: alpha, what D leaves of the image, one per step, in [0, 1] and
+            non-increasing; samplers that draw noise anew need it. None for ones, which
+            is right for the mean of a blurred image.
+
+    Returns:
+        A degradation with the T of D that must be bound before it is called.
+
+    Raises:
+        ValueError: stds that are negative, decrease or are not one per step, or gains
+            that are not.
+        TypeError: the first argument is not a degradation.
+
+    Example:
+        >>> blur = heat_blur(32, schedules.geometric(50, start=0.5, stop=20.0))
+        >>> degrade = noisy(blur, 50 * [0.02])
+        >>> x = jnp.zeros((2, 32, 32, 1))
+        >>> degrade.bind(jax.random.key(0), x.shape)(x, t=50).shape
+        (2, 32, 32, 1)
+
+    Reference:
+        Rissanen, Heinonen, Solin (2022), arXiv:2206.13397; Hoogeboom and Salimans
+        (2022), "Blurring diffusion models", arXiv:2209.05557.
+    """
+    base.check_degradation("noisy", degrade)
+    T = degrade.num_steps
+    sigmas = checks.check_schedule(
+        "stds", stds, "non-negative", lambda v: v >= 0, order="rising"
+    )
+    alphas = np.ones(T) if gains is None else gains
+    alphas = checks.check_schedule(
+        "gains", alphas, "in [0, 1]", lambda v: (v >= 0) & (v <= 1), order="falling"
+    )
+    for name, values in (("stds", sigmas), ("gains", alphas)):
+        if len(values) != T:
+            raise ValueError(
+                f"{name} must have one value per step of the degradation, {T}, got "
+                f"{len(values)}"
+            )
+    return Noisy(
+        degradation=degrade,
+        stds=jnp.asarray(np.concatenate([[0.0], sigmas]), jnp.float32),
+        gains=jnp.asarray(np.concatenate([[1.0], alphas]), jnp.float32),
+    )

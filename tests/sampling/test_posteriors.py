@@ -1,0 +1,135 @@
+"""The step with noise against the posteriors of published systems."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import colddiff_jax as cd
+from colddiff_jax import sampling
+from colddiff_jax.degradations import Blend
+from colddiff_jax.prng import keys_per_example
+from colddiff_jax.sampling.stochastic import _noise
+
+T, SHAPE = 5, (3, 8, 8, 2)
+RNG = np.random.default_rng(0)
+
+
+def key():
+    return jax.random.key(5)
+
+
+def images(n):
+    return (jnp.asarray(x, jnp.float32) for x in RNG.normal(size=(n, *SHAPE)))
+
+
+def first_step(degrade, x_t, x_0, *, t, s, eta):
+    """Returns x_s, where R returns x_0, and the noise that was drawn."""
+    result = sampling.sample_ddim(
+        lambda x, t: x_0, degrade, x_t, key=key(), eta=eta, timesteps=[t, s, 0],
+        return_trajectory=True,
+    )  # fmt: skip
+    noise = _noise(keys_per_example(key(), len(x_t)), jnp.int32(0), x_t)
+    return result.trajectory[1], noise
+
+
+@pytest.fixture(params=[(5, 2), (4, 3), (3, 1)])
+def steps(request):
+    return request.param
+
+
+def test_ddpm(steps):
+    """Ho et al. (2020), equations 6 and 7, for any two steps."""
+    t, s = steps
+    abar = np.concatenate([[1.0], np.sort(RNG.uniform(0.01, 0.99, T))[::-1]])
+    x_0, x_t = images(2)
+    found, e = first_step(cd.gaussian_noise(abar[1:]), x_t, x_0, t=t, s=s, eta=1.0)
+    alpha = abar[t] / abar[s]
+    beta = 1 - alpha
+    mean = (
+        np.sqrt(abar[s]) * beta / (1 - abar[t]) * x_0
+        + np.sqrt(alpha) * (1 - abar[s]) / (1 - abar[t]) * x_t
+    )
+    std = np.sqrt((1 - abar[s]) / (1 - abar[t]) * beta)
+    np.testing.assert_allclose(found, mean + std * e, atol=2e-6)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4])
+def test_ddim(steps, eta):
+    """Song et al. (2021), equations 12 and 16."""
+    t, s = steps
+    abar = np.concatenate([[1.0], np.sort(RNG.uniform(0.01, 0.99, T))[::-1]])
+    x_0, x_t = images(2)
+    found, e = first_step(cd.gaussian_noise(abar[1:]), x_t, x_0, t=t, s=s, eta=eta)
+    sigma = eta * np.sqrt((1 - abar[s]) / (1 - abar[t]) * (1 - abar[t] / abar[s]))
+    predicted = (x_t - np.sqrt(abar[t]) * x_0) / np.sqrt(1 - abar[t])
+    expected = np.sqrt(abar[s]) * x_0 + np.sqrt(1 - abar[s] - sigma**2) * predicted
+    np.testing.assert_allclose(found, expected + sigma * e, atol=2e-6)
+
+
+def test_blurring_diffusion_of_one_frequency(steps):
+    """Hoogeboom and Salimans (2022), equations 14 and 15: alpha is that of a mode."""
+    t, s = steps
+    alphas = np.concatenate([[1.0], np.sort(RNG.uniform(0.1, 0.9, T))[::-1]])
+    sigmas = np.concatenate([[0.0], np.sort(RNG.uniform(0.2, 1.0, T))])
+    degrade = cd.noisy(cd.fade(alphas[1:]), sigmas[1:], gains=alphas[1:])
+    u_0, u_t = images(2)
+    found, e = first_step(degrade, u_t, u_0, t=t, s=s, eta=1.0)
+    alpha_ts = alphas[t] / alphas[s]
+    var_ts = sigmas[t] ** 2 - alpha_ts**2 * sigmas[s] ** 2
+    var = 1 / (1 / sigmas[s] ** 2 + alpha_ts**2 / var_ts)
+    mean = var * (alpha_ts / var_ts * u_t + alphas[s] / sigmas[s] ** 2 * u_0)
+    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=2e-6)
+
+
+def test_ir_sde(steps):
+    """Luo et al. (2023), proposition 2: the image reverts to a degraded one, mu."""
+    t, s = steps
+    theta = np.concatenate([[0.0], np.cumsum(RNG.uniform(0.1, 0.5, T))])
+    lam = 0.3
+    x_0, x_t, mu = images(3)
+    blend = Blend(
+        image_weights=jnp.asarray(np.exp(-theta), jnp.float32),
+        endpoint_weights=jnp.asarray(1 - np.exp(-theta), jnp.float32),
+        draw_endpoint=None, endpoint=mu, endpoint_kind="image", num_steps=T,
+    )  # fmt: skip
+    stds = lam * np.sqrt(1 - np.exp(-2 * theta))
+    degrade = cd.noisy(blend, stds[1:], gains=np.exp(-theta[1:]))
+    found, e = first_step(degrade, x_t, x_0, t=t, s=s, eta=1.0)
+    step = theta[t] - theta[s]  # theta'_i, the change between the two steps.
+    past, now = np.exp(-2 * theta[s]), np.exp(-2 * theta[t])
+    mean = (
+        (1 - past) / (1 - now) * np.exp(-step) * (x_t - mu)
+        + (1 - np.exp(-2 * step)) / (1 - now) * np.exp(-theta[s]) * (x_0 - mu)
+        + mu
+    )
+    var = lam**2 * (1 - past) * (1 - np.exp(-2 * step)) / (1 - now)
+    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=2e-6)
+
+
+def test_ancestral_samples_of_a_perfect_restorer_have_the_marginals_of_d():
+    blur = cd.heat_blur(16, [0.5, 1.0, 1.5, 2.0, 3.0])
+    stds = [0.1, 0.2, 0.3, 0.4, 0.5]
+    x_0 = jax.random.normal(jax.random.key(0), (200, 16, 16, 1))
+    degrade = cd.noisy(blur, stds).bind(jax.random.key(1), x_0.shape)
+    result = sampling.sample_ddim(
+        lambda x, t: x_0, degrade, degrade(x_0, T), key=key(), eta=1.0,
+        return_trajectory=True,
+    )  # fmt: skip
+    for index, t in enumerate(range(T, 0, -1)):
+        noise = np.asarray(result.trajectory[index] - blur(x_0, t))
+        assert abs(noise.std() / stds[t - 1] - 1) < 0.02
+    np.testing.assert_allclose(result.x_0, x_0, atol=1e-5)
+
+
+def test_momentum_is_ancestral_sampling_of_a_gain_of_one():
+    blur = cd.heat_blur(8, [0.5, 1.0, 1.5, 2.0, 3.0])
+    stds = [0.1, 0.2, 0.3, 0.4, 0.5]
+    x_0, x_T = images(2)
+    found = sampling.sample_momentum(
+        lambda x, t: x_0 + x, blur, x_T, key=key(), noise_stds=stds
+    )
+    expected = sampling.sample_ddim(
+        lambda x, t: x_0 + x, cd.noisy(blur, stds), x_T, key=key(), eta=1.0
+    )
+    np.testing.assert_allclose(found.x_0, expected.x_0, atol=1e-5)
