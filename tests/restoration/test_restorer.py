@@ -118,7 +118,7 @@ def test_small_images_are_enlarged_by_the_factor_of_the_step():
 
 
 def test_only_models_of_pixelated_images_enlarge(local):
-    with pytest.raises(InputError, match="needs a model of pixelated .* heat_blur"):
+    with pytest.raises(InputError, match=r"needs a model of pixelated .* heat_blur"):
         local.restore(floats(8, 8, 3), enlarge=True)
     uneven = {"name": "pixelate", "method": "area", "sizes": (24, 16)}
     with pytest.raises(InputError, match="at t = 1, 32 pixels become 24"):
