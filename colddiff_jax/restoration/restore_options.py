@@ -53,15 +53,7 @@ def check_restore(
     if t == "auto" and not estimates:
         raise InputError(NO_ESTIMATE)
     largest = T if t == "auto" else check_step(model, t, least=1)
-    if sampler not in SAMPLERS:
-        raise InputError(
-            f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
-        )
-    check_sampler(sampler, model.degrade)
-    if steps is not None and not 1 <= steps <= largest:
-        raise InputError(f"`steps` must lie in 1..{largest}, got {steps}")
-    if sampler == "direct" and steps is not None:
-        raise InputError("the sampler direct is a single prediction; leave `steps` out")
+    check_sampling(model, largest, sampler, steps)
     if consistent:
         check_consistent(model)
     _check_mask(model, mask, drawn)
@@ -74,6 +66,19 @@ def check_restore(
         if t == "auto":
             raise InputError("`enlarge` needs the step `t`, which sets the factor")
         enlargement(model, largest)
+
+
+def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> None:
+    """Checks the sampler and the number of its steps from t to 0."""
+    if sampler not in SAMPLERS:
+        raise InputError(
+            f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
+        )
+    check_sampler(sampler, model.degrade)
+    if steps is not None and not 1 <= steps <= t:
+        raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
+    if sampler == "direct" and steps is not None:
+        raise InputError("the sampler direct is a single prediction; leave `steps` out")
 
 
 def check_step(model: Model, t: Any, *, least: int) -> int:

@@ -1,20 +1,20 @@
 """A trained model, and what it does to images of any kind and size."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import chex
-import jax
 
 from colddiff_jax import sampling
-from colddiff_jax.checks import InputError
+from colddiff_jax.checks import InputError, check_integer
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.restoration.generation import generate_images, prior_for
 from colddiff_jax.restoration.restore_options import (
     NO_ESTIMATE,
     check_no_images_blended,
     check_restore,
+    check_sampling,
     check_step,
     enlargement,
 )
@@ -110,7 +110,10 @@ class Restorer:
         def degrade(t: int, _: Any, degrade: Degradation, x: Any, __: Any) -> Any:
             return degrade(x, t)
 
-        return self._map(given, [t] * len(given.images), key, TILE, degrade)
+        steps = [t] * len(given.images)
+        return given.give_back(
+            map_by_size(self.model, self.params, given.images, steps, degrade, key=key)
+        )
 
     def estimate_step(self, images: Any) -> list[int]:
         """Estimates the steps that images are degraded to.
@@ -211,60 +214,80 @@ class Restorer:
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
             return sample_from(restore_fn, degrade, x, keys, sampler, timesteps)
 
-        options = {"factors": consistent, "masks": masks, "noises": noises}
-        return self._map(given, starts, key, tile, run, **options)
+        results = map_by_size(
+            self.model,
+            self.params,
+            given.images,
+            starts,
+            run,
+            key=key,
+            tile=tile,
+            factors=consistent,
+            masks=masks,
+            noises=noises,
+        )
+        return given.give_back(results)
 
     def predict(
         self, images: Any, t: int | Literal["auto"] | None = None, *, tile: int = TILE
     ) -> Any:
-        """Predicts clean images in one call of the network, x0_hat = R(x_t, t).
-
-        Args:
-            images: images as degraded by D(., t); see the class.
-            t: as in `restore`.
-            tile: as in `restore`.
-
-        Returns:
-            The predictions, as what was given.
-
-        Raises:
-            InputError: as in `restore`.
-        """
+        """Predicts clean images in one call of R, with the arguments of `restore`."""
         return self.restore(images, t, sampler="direct", tile=tile)
 
-    def check_options(self, **options: Any) -> None:
-        """Checks options of `restore`, before any image is read.
+    def generate(
+        self,
+        n: int,
+        key: chex.PRNGKey,
+        *,
+        prior: sampling.Prior | None = None,
+        sampler: str = "alg2",
+        steps: int | None = None,
+        endpoint: Literal["fixed", "estimated"] | None = None,
+    ) -> Any:
+        """Generates images: a draw of x_T from a prior, restored by a sampler.
 
         Args:
-            **options: see `check_restore`.
+            n: the number of images.
+            key: of all draws; image i depends on it and on i alone.
+            prior: the prior of x_T, such as `sampling.fit_prior(x_0, degradation)`;
+                None for models of noise or of a random colour.
+            sampler: as in `restore`.
+            steps: as in `restore`; of all T.
+            endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
+
+        Returns:
+            float32 [n, H, W, C], about [-1, 1].
+
+        Raises:
+            InputError: no prior where one is needed, or one of another shape.
+
+        Example:
+            >>> restorer = load("runs/digits_blur")
+            >>> prior = sampling.EmpiricalPrior(np.zeros((1, 16, 16, 1), np.float32))
+            >>> restorer.generate(3, jax.random.key(0), prior=prior).shape
+            (3, 16, 16, 1)
+        """
+        T = self.degradation.num_steps
+        check_sampling(self.model, T, sampler, steps)
+        calls = 1 if sampler == "direct" else steps or T
+        return generate_images(
+            self.model,
+            self.model.network_fn(self.params),
+            prior_for(self.model, prior),
+            key,
+            check_integer("n", n),
+            sampler=sampler,
+            timesteps=tuple(equal_stride(T, num_calls=calls).tolist()),
+            endpoint=endpoint,
+        )
+
+    def check_options(self, **options: Any) -> None:
+        """Checks options of `restore`, before any image is read; see `check_restore`.
 
         Raises:
             InputError: as in `restore`.
         """
         check_restore(self.model, estimates=self.severity is not None, **options)
-
-    def _map(
-        self,
-        given: UserImages,
-        steps: Sequence[int],
-        key: chex.PRNGKey | None,
-        tile: int,
-        function: Callable[..., Any],
-        **options: Any,
-    ) -> Any:
-        key = jax.random.key(0) if key is None else key
-        return given.give_back(
-            map_by_size(
-                self.model,
-                self.params,
-                given.images,
-                steps,
-                function,
-                key=key,
-                tile=tile,
-                **options,
-            )
-        )
 
     def _step(self, t: Any, *, least: int = 1) -> int:
         return check_step(self.model, t, least=least)

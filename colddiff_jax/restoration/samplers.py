@@ -162,7 +162,7 @@ def run_samplers(
     return {spec.name: restored[spec.name] for spec in specs}
 
 
-@functools.partial(jax.jit, static_argnames=("sampler", "timesteps"))
+@functools.partial(jax.jit, static_argnames=("sampler", "timesteps", "endpoint"))
 def sample_from(
     restore_fn: RestoreFn,
     degrade: Degradation,
@@ -170,6 +170,7 @@ def sample_from(
     keys: chex.PRNGKey,
     sampler: str,
     timesteps: tuple[int, ...],
+    endpoint: Literal["fixed", "estimated"] | None = None,
 ) -> chex.Array:
     """Restores x_t with a sampler, in one compiled program.
 
@@ -180,11 +181,12 @@ def sample_from(
         keys: one per image, [B].
         sampler: its name in `SAMPLERS`.
         timesteps: the steps, from that of x_t to 0.
+        endpoint: as in `sample_alg2`; None for the sampler's default.
 
     Returns:
         x_0, like x_t.
     """
-    result = SAMPLERS[sampler](
-        restore_fn, degrade, x_t, key=keys, timesteps=np.array(timesteps)
-    )
-    return result.x_0
+    options: dict[str, Any] = {"key": keys, "timesteps": np.array(timesteps)}
+    if endpoint is not None:
+        options["endpoint"] = endpoint
+    return SAMPLERS[sampler](restore_fn, degrade, x_t, **options).x_0

@@ -117,7 +117,7 @@ def map_by_size(
     steps: Sequence[int],
     function: Callable[..., chex.Array],
     *,
-    key: chex.PRNGKey,
+    key: chex.PRNGKey | None = None,
     tile: int = TILE,
     factors: bool = False,
     masks: Sequence[np.ndarray] | None = None,
@@ -133,7 +133,7 @@ def map_by_size(
         function: called as function(t, restore_fn, D, x, keys) with padded images x,
             float32 [B, H, W, C], D bound to them, and one key per image; returns images
             like x.
-        key: of all random draws, with the index of the image.
+        key: of all random draws, with the index of the image; None for key 0.
         tile: as in `Sizing.of`.
         factors: as in `degradation_at`.
         masks: for `Holes`, bool [H, W] for each image; None draws them.
@@ -143,6 +143,7 @@ def map_by_size(
     Returns:
         The results, float [H, W, C] like the images.
     """
+    key = jax.random.key(0) if key is None else key
     sizing = Sizing.of(model, tile)
     network = sizing.network_fn(model, params)
     factors = factors or bool(model.consistent_noise)
