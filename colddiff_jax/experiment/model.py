@@ -21,8 +21,8 @@ from colddiff_jax.experiment.builders import (
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
-from colddiff_jax.sampling import RestoreFn, consistent, guide
-from colddiff_jax.sampling.consistency import with_factors
+from colddiff_jax.sampling import RestoreFn, guide
+from colddiff_jax.sampling.consistency import trained_consistent, with_factors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Model:
             return network
         low, high = self.consistent_noise
         noise = low if noise is None else jnp.clip(jnp.asarray(noise), low, high)
-        return consistent(network, degrade, noise=noise, deconvolved=True)
+        return trained_consistent(network, degrade, noise)
 
 
 def build_model(

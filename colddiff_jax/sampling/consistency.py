@@ -122,7 +122,8 @@ class Consistent:
         restore_fn: R.
         degrade: D, bound, with the tables of its pseudo-inverse.
         damping: lambda.
-        deconvolved: whether R takes W_t x_t in place of x_t.
+        prior_damping: lambda of the Wiener estimate that R takes in place of x_t; None
+            if it takes x_t.
 
     Example:
         >>> restored = consistent(restore_fn, blur)
@@ -133,22 +134,26 @@ class Consistent:
     restore_fn: RestoreFn
     degrade: Linear
     damping: chex.Numeric
-    deconvolved: bool = dataclasses.field(default=False, metadata={"static": True})
+    prior_damping: chex.Numeric | None = None
 
     def __call__(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
         """Predicts the clean images; see `RestoreFn`."""
-        given = self.observed(x_t, t) if self.deconvolved else x_t
-        return self.correct(self.restore_fn(given, t), x_t, t)
+        x0_hat = self.restore_fn(self.given(x_t, t), t)
+        return self._corrected(x0_hat, x_t, t, self.damping)
 
-    def observed(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
-        """Returns what x_t determines of the clean images, W_t (x_t - D(0, t))."""
-        return self.correct(jnp.zeros_like(x_t), x_t, t)
+    def given(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
+        """Returns what R takes: x_t, or its Wiener estimate of the clean images."""
+        if self.prior_damping is None:
+            return x_t
+        return self._corrected(jnp.zeros_like(x_t), x_t, t, self.prior_damping)
 
-    def correct(self, x_0: chex.Array, x_t: chex.Array, t: chex.Array) -> chex.Array:
+    def _corrected(
+        self, x_0: chex.Array, x_t: chex.Array, t: chex.Array, damping: chex.Numeric
+    ) -> chex.Array:
         """Returns x_0 + W_t (x_t - D(x_0, t))."""
         difference = _residual(x_0, self.degrade, x_t, t)
         change = self.degrade.pseudo_inverse(
-            -difference, t, cutoff=0.0, damping=self.damping
+            -difference, t, cutoff=0.0, damping=damping
         )
         return (x_0 + change).astype(x_t.dtype)
 
@@ -159,7 +164,7 @@ def consistent(
     *,
     noise: chex.Numeric = FLOAT_NOISE,
     error: float = 0.1,
-    deconvolved: bool = False,
+    prior_std: float | None = None,
 ) -> Consistent:
     """Makes a restorer whose predictions agree with what they are made from.
 
@@ -181,9 +186,10 @@ def consistent(
         noise: the standard deviation of the noise of x_T, in image units, [] or one per
             image, [B]; `EIGHT_BITS` for images that were rounded to 256 values.
         error: the standard deviation of the error of R, in image units.
-        deconvolved: give R the image W_t x_t, in which everything that x_t determines
-            is already restored, in place of x_t: x0_hat = R(W_t (x_t - D(0, t)), t).
-            Only for an R that was trained so, as by `model.consistent_noise`.
+        prior_std: give R, in place of x_t, the Wiener estimate W_t (x_t - D(0, t)) for
+            images whose components have this standard deviation, lambda = (noise /
+            prior_std)^2: what x_t determines is restored already. Only for an R that
+            was trained so, as by `model.consistent_noise`. None gives it x_t.
 
     Returns:
         A restorer for any sampler; a pytree if restore_fn is one.
@@ -205,12 +211,35 @@ def consistent(
             "and heat blur, pixelation, masks, fading, desaturation, blends), got "
             f"{type(degrade).__name__}"
         )
-    for name, value in (("noise", noise), ("error", error)):
+    for name, value in (("noise", noise), ("error", error), ("prior_std", prior_std)):
+        if value is None:
+            continue
         if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
             raise ValueError(f"{name} must be positive, got {value}")
-    ratio = jnp.asarray(noise, jnp.float32) / error
-    damping = ratio.reshape(ratio.shape + 3 * (1,) * ratio.ndim) ** 2
-    return Consistent(restore_fn, with_factors(degrade), damping, deconvolved)
+    noise = jnp.asarray(noise, jnp.float32)
+    noise = noise.reshape(noise.shape + 3 * (1,) * noise.ndim)
+    return Consistent(
+        restore_fn,
+        with_factors(degrade),
+        (noise / error) ** 2,
+        None if prior_std is None else (noise / prior_std) ** 2,
+    )
+
+
+def trained_consistent(
+    restore_fn: RestoreFn, degrade: Degradation, noise: chex.Numeric
+) -> Consistent:
+    """Makes the consistent restorer of a network that is trained inside it.
+
+    A trained network errs by less than photographs vary: where the noise of x_t,
+    amplified, is larger than 0.03, its word counts more.
+
+    Args:
+        restore_fn: the network.
+        degrade: D, bound.
+        noise: as in `consistent`.
+    """
+    return consistent(restore_fn, degrade, noise=noise, error=0.03, prior_std=0.1)
 
 
 def with_factors(degrade: AnyDegradation) -> AnyDegradation:

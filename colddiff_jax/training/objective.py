@@ -15,7 +15,8 @@ from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
-from colddiff_jax.sampling import RestoreFn, consistent
+from colddiff_jax.sampling import RestoreFn
+from colddiff_jax.sampling.consistency import trained_consistent
 
 
 def _not_negative(value: float) -> bool:
@@ -109,7 +110,7 @@ class Objective:
                 model.apply, {"params": params}, **options, **dropout
             )
             if noise is not None:
-                network = consistent(network, bound, noise=noise, deconvolved=True)
+                network = trained_consistent(network, bound, noise)
             return network(x, t)
 
         if self.rollouts:

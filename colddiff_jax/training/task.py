@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from colddiff_jax import devices, distributed, prng, sampling
+from colddiff_jax import devices, distributed, prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import (
     ImageSplits,
@@ -38,6 +38,8 @@ from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
 from colddiff_jax.restoration.restore import bind
+from colddiff_jax.sampling import Consistent
+from colddiff_jax.sampling.consistency import trained_consistent
 from colddiff_jax.training.config import complete_config
 from colddiff_jax.training.objective import Objective, draw_noise_levels
 from colddiff_jax.training.optimizers import EMA_DECAYS, EmaDecay, make_optimizer
@@ -215,7 +217,7 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
         return measure_scales(bound, x_0, noise=noise, centered=centered)
     level_keys, normal_keys = prng.split_keys(keys, 2)
     levels = draw_noise_levels(level_keys, bounds)
-    inverse = sampling.consistent(_nothing, bound, noise=levels)
+    inverse = trained_consistent(_nothing, bound, levels)
     normal = jax.vmap(lambda key: jax.random.normal(key, x_0.shape[1:]))(normal_keys)
     drawn = per_example(levels, x_0) * normal
     return measure_scales(
@@ -227,10 +229,10 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
 
 
 def _observed(
-    inverse: sampling.Consistent, noise: chex.Array, x_t: chex.Array, t: chex.Array
+    inverse: Consistent, noise: chex.Array, x_t: chex.Array, t: chex.Array
 ) -> chex.Array:
     """Returns what a network of consistent predictions takes in place of x_t."""
-    return inverse.observed(x_t + noise, t)
+    return inverse.given(x_t + noise, t)
 
 
 @jax.tree_util.Partial

@@ -15,7 +15,7 @@ from colddiff_jax.sampling import EIGHT_BITS, data_consistency
 from tests.restoration.small_restorers import BLUR, HALVED, make_restorer
 
 RNG = np.random.default_rng(0)
-LAMBDA = (EIGHT_BITS / 0.1) ** 2
+LAMBDAS = {"prior": (EIGHT_BITS / 0.1) ** 2, "error": (EIGHT_BITS / 0.03) ** 2}
 
 
 def floats(*shape):
@@ -33,18 +33,18 @@ def test_the_network_takes_the_wiener_estimate_and_adds_what_the_blur_lost(blur)
     A = np.asarray(blur.degradation.operators[0][t - 1], np.float64)
     U, s, V = np.linalg.svd(A)
     s = s[:, None] * s[None, :]
-    weights = (s / (s**2 + LAMBDA))[..., None]
 
-    def wiener(y):
+    def wiener(y, name):
+        weights = (s / (s**2 + LAMBDAS[name]))[..., None]
         return along(V.T, weights * along(U.T, y))
 
     def along(matrix, image):
         return np.einsum("ij,jwc,kw->ikc", matrix, image, matrix)
 
-    z = wiener(x_t[0])
+    z = wiener(x_t[0], "prior")
     network = blur.model.network_fn(blur.params)
     F = np.asarray(network(jnp.asarray(z[None], jnp.float32), jnp.array([t])))[0]
-    expected = z + F - wiener(along(A, F))
+    expected = F + wiener(x_t[0] - along(A, F), "error")
     found = blur.restore_fn(jnp.asarray(x_t), jnp.array([t]))[0]
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
