@@ -1,0 +1,64 @@
+"""A folder like a clone, with the files and the runs that pages name."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import digits_blur, photo_deblur
+from tests.conftest import ROOT
+from tests.docs.commands import all_commands
+from tests.programs.running import run_forked
+from tests.restoration.runs import save_run
+
+# Commands of the pages that run as they are typed, in this order. Those that train and
+# evaluate run in tests/programs.
+RUN = (
+    "python sample.py --workdir=runs/digits_blur",
+    "python -m colddiff_jax.cli.export --workdir=runs/digits_blur "
+    "--out=digits.safetensors",
+    "python -m colddiff_jax.cli.export --workdir=runs/digits_blur "
+    "--out=digits.stablehlo --sampler=alg2 --steps=5",
+    "python -m colddiff_jax.cli.severity --workdir=runs/photo_deblur-cpu",
+    "python sample.py --workdir=runs/photo_deblur-cpu --photo=blurry.jpg",
+)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder; tests must not change the files that are in it."""
+    path = tmp_path_factory.mktemp("clone")
+    for name in ("train.py", "sample.py", "evaluate.py", "configs"):
+        (path / name).symlink_to(ROOT / name)
+    _save_images(path)
+    (path / "runs").mkdir()
+    digits = digits_blur.get_config("smoke")
+    photos = photo_deblur.get_config("smoke")
+    photos.data.update({"source": "folder", "path": str(path / "photos")})
+    for name, config in (("digits_blur", digits), ("photo_deblur-cpu", photos)):
+        config.model.update({"base_channels": 8, "channel_multipliers": (1,)})
+        save_run(config, path / "runs" / name, {6: 1.0})
+    programs = [command.split()[1:] for command in RUN]
+    answers = run_forked(programs, path, path / "cache")
+    for command, (status, stderr) in zip(RUN, answers, strict=True):
+        assert status == 0, f"{command}: {stderr}"
+    return path
+
+
+def _save_images(path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (40, 16, 16, 1), np.uint8)
+    np.savez(path / "images.npz", train_images=pixels[:32], test_images=pixels[32:])
+    (path / "photos" / "train").mkdir(parents=True)
+    (path / "photos" / "test").mkdir()
+    for i in range(12):
+        colours = rng.integers(0, 256, (9, 12, 3), np.uint8)
+        photo = Image.fromarray(colours).resize((96, 72))
+        photo.save(path / "photos" / ("train" if i < 8 else "test") / f"{i}.png")
+    photo.save(path / "blurry.jpg")
+
+
+def pytest_configure() -> None:
+    """Nothing of `RUN` may be invented."""
+    assert set(RUN) <= {command.text for command in all_commands()}
