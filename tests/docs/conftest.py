@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import digits_blur, photo_deblur
+from colddiff_jax.training import get_config
+from configs import photo_deblur
 from tests.conftest import ROOT
 from tests.docs.commands import all_commands
 from tests.programs.running import run_forked
@@ -24,6 +25,17 @@ RUN = (
     "python sample.py --workdir=runs/photo_deblur-cpu --photo=blurry.jpg",
 )
 
+SMALL = {"base_channels": 8, "channel_multipliers": (1,)}
+SMALL_DIGITS = f"""
+from configs import digits_blur
+
+
+def get_config(variant=None):
+    config = digits_blur.get_config("smoke")
+    config.model.update({SMALL})
+    return config
+"""
+
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
@@ -33,12 +45,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         (path / name).symlink_to(ROOT / name)
     _save_images(path)
     (path / "runs").mkdir()
-    digits = digits_blur.get_config("smoke")
     photos = photo_deblur.get_config("smoke")
     photos.data.update({"source": "folder", "path": str(path / "photos")})
-    for name, config in (("digits_blur", digits), ("photo_deblur-cpu", photos)):
-        config.model.update({"base_channels": 8, "channel_multipliers": (1,)})
-        save_run(config, path / "runs" / name, {6: 1.0})
+    photos.model.update(SMALL)
+    save_run(photos, path / "runs" / "photo_deblur-cpu", {6: 1.0})
+    (path / "small_digits.py").write_text(SMALL_DIGITS)
+    digits = get_config(str(path / "small_digits.py"))
+    save_run(digits, path / "runs" / "digits_blur", {6: 1.0})
     programs = [command.split()[1:] for command in RUN]
     answers = run_forked(programs, path, path / "cache")
     for command, (status, stderr) in zip(RUN, answers, strict=True):

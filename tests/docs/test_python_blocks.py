@@ -6,12 +6,13 @@ import shutil
 
 import pytest
 
+from colddiff_jax.feature_nets import classifier
 from tests.docs.blocks import PAGES, Block, blocks_of
 
 # Trainings of minutes are replaced by those of seconds.
 SMALLER = {
-    'get_config("digits_blur")': 'get_config("digits_blur:smoke")',
-    'get_config("cifar_blur")': 'get_config("cifar_blur:smoke")',
+    'get_config("digits_blur")': 'get_config("small_digits.py")',
+    'get_config("cifar_blur")': 'get_config("small_digits.py")',
 }
 # Blocks that begin like this do not run here, and why.
 NOT_RUN = {
@@ -24,8 +25,11 @@ NOT_RUN = {
 def test_the_blocks_of_a_page_run_one_after_the_other(
     page: pathlib.Path, folder: pathlib.Path, tmp_path, monkeypatch
 ):
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLDDIFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(classifier, "_EPOCHS", 0)
+    monkeypatch.setattr(classifier, "_MIN_STEPS", 2)
     names: dict = {"__name__": "__main__"}
     for block in blocks_of(page):
         if block.language == "python" and not is_left_out(block):
