@@ -1,6 +1,7 @@
-"""A folder like a clone, with the files and the runs that pages name."""
+"""Folders like a clone, with the files and the runs that pages name."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from colddiff_jax.training import get_config
 from configs import photo_deblur
 from tests.conftest import ROOT
-from tests.docs.commands import all_commands
+from tests.docs.blocks import all_blocks
 from tests.programs.running import run_forked
 from tests.restoration.runs import save_run
 
@@ -37,12 +38,22 @@ def get_config(variant=None):
 """
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The folder; tests must not change the files that are in it."""
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with the programs, and the files that pages say to save."""
     path = tmp_path_factory.mktemp("clone")
-    for name in ("train.py", "sample.py", "evaluate.py", "configs"):
+    for name in ("train.py", "sample.py", "evaluate.py", "configs", "benchmarks"):
         (path / name).symlink_to(ROOT / name)
+    for block in all_blocks("python"):
+        if name := re.match(r"# (\w+\.py)\n", block.text):
+            (path / name[1]).write_text(block.text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(clone: pathlib.Path) -> pathlib.Path:
+    """The same with images and runs; tests must not change the files that are in it."""
+    path = clone
     _save_images(path)
     (path / "runs").mkdir()
     photos = photo_deblur.get_config("smoke")
@@ -70,8 +81,3 @@ def _save_images(path: pathlib.Path) -> None:
         photo = Image.fromarray(colours).resize((96, 72))
         photo.save(path / "photos" / ("train" if i < 8 else "test") / f"{i}.png")
     photo.save(path / "blurry.jpg")
-
-
-def pytest_configure() -> None:
-    """Nothing of `RUN` may be invented."""
-    assert set(RUN) <= {command.text for command in all_commands()}

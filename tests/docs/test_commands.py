@@ -10,8 +10,8 @@ from colddiff_jax.experiment.builders import make_degradation, make_network
 from colddiff_jax.training.config import get_config
 from colddiff_jax.training.overrides import override
 from tests.conftest import ROOT
-from tests.docs.blocks import all_blocks
 from tests.docs.commands import Command, all_commands
+from tests.docs.conftest import RUN
 from tests.programs.running import run_forked
 
 COMMANDS = all_commands()
@@ -25,20 +25,12 @@ NOT_CHECKED = {
 
 
 @pytest.fixture(scope="module")
-def answers(folder) -> dict[Command, tuple[int, str]]:
+def answers(clone) -> dict[Command, tuple[int, str]]:
     """The answers of all programs, which read their flags and stop."""
-    (folder / "my_snow.py").write_text(_file("my_snow.py"))
     chosen = [c for c in COMMANDS if c.is_program or _has_absl_flags(c)]
     programs = [[*c.words[1:], "--only_check_args"] for c in chosen]
-    (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
-    found = run_forked(programs, folder, folder / "cache")
+    found = run_forked(programs, clone, clone / "cache")
     return dict(zip(chosen, found, strict=True))
-
-
-def _file(name: str) -> str:
-    """Returns the Python file that a page says to save under this name."""
-    (text,) = [b.text for b in all_blocks("python") if b.text.startswith(f"# {name}\n")]
-    return text
 
 
 def _has_absl_flags(command: Command) -> bool:
@@ -63,15 +55,15 @@ def test_programs_accept_their_flags_and_configurations(answers):
         assert status == 0, f"{command.page}: {command.text}: {stderr}"
 
 
-def test_a_wrong_flag_or_field_would_be_noticed(folder):
+def test_a_wrong_flag_or_field_would_be_noticed(clone):
     wrong = ["sample.py --workdir=x --step=5", "train.py --config=configs/none.py"]
     wrong += ["train.py --config=configs/cifar_blur.py --config.training.batch=64"]
     programs = [[*command.split(), "--only_check_args"] for command in wrong]
-    for status, stderr in run_forked(programs, folder, folder / "cache"):
+    for status, stderr in run_forked(programs, clone, clone / "cache"):
         assert status == 1 and "error: " in stderr
 
 
-def test_configurations_with_their_changes_make_a_degradation_and_a_network(folder):
+def test_configurations_with_their_changes_make_a_degradation_and_a_network(clone):
     for command in COMMANDS:
         if command.words[:2] != ("python", "train.py"):
             continue
@@ -80,7 +72,7 @@ def test_configurations_with_their_changes_make_a_degradation_and_a_network(fold
         )
         name = given["config"].replace("configs/", f"{ROOT}/configs/")
         if not name.startswith("/"):
-            name = str(folder / name)
+            name = str(clone / name)
         changes = [(k.removeprefix("config."), v) for k, v in given.items() if "." in k]
         config, _ = override(get_config(name), changes)
         degrade = make_degradation(config["degradation"], config["data"]["image_size"])
@@ -104,6 +96,10 @@ def test_pip_installs_extras_that_exist():
             for word in command.words[2:]:
                 extras = word.partition("[")[2].rstrip("]")
                 assert not extras or extras in project["optional-dependencies"]
+
+
+def test_commands_that_run_are_typed_on_a_page():
+    assert set(RUN) <= {command.text for command in COMMANDS}
 
 
 def test_every_command_is_checked_or_excused():
