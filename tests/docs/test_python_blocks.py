@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from colddiff_jax.feature_nets import classifier
-from tests.docs.blocks import PAGES, Block, blocks_of
+from tests.docs.blocks import LANGUAGES, PAGES, Block, blocks_of
 
 # Trainings of minutes are replaced by those of seconds.
 SMALLER = {
@@ -43,6 +43,16 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 
 def is_left_out(block: Block) -> bool:
     return any(block.text.startswith(start) for start in NOT_RUN)
+
+
+def test_text_is_neither_python_nor_a_command():
+    """Such as signatures, pseudocode and maps of files."""
+    for page in PAGES:
+        for block in blocks_of(page):
+            assert block.language in LANGUAGES, block
+            if block.language == "text":
+                first = block.text.split()[0]
+                assert first not in ("import", "from", "python", "pip", "git"), block
 
 
 def test_nothing_is_left_out_or_made_smaller_that_is_not_there():
