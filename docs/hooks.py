@@ -29,6 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     linked = {
         target
         for file in files.documentation_pages()
+        if _is_at_the_top(file)
         for target in re.findall(r"\]\(\.\./([^)#]+)\)", file.content_string)
     }
     for target in sorted(linked):
@@ -39,9 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Points links to files of the repository at their copies in the site."""
-    return (
-        _TO_REPOSITORY.sub("", markdown) if "/" not in page.file.src_uri else markdown
-    )
+    return _TO_REPOSITORY.sub("", markdown) if _is_at_the_top(page.file) else markdown
+
+
+def _is_at_the_top(file: File) -> bool:
+    """Whether `../` leads from a page to the root of the repository."""
+    return "/" not in file.src_uri
 
 
 def _formula(source: str, *_: Any, **__: Any) -> str:

@@ -62,14 +62,19 @@ def found(path: str) -> Any:
 
 
 def members_of(module: types.ModuleType) -> list[str]:
-    """The names that the page of a module shows."""
+    """The names that the page of a module shows.
+
+    Where a function hides the module of its name, mkdocstrings finds the module, and
+    the function needs a directive of its own.
+    """
     if (listed := DIRECTIVES[module.__name__]) is not None:
         return listed
-    return getattr(module, "__all__", None) or [
+    names = getattr(module, "__all__", None) or [
         name
         for name, member in vars(module).items()
         if getattr(member, "__module__", None) == module.__name__ and name[0] != "_"
     ]
+    return [name for name in names if f"{module.__name__}.{name}" not in MODULES]
 
 
 def is_documented(path: str) -> bool:
