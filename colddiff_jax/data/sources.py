@@ -225,3 +225,4 @@ SOURCES: dict[str, Callable[..., ImageSplits]] = {
     "npz": npz,
     "tfds": tfds,
 }
+"""The sources of images by the names that configurations use."""

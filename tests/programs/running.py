@@ -55,18 +55,34 @@ def run_failing(
     """
     commands = list(commands)
     cache = cwd / "unused"
+    answers = run_forked([_arguments(c, programs) for c in commands], cwd, cache)
+    assert not cache.exists()
+    return dict(zip(commands, answers, strict=True))
+
+
+def run_forked(
+    programs: Iterable[list[str]], cwd: pathlib.Path, cache: pathlib.Path
+) -> list[tuple[int, str]]:
+    """Runs programs in forks of one process with four CPU devices.
+
+    Args:
+        programs: for each, what follows `python`.
+        cwd: the folder to run them in.
+        cache: the folder for what they keep between runs.
+
+    Returns:
+        For each, the exit status and the text written to stderr.
+    """
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "forking.py")],
         cwd=cwd,
         env=_environment(4, cache),
-        input="\n".join(json.dumps(_arguments(c, programs)) for c in commands),
+        input="\n".join(map(json.dumps, programs)),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert not cache.exists()
-    answers = map(json.loads, done.stdout.splitlines())
-    return dict(zip(commands, answers, strict=True))
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def check_failure(command: str, answer: tuple[int, str], message: str) -> None:
