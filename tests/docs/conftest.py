@@ -23,7 +23,11 @@ RUN = (
     "python -m colddiff_jax.cli.export --workdir=runs/digits_blur "
     "--out=digits.stablehlo --sampler=alg2 --steps=5",
     "python -m colddiff_jax.cli.severity --workdir=runs/photo_deblur-cpu",
-    "python sample.py --workdir=runs/photo_deblur-cpu --photo=blurry.jpg",
+    "python sample.py --workdir=photo-deblur --photo=blurry.jpg --start=auto",
+    "python sample.py --workdir=photo-upscale --photo=small.png --enlarge",
+    "python sample.py --workdir=photo-inpaint --photo=scratched.png "
+    "--mask=scratches.png",
+    "python sample.py --workdir=photo-unjpeg --photo=album --start=auto --out=restored",
 )
 
 SMALL = {"base_channels": 8, "channel_multipliers": (1,)}
@@ -81,3 +85,8 @@ def _save_images(path: pathlib.Path) -> None:
         photo = Image.fromarray(colours).resize((96, 72))
         photo.save(path / "photos" / ("train" if i < 8 else "test") / f"{i}.png")
     photo.save(path / "blurry.jpg")
+    photo.save(path / "scratched.png")
+    photo.convert("1").save(path / "scratches.png")
+    photo.resize((24, 18)).save(path / "small.png")
+    (path / "album").mkdir()
+    photo.save(path / "album" / "photo.jpg", quality=30)

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_image
 
 import colddiff_jax as cd
 from colddiff_jax import InputError
@@ -17,7 +19,14 @@ FOLDER = pathlib.Path(cd.__file__).parent / "shipped"
 
 
 def test_the_models_are_listed():
-    assert cd.load() == ("digits-deblur", "mnist-deblur")
+    assert cd.load() == (
+        "digits-deblur",
+        "mnist-deblur",
+        "photo-deblur",
+        "photo-inpaint",
+        "photo-unjpeg",
+        "photo-upscale",
+    )
     with pytest.raises(InputError, match="one of the models digits-deblur, mnist-deb"):
         cd.load("mnist-sharpen")
 
@@ -31,7 +40,9 @@ def test_every_model_is_small_has_a_card_and_restores(name):
         assert f"**{heading}.**" in card
     restorer = cd.load(name)
     blank = np.full(restorer.image_shape, 255, np.uint8)
-    assert restorer.restore(restorer.degrade(blank), steps=2).mean() > 128
+    key = jax.random.key(0)
+    degraded = restorer.degrade(blank, key=key)
+    assert restorer.restore(degraded, steps=2, key=key).mean() > 128
 
 
 def test_digits_of_other_writers_are_restored():
@@ -52,6 +63,29 @@ def test_digits_of_other_writers_are_restored():
     assert errors["degraded"] > 0.2
     assert max(errors["direct"], errors["Algorithm 2"]) < 0.06
     assert errors["consistent"] < errors["Algorithm 2"]
+
+
+def test_a_photograph_is_restored_in_every_way():
+    clean = load_sample_image("flower.jpg")[100:228, 250:442]
+
+    def error(image):
+        return float(np.sqrt(np.mean((np.asarray(image, float) - clean) ** 2)))
+
+    for name, t in (("deblur", 4), ("deblur", 8), ("upscale", 2), ("unjpeg", 7)):
+        restorer = cd.load(f"photo-{name}")
+        degraded = restorer.degrade(clean, t)
+        assert error(restorer.restore(degraded, t)) < 0.9 * error(degraded), name
+    holes = np.asarray(cd.holes((128, 192), 1).bind(jax.random.key(0), (1,)).depths)
+    mask = holes[0, ..., 0] > 0
+    restored = cd.load("photo-inpaint").restore(clean, mask=mask)
+    assert error(restored) < 0.3 * error(np.where(mask[..., None], 128, clean))
+
+
+def test_the_blur_of_a_photograph_is_estimated():
+    clean = load_sample_image("china.jpg")
+    restorer = cd.load("photo-deblur")
+    for t in (2, 5, 8):
+        assert abs(restorer.estimate_step(restorer.degrade(clean, t))[0] - t) <= 1
 
 
 def test_loading_imports_no_data_library_and_needs_no_plain_path(tmp_path):
