@@ -80,7 +80,7 @@ def sample_momentum(restore_fn, degrade, x):
 
 
 SAMPLING = {
-    "break_symmetry": [lambda x: sampling.break_symmetry(x, jax.random.key(0))],
+    "break_symmetry": [lambda x: sampling.break_symmetry(x, key=jax.random.key(0))],
     "fit_prior": [lambda x: sampling.fit_prior(x, BLUR)],
     "Tiled": [lambda x: sampling.Tiled(identity, 16, 8)(x, STEPS)],
     "consistent": [lambda x: sampling.consistent(identity, BLUR)(x, STEPS)],

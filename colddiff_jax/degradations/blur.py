@@ -26,6 +26,9 @@ class HeatBlur(Separable):
     Made by `heat_blur`.
 
     Attributes:
+        operators: as in `Separable`.
+        num_steps: T.
+        factors: as in `Separable`.
         gains: the factors exp(-pi^2 n^2 sigma_t^2 / (2 S^2)) of the modes of rows and
             columns, float32 [T, H] and [T, W]; just one table for square images.
 

@@ -198,11 +198,11 @@ class PerturbedPrior(_Sampled):
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""
         image_keys, noise_keys = prng.split_keys(keys, 2)
-        return break_symmetry(self.prior.draw(image_keys), noise_keys, std=self.std)
+        return break_symmetry(self.prior.draw(image_keys), key=noise_keys, std=self.std)
 
 
 def break_symmetry(
-    x_T: chex.Array, key: chex.PRNGKey, *, std: chex.Numeric = 0.002
+    x_T: chex.Array, *, key: chex.PRNGKey, std: chex.Numeric = 0.002
 ) -> chex.Array:
     """Adds a little noise to images that are the same in every pixel.
 
@@ -221,7 +221,7 @@ def break_symmetry(
 
     Example:
         >>> x_T = jnp.zeros((2, 8, 8, 3))
-        >>> break_symmetry(x_T, jax.random.key(0)).std() < 0.003
+        >>> break_symmetry(x_T, key=jax.random.key(0)).std() < 0.003
         Array(True, dtype=bool)
 
     Reference:

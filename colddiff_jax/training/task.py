@@ -215,7 +215,10 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     if not bounds:
         noise = task.objective.input_noise
         return measure_scales(bound, x_0, noise=noise, centered=centered)
-    level_keys, normal_keys = prng.split_keys(keys, 2)
+    level_keys, normal_keys = (
+        prng.indexed_keys(jax.random.fold_in(key, i), jnp.arange(len(x_0)))
+        for i in range(2)
+    )
     levels = draw_noise_levels(level_keys, bounds)
     inverse = trained_consistent(_nothing, bound, levels)
     normal = jax.vmap(lambda key: jax.random.normal(key, x_0.shape[1:]))(normal_keys)

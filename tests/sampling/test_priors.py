@@ -93,10 +93,11 @@ def test_an_image_depends_on_the_key_and_its_index_alone(name):
 
 def test_broken_symmetry_adds_noise_of_the_given_deviation():
     x_T = jnp.full((50, 16, 16, 1), 0.5)
-    noise = np.asarray(sampling.break_symmetry(x_T, key(), std=0.01) - x_T)
+    noise = np.asarray(sampling.break_symmetry(x_T, key=key(), std=0.01) - x_T)
     assert abs(noise.std() - 0.01) < 2e-4
     assert (
-        abs(np.asarray(sampling.break_symmetry(x_T, key()) - x_T).std() - 0.002) < 5e-5
+        abs(np.asarray(sampling.break_symmetry(x_T, key=key()) - x_T).std() - 0.002)
+        < 5e-5
     )
 
 
