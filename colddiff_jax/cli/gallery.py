@@ -58,7 +58,6 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
         S, schedules.linear(50, start=1.1 * S / 32, increment=0.1 * S / 32),
         center="random",
     ),
-    "holes": lambda S: cd.holes(S, 5, radii=(S / 64, S / 8), density=2.0),
     "rank_mask (spiral)": lambda S: cd.rank_mask(
         cd.spiral_ranks(S), np.linspace(1, S * S, 100).round()
     ),
@@ -94,6 +93,10 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
     ),
     "from_function (darken)": lambda S: cd.from_function(
         lambda x, t: (x + 1) * 0.93**t - 1, num_steps=40
+    ),
+    "holes": lambda S: cd.holes(S, 5, radii=(S / 64, S / 8), density=2.0),
+    "noisy (a blur)": lambda S: cd.noisy(
+        cd.heat_blur(S, schedules.geometric(40, start=0.5, stop=S / 8)), 40 * [0.1]
     ),
 }  # fmt: skip
 
