@@ -38,8 +38,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text, resources = MarkdownExporter().from_notebook_node(
             notebook, resources={"unique_key": path.stem}
         )
-        contents = {f"{path.stem}.md": text, **resources["outputs"]}
-        for name, content in contents.items():
+        pictures = {n: data for n, data in resources["outputs"].items() if n in text}
+        for name, content in {f"{path.stem}.md": text, **pictures}.items():
             file = File.generated(config, f"notebooks/{name}", content=content)
             files.append(file)
     return files
@@ -48,8 +48,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def _run(notebook: nbformat.NotebookNode) -> None:
     """Runs a notebook in an empty folder; raises if a cell does."""
     with tempfile.TemporaryDirectory() as folder:
-        where = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=1800, resources=where).execute()
+        NotebookClient(
+            notebook,
+            timeout=1800,
+            coalesce_streams=True,
+            resources={"metadata": {"path": folder}},
+        ).execute()
 
 
 def _for_the_site(markdown: str) -> str:
