@@ -9,7 +9,7 @@ from skimage import restoration
 
 Method = Callable[[np.ndarray], np.ndarray]
 BALANCES = tuple(10.0**power for power in np.arange(-5, -0.9, 0.5))
-ITERATIONS = (10, 20, 40)
+ITERATIONS = (10, 30)
 
 
 def gaussian(width: float) -> np.ndarray:
@@ -65,7 +65,7 @@ def biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _mirrored(method: Method, kernel: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Restores every channel, mirrored at its borders."""
-    margin = 2 * kernel.shape[0]
+    margin = kernel.shape[0]
     padded = np.pad(image, ((margin,) * 2, (margin,) * 2, (0, 0)), mode="symmetric")
     channels = [method(padded[..., c] / 255) for c in range(image.shape[2])]
     restored = np.stack(channels, axis=2)[margin:-margin, margin:-margin]

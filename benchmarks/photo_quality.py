@@ -28,7 +28,7 @@ WIDTHS = (1, 2, 3, 4)  # Standard deviations of the blur, in pixels.
 FACTORS = (2, 4)
 RADII = ((2.0, 8.0), (4.0, 16.0))
 QUALITIES = (40, 20, 10)
-NUM_TUNING = 6  # Photographs on which classical methods are tuned.
+NUM_TUNING = 4  # Photographs on which classical methods are tuned.
 
 Images = list[np.ndarray]
 Row = tuple[str, dict[str, Any]]
