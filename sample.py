@@ -29,9 +29,7 @@ flags.DEFINE_integer("seed", 0, "seed of the degradation and the sampler")
 flags.DEFINE_bool("arrays", False, "also write the images as npz")
 flags.DEFINE_bool("trajectory", False, "also write a strip of the trajectory")
 flags.DEFINE_bool("gif", False, "also write an animation of the trajectory")
-flags.DEFINE_multi_string(
-    "photo", None, "restore this file, or the files in this folder; repeatable"
-)
+flags.DEFINE_multi_string("photo", None, "restore a file or a folder; repeatable")
 flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them first")
 flags.DEFINE_float("noise", None, "std of photographs' noise, white - black = 2", 1e-6)
 flags.DEFINE_bool("enlarge", False, "photographs are small: a pixel for each block")
@@ -41,7 +39,8 @@ _PHOTOS += ["consistent", "mask", "noise", "enlarge"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
-flags.DEFINE_enum("sampler", "alg2", [*SAMPLERS], "direct is a single prediction")
+_HELP = "default alg2, for photographs that of the model; direct: a single prediction"
+flags.DEFINE_enum("sampler", None, [*SAMPLERS], _HELP)
 flags.DEFINE_integer(
     "steps",
     0,
@@ -72,6 +71,7 @@ def main() -> None:
     if given.degrade or given.mask or given.start == "auto":
         raise InputError("--degrade, --mask and --start=auto need --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
+    options["sampler"] = given.sampler or "alg2"
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     sample_run(given.workdir, SampleOptions(**options), **output)
 

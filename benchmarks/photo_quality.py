@@ -67,7 +67,7 @@ def by_our_model(
 ) -> dict[str, Any]:
     """Returns the scores of the direct prediction and of Algorithm 2."""
     direct = restorer.restore(degraded, t, sampler="direct", **options)
-    sampled = restorer.restore(degraded, t, **options)
+    sampled = restorer.restore(degraded, t, sampler="alg2", **options)
     found = {
         "degraded": scores(degraded, clean),
         "direct": scores(direct, clean),
@@ -78,7 +78,7 @@ def by_our_model(
     # Where the estimate is right, so is the image that was restored.
     steps = restorer.estimate_step(degraded)
     estimated = [
-        image if step == t else restorer.restore(x, step, **options)
+        image if step == t else restorer.restore(x, step, sampler="alg2", **options)
         for image, x, step in zip(sampled, degraded, steps, strict=True)
     ]
     errors = np.abs(np.array(steps) - t)

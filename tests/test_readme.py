@@ -83,6 +83,34 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
         assert "|".join(cells) in page
 
 
+def photo_rows(root):
+    """Returns the rows of the table of photographs, from the committed results."""
+
+    def cell(found):
+        return f"{found['PSNR']:.2f} / {found['SSIM']:.3f}"
+
+    for job in ("deblur", "upscale", "inpaint", "unjpeg"):
+        path = root / "benchmarks" / "results" / "photo_quality" / f"{job}.json"
+        for name, row in json.loads(path.read_text())["rows"].items():
+            classical = {key: row[key] for key in CLASSICAL if key in row}
+            best = max(classical, key=lambda key: classical[key]["PSNR"], default="")
+            theirs = f"{best} {cell(row[best])}" if best else ""
+            ours = [cell(row[key]) for key in ("direct", "Algorithm 2")]
+            yield " | ".join([name, cell(row["degraded"]), theirs, *ours])
+
+
+CLASSICAL = ("Wiener", "Richardson-Lucy", "Bicubic", "Lanczos", "Biharmonic")
+
+
+def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "photos.md").read_text()
+    rows = list(photo_rows(root))
+    assert len(rows) == 11
+    for row in rows:
+        assert f"| {row} |" in page
+
+
 @pytest.mark.parametrize("network", ["large", "small"])
 def test_the_table_of_throughput_is_the_committed_result(network, pytestconfig):
     root = pytestconfig.rootpath

@@ -14,6 +14,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.restoration.restore_options import default_sampler
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.sizes import TILE
 
@@ -26,7 +27,7 @@ def restore_photos(
     *,
     out: str = "",
     checkpoint: str = "latest",
-    sampler: str = "alg2",
+    sampler: str | None = None,
     steps: int = 0,
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
@@ -88,6 +89,7 @@ def restore_photos(
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
+    sampler = sampler or default_sampler(restorer.model)
     restorer.check_options(
         t=start or None,
         sampler=sampler,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from colddiff_jax.checks import InputError, is_finite_number
-from colddiff_jax.degradations import Holes
+from colddiff_jax.degradations import Holes, JpegLike
 from colddiff_jax.degradations.base import endpoint_kind
 from colddiff_jax.experiment.builders import make_schedule
 from colddiff_jax.experiment.model import Model
@@ -66,6 +66,16 @@ def check_restore(
         if t == "auto":
             raise InputError("`enlarge` needs the step `t`, which sets the factor")
         enlargement(model, largest)
+
+
+def default_sampler(model: Model) -> str:
+    """Returns the sampler for photographs, by the degradation of a model.
+
+    Algorithm 2 subtracts D(x0_hat, t) from x_t. If D rounds to multiples of a table,
+    that jumps where the prediction is wrong by little.
+    """
+    rounds = isinstance(model.degrade, JpegLike) and model.degrade.exact
+    return "direct" if rounds else "alg2"
 
 
 def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> None:

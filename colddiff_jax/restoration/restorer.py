@@ -16,6 +16,7 @@ from colddiff_jax.restoration.restore_options import (
     check_restore,
     check_sampling,
     check_step,
+    default_sampler,
     enlargement,
 )
 from colddiff_jax.restoration.samplers import sample_from
@@ -136,7 +137,7 @@ class Restorer:
         images: Any,
         t: int | Literal["auto"] | None = None,
         *,
-        sampler: str = "alg2",
+        sampler: str | None = None,
         steps: int | None = None,
         consistent: bool = False,
         mask: Any = None,
@@ -152,6 +153,7 @@ class Restorer:
             t: the step that they are degraded to, in 1..T; None for T, and "auto" for
                 an estimate for each image.
             sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
+                None for "alg2", and "direct" where D rounds (exact `jpeg_like`).
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
             consistent: make the predictions agree with the images that they are made
@@ -173,9 +175,8 @@ class Restorer:
             The restored images, as what was given.
 
         Raises:
-            InputError: images that cannot be read or do not fit the model, a t or steps
-                out of range, a sampler that is unknown or that the degradation does not
-                allow, or a degradation that blends with other images.
+            InputError: images that cannot be read, or images or options that do not fit
+                the model.
 
         Example:
             >>> restorer = load("runs/digits_blur")
@@ -183,6 +184,7 @@ class Restorer:
             >>> restorer.restore(x, t=10, steps=5).shape
             (3, 16, 16, 1)
         """
+        sampler = sampler or default_sampler(self.model)
         self.check_options(
             t=t,
             sampler=sampler,

@@ -43,6 +43,15 @@ def test_at_the_trained_size_it_is_the_sampler(local):
     np.testing.assert_allclose(local.predict(x_T), expected, atol=1e-5)
 
 
+def test_where_d_rounds_one_prediction_is_the_default():
+    jpeg = {"name": "jpeg_like", "qualities": (50, 20)}
+    x = floats(16, 24, 3)
+    for exact, sampler in ((True, "direct"), (False, "alg2")):
+        restorer = make_restorer(jpeg | {"exact": exact})
+        expected = restorer.restore(x, sampler=sampler)
+        np.testing.assert_array_equal(restorer.restore(x), expected)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 70), (33, 32)])
 def test_any_size_comes_back_as_it_was(local, fixed, size):
     for restorer in (local, fixed):
