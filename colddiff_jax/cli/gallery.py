@@ -94,7 +94,7 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
     "from_function (darken)": lambda S: cd.from_function(
         lambda x, t: (x + 1) * 0.93**t - 1, num_steps=40
     ),
-    "holes": lambda S: cd.holes(S, 5, radii=(S / 64, S / 8), density=2.0),
+    "holes": lambda S: cd.holes(S, 5, radii=(S / 32, S / 6), density=32_000 / S**2),
     "noisy (a blur)": lambda S: cd.noisy(
         cd.heat_blur(S, schedules.geometric(40, start=0.5, stop=S / 8)), 40 * [0.1]
     ),

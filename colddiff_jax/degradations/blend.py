@@ -47,10 +47,7 @@ class Blend:
     num_steps: int = dataclasses.field(metadata={"static": True})
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
-        """Draws one endpoint per example, which replaces a given endpoint.
-
-        Returns self if endpoints cannot be drawn.
-        """
+        """Draws one endpoint per example; returns self if they cannot be drawn."""
         if self.draw_endpoint is None:
             return self
         draw, keys = self.draw_endpoint, prng.keys_per_example(key, shape[0])
@@ -66,8 +63,7 @@ class Blend:
 
         Raises:
             TypeError: z is not floating point.
-            ValueError: z is not a batch of images or, in a blend with a colour, not one
-                colour per image.
+            ValueError: z is not a batch of images, or not one colour per image.
         """
         z = checks.check_images(z)
         if self.endpoint_kind == "color" and z.shape[1:3] != (1, 1):

@@ -166,7 +166,7 @@ def holes(
         Not in the paper, whose masks are Gaussians: see `gaussian_mask`.
     """
     height, width = checks.check_image_size(image_size)
-    checks.check_integer("num_steps", num_steps)
+    checks.check_num_steps(num_steps)
     checks.check_number("density", density, "be positive", lambda v: v > 0)
     bounds = np.asarray(radii, np.float64)
     if bounds.shape != (2,) or not 0 < bounds[0] <= bounds[1] < np.inf:

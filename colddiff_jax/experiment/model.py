@@ -83,7 +83,7 @@ class Model:
 
         In image units; empty if predictions are not consistent.
         """
-        return consistent_noise_of(self.config["model"])
+        return consistent_noise_of(self.config.get("model", {}))
 
     def restore_fn(
         self,

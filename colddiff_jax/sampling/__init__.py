@@ -35,15 +35,14 @@ from colddiff_jax.sampling.consistency import (
     project_onto_data,
 )
 from colddiff_jax.sampling.guidance import guide
+from colddiff_jax.sampling.mixture_prior import MixturePrior, fit_prior
 from colddiff_jax.sampling.priors import (
     ColorPrior,
     EmpiricalPrior,
-    MixturePrior,
     NormalPrior,
     PerturbedPrior,
     Prior,
     break_symmetry,
-    fit_prior,
 )
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.stochastic import sample_ddim, sample_momentum

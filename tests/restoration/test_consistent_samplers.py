@@ -13,8 +13,8 @@ from colddiff_jax.evaluation.tables import title
 from colddiff_jax.restoration.samplers import (
     parse_samplers,
     run_samplers,
-    with_factors,
 )
+from colddiff_jax.sampling.consistency import with_factors
 from tests.restoration.small_restorers import make_restorer
 
 

@@ -166,6 +166,9 @@ class OwnBlend:
     def with_endpoint(self, z):
         return dataclasses.replace(self, z=z)
 
+    def levels(self, t):
+        return self.image_weights[t], self.endpoint_weights[t]
+
     def estimate_endpoint(self, x_t, x0_hat, t):
         return (x_t - self.image_weights[t] * x0_hat) / self.endpoint_weights[t]
 
@@ -195,7 +198,7 @@ def test_without_a_suitable_endpoint_kind_the_samplers_raise(photos):
     with pytest.raises(TypeError, match=r"a degradation with an .* got OwnBlend"):
         cd.sample_alg2(toy_restorer, OwnBlend(None), photos, endpoint="estimated")
     for kind in ("color", None):
-        with pytest.raises(TypeError, match=r"needs gaussian_noise .* got OwnBlend"):
+        with pytest.raises(TypeError, match=r"needs gaussian_noise, .* got OwnBlend"):
             cd.sample_ddim(toy_restorer, OwnBlend(kind), photos, key=jax.random.key(0))
     fixed = OwnBlend(None).with_endpoint(jnp.asarray(photos[::-1]))
     x_T = fixed(photos, T)

@@ -53,7 +53,7 @@ def test_every_argument_of_a_degradation_is_a_field(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_argument_of_a_network_is_a_field_that_can_be_set(name):
     config = default_config(degradation=BLUR, network=name)
-    fields = {"name", "precondition"} | arguments(NETWORKS[name])
+    fields = {"name", "precondition", "consistent_noise"} | arguments(NETWORKS[name])
     assert set(config.model) == fields
     config.model.remat = True
     config.model.attention_implementation = "xla"  # None by default.
@@ -77,7 +77,8 @@ def test_every_argument_of_the_other_sections_is_a_field():
         "loss": DISTANCES["l1"],
         "ema": EMA_DECAYS["warmup"],
     }.items():
-        assert set(config[name]) - {"name"} == arguments(function), name
+        expected = arguments(function) - {"consistent_noise"}  # A field of the model.
+        assert set(config[name]) - {"name"} == expected, name
     config.training.resident_mb = 100  # None by default.
     assert config.seed == 0
 
