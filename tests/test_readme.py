@@ -109,6 +109,8 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
     assert len(rows) == 11
     for row in rows:
         assert f"| {row} |" in page
+    readme = (root / "README.md").read_text()
+    assert sum(f"| {row} |" in readme for row in rows) == 4
 
 
 @pytest.mark.parametrize("network", ["large", "small"])

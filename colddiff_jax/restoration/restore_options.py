@@ -72,10 +72,11 @@ def default_sampler(model: Model) -> str:
     """Returns the sampler for photographs, by the degradation of a model.
 
     Algorithm 2 subtracts D(x0_hat, t) from x_t. If D rounds to multiples of a table,
-    that jumps where the prediction is wrong by little.
+    that jumps where the prediction is wrong by little. And where predictions are
+    consistent by construction, the first one has all that the image says.
     """
     rounds = isinstance(model.degrade, JpegLike) and model.degrade.exact
-    return "direct" if rounds else "alg2"
+    return "direct" if rounds or model.consistent_noise else "alg2"
 
 
 def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> None:

@@ -72,7 +72,9 @@ def test_at_the_trained_size_photographs_are_restored_by_the_sampler(blur):
     x_T = jnp.asarray(blur.degrade(floats(2, *blur.image_shape)))
     sample = jax.jit(cd.sample_alg2)
     expected = sample(blur.restore_fn, blur.degradation, x_T).x_0
-    np.testing.assert_allclose(blur.restore(np.asarray(x_T)), expected, atol=2e-4)
+    restored = blur.restore(np.asarray(x_T), sampler="alg2")
+    np.testing.assert_allclose(restored, expected, atol=2e-4)
+    np.testing.assert_array_equal(blur.restore(x_T), blur.predict(x_T))
 
 
 def test_an_exported_model_stays_consistent(blur, tmp_path):
