@@ -41,13 +41,8 @@ _OUTPUT += ["arrays", "trajectory", "gif"]
 
 _HELP = "default alg2, for photographs that of the model; direct: a single prediction"
 flags.DEFINE_enum("sampler", None, [*SAMPLERS], _HELP)
-flags.DEFINE_integer(
-    "steps",
-    0,
-    "steps of the sampler; 0: all. A step calls the network once, and with heun twice, "
-    "except for the last",
-    0,
-)
+_HELP = "of the sampler; 0: all. Each calls the network once, and with heun twice, "
+flags.DEFINE_integer("steps", 0, _HELP + "except for the last", 0)
 _HELP = "of steps: equal stride (default), ratios of severity, or changes of images"
 flags.DEFINE_enum("spacing", None, ["stride", "log", "change"], _HELP)
 _HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
@@ -68,8 +63,9 @@ def main() -> None:
         options: dict[str, Any] = {name: given[name].value for name in _PHOTOS}
         restore_photos(given.workdir, given.photo, **options)
         return
-    if given.degrade or given.mask or given.start == "auto":
-        raise InputError("--degrade, --mask and --start=auto need --photo")
+    of_photos = [n for n in ("degrade", "mask", "noise", "enlarge") if given[n].value]
+    if of_photos or given.start == "auto":
+        raise InputError(f"--{(of_photos or ['start=auto'])[0]} needs --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
     options["sampler"] = given.sampler or "alg2"
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}

@@ -10,7 +10,7 @@ no damaged ones are needed. Every step cuts random windows out of them at full
 resolution, and mirrors half of these. A tenth of the files is kept for testing, or
 those in a subfolder `test`. See docs/training.md.
 
-Holes of any place, size and direction, two to 32 pixels long, are random in training.
+Holes of any place, size and direction, four to 32 pixels long, are random in training.
 They grow from their middles to their borders. Predictions keep the pixels that remain.
 """
 

@@ -231,10 +231,10 @@ class Restorer:
         return given.give_back(results)
 
     def predict(
-        self, images: Any, t: int | Literal["auto"] | None = None, *, tile: int = TILE
+        self, images: Any, t: int | Literal["auto"] | None = None, **options: Any
     ) -> Any:
         """Predicts clean images in one call of R, with the arguments of `restore`."""
-        return self.restore(images, t, sampler="direct", tile=tile)
+        return self.restore(images, t, sampler="direct", **options)
 
     def generate(
         self,

@@ -9,7 +9,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.data import Batch
-from colddiff_jax.prng import indexed_keys, stream
+from colddiff_jax.prng import indexed_keys, split_keys, stream
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.training.objective import Objective, draw_noise_levels, roll_out
 
@@ -74,15 +74,17 @@ def test_noise_is_added_to_the_input_only_and_has_the_given_deviation():
 
 def test_consistent_predictions_only_leave_the_network_what_was_lost():
     network = Network(answer=0.5)
-    objective = Objective(consistent_noise=(0.005, 0.01))
-    found = losses(objective, network, white())
-    ((z, *_),) = network.seen  # W (M + noise), for the mask M of white images.
-    assert np.asarray(z).std() > 0.2 and np.asarray(z).max() < 1.1
-    plain = losses(Objective(), Network(answer=0.5), white())
-    np.testing.assert_allclose(plain, 0.5)
-    assert (found < 0.3).all() and found.mean() < 0.2
-    perfect = losses(objective, Network(answer=1.0), white())
-    assert perfect.min() > 0 and perfect.max() < 0.02
+    found = losses(Objective(consistent_noise=(0.01, 0.01)), network, white())
+    ((z, t, *_),) = network.seen
+    keys = split_keys(indexed_keys(stream(0, "test"), jnp.arange(NUMBER)), 7)
+    ones = jnp.ones((NUMBER, SIZE, SIZE, 1))
+    mask = np.asarray(bind(degrade(), keys[1], ones.shape, None)(ones, t))
+    x_t = (mask**2 + (0.01 / 0.1) ** 2) / np.maximum(mask, 1e-9) * z  # z = W x_t.
+    seen = mask > 1e-3
+    assert abs(np.std((x_t - mask)[seen]) - 0.01) < 2e-4  # The noise.
+    change = mask / (mask**2 + (0.01 / 0.03) ** 2) * (x_t - 0.5 * mask)
+    errors = np.abs(0.5 + np.where(seen, change, 0.0) - 1)
+    np.testing.assert_allclose(found, errors.mean(axis=(1, 2, 3)), atol=1e-4)
 
 
 def test_noise_levels_fill_their_range():
