@@ -4,6 +4,7 @@ No random state is stored, and an example's draws do not depend on its batch.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import chex
 import jax
@@ -67,6 +68,11 @@ def draw_later_steps(keys: chex.PRNGKey, t: chex.Array, num_steps: int) -> chex.
             key, (), jnp.minimum(t + 1, num_steps), num_steps + 1
         )
     )(keys, t)
+
+
+def draw_normal(keys: chex.PRNGKey, shape: Sequence[int]) -> chex.Array:
+    """Draws N(0, 1) of a shape for each key, float32 [B, *shape]."""
+    return jax.vmap(lambda key: jax.random.normal(key, tuple(shape)))(keys)
 
 
 def draw_choice(keys: chex.PRNGKey, probability: float) -> chex.Array:

@@ -124,6 +124,14 @@ class WithNoise(WithEndpoint, Protocol):
         ...
 
 
+def has_inverse(degrade: object) -> bool:
+    """Whether the pseudo-inverse of a degradation serves consistent predictions.
+
+    That of a blend would have to know the endpoint.
+    """
+    return isinstance(degrade, Linear) and endpoint_kind(degrade) is None
+
+
 def endpoint_kind(degrade: object) -> EndpointKind | None:
     """Returns the kind of endpoint of a degradation, or None if it has no endpoint."""
     return getattr(degrade, "endpoint_kind", None)

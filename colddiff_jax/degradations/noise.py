@@ -50,11 +50,10 @@ class Noisy:
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Binds D, and draws one z per example, which replaces a given one."""
         D_keys, noise_keys = prng.split_keys(prng.keys_per_example(key, shape[0]), 2)
-        draw = jax.vmap(lambda key: jax.random.normal(key, tuple(shape[1:])))
         return dataclasses.replace(
             self,
             degradation=self.degradation.bind(D_keys, shape),
-            endpoint=draw(noise_keys),
+            endpoint=prng.draw_normal(noise_keys, shape[1:]),
         )
 
     def with_endpoint(self, z: chex.Array) -> Self:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Preprocessing
-from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
+from colddiff_jax.degradations.base import Degradation, has_inverse
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -83,7 +83,7 @@ class Model:
 
         In image units; empty if predictions are not consistent.
         """
-        return consistent_noise_of(self.config.get("model", {}))
+        return consistent_noise_of(self.config["model"])
 
     def restore_fn(
         self,
@@ -199,7 +199,7 @@ def with_inverse(degrade: Degradation, fields: Mapping[str, Any]) -> Degradation
     """
     if not consistent_noise_of(fields):
         return degrade
-    if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
+    if not has_inverse(degrade):
         raise InputError(
             "`model.consistent_noise` needs a degradation with a known inverse (blur, "
             "pixelation, masks, fading, desaturation), got a "

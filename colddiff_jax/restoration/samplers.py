@@ -10,7 +10,7 @@ import numpy as np
 
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError
-from colddiff_jax.degradations.base import Degradation, Linear, endpoint_kind
+from colddiff_jax.degradations.base import Degradation, endpoint_kind, has_inverse
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
 
@@ -99,7 +99,7 @@ def check_consistent(model: Model) -> None:
 
 def check_inverse(degrade: Degradation) -> None:
     """Raises InputError for a degradation whose pseudo-inverse is not known."""
-    if not isinstance(degrade, Linear) or endpoint_kind(degrade) is not None:
+    if not has_inverse(degrade):
         raise InputError(
             "consistent predictions need a degradation with a known inverse (blur, "
             "pixelation, masks, fading, desaturation); this model's is a "

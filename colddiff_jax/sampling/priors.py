@@ -1,5 +1,6 @@
 """Priors: where x_T comes from when images are generated from nothing."""
 
+import abc
 import dataclasses
 from typing import Any, Protocol
 
@@ -36,12 +37,12 @@ class Prior(Protocol):
         ...
 
 
-class DrawnPerKey:
+class DrawnPerKey(abc.ABC):
     """The method `sample` of all priors."""
 
+    @abc.abstractmethod
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""
-        raise NotImplementedError
 
     def sample(self, key: chex.PRNGKey, n: int) -> chex.Array:
         """Draws n images, float32 [n, H, W, C]; image i depends on the key and on i."""
@@ -92,7 +93,7 @@ class NormalPrior(DrawnPerKey):
 
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""
-        return jax.vmap(lambda key: jax.random.normal(key, self.image_shape))(keys)
+        return prng.draw_normal(keys, self.image_shape)
 
 
 @jax.tree_util.register_dataclass
@@ -182,5 +183,5 @@ def break_symmetry(
     """
     x_T = check_images(x_T)
     keys = prng.keys_per_example(key, len(x_T))
-    noise = jax.vmap(lambda key: jax.random.normal(key, x_T.shape[1:]))(keys)
+    noise = prng.draw_normal(keys, x_T.shape[1:])
     return (x_T + std * noise).astype(x_T.dtype)

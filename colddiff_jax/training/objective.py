@@ -119,9 +119,11 @@ class Objective:
             chosen = prng.draw_choice(choice_keys, self.rollouts)
             x_t = jnp.where(per_example(chosen, x_t), rolled, x_t)
         if noise is not None:
-            x_t += per_example(noise, x_t) * _normal(normal_keys, x_t)
+            x_t += per_example(noise, x_t) * prng.draw_normal(
+                normal_keys, x_t.shape[1:]
+            )
         if self.input_noise:
-            x_t += self.input_noise * _normal(noise_keys, x_t)
+            x_t += self.input_noise * prng.draw_normal(noise_keys, x_t.shape[1:])
         x0_hat = restore_fn(x_t, t, dropout_keys=drop)
         chex.assert_equal_shape([x0_hat, x_0])
         losses = self.distance(x0_hat - x_0).mean(axis=(1, 2, 3))
@@ -156,8 +158,3 @@ def draw_noise_levels(keys: chex.PRNGKey, bounds: tuple[float, ...]) -> chex.Arr
     low, high = bounds
     ratio = jax.vmap(jax.random.uniform)(keys)
     return low * (high / low) ** ratio
-
-
-def _normal(keys: chex.PRNGKey, x: chex.Array) -> chex.Array:
-    """Draws N(0, 1) like x [B, ...] from one key per example."""
-    return jax.vmap(lambda key: jax.random.normal(key, x.shape[1:]))(keys)

@@ -221,7 +221,7 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     )
     levels = draw_noise_levels(level_keys, bounds)
     inverse = trained_consistent(_nothing, bound, levels)
-    normal = jax.vmap(lambda key: jax.random.normal(key, x_0.shape[1:]))(normal_keys)
+    normal = prng.draw_normal(normal_keys, x_0.shape[1:])
     drawn = per_example(levels, x_0) * normal
     return measure_scales(
         bound,

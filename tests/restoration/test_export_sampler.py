@@ -55,7 +55,7 @@ NETWORKS = {
 
 
 def restorer(network=NETWORKS["unet"], degrade=BLUR) -> Restorer:
-    model = Model({}, degrade, network, None, SHAPE)
+    model = Model({"model": {}}, degrade, network, None, SHAPE)
     return Restorer(model, random_parameters(network, SHAPE), step=0, trained_on="")
 
 
