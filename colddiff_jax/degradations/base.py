@@ -78,7 +78,8 @@ class Linear(Degradation, Protocol):
             t: step, integer [] or [B].
             cutoff: singular values of D(., t) up to this one count as zero.
             damping: lambda, for (A^T A + lambda)^-1 A^T instead of the pseudo-inverse
-                of A: the Wiener filter of noise with lambda times the variance of x.
+                of A: the Wiener filter of noise with lambda times the variance of x;
+                one number, one per image, or one per component.
 
         Returns:
             float32 [B, H, W, C].

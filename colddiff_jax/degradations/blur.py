@@ -50,6 +50,18 @@ class HeatBlur(Separable):
             factors.append((modes.swapaxes(1, 2), gains, modes))
         return dataclasses.replace(self, factors=tuple(factors))
 
+    def frequencies(self) -> chex.Array:
+        """Returns the frequency pi sqrt(n^2 / H^2 + m^2 / W^2) of each mode.
+
+        Returns:
+            float32 [H, W], in radians per pixel.
+        """
+        rows, columns = (
+            jnp.pi * jnp.arange(gains.shape[1]) / gains.shape[1]
+            for gains in (self.gains[0], self.gains[-1])
+        )
+        return jnp.hypot(rows[:, None], columns[None, :])
+
 
 def gaussian_blur(
     image_size: int | Sequence[int],

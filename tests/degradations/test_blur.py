@@ -178,3 +178,12 @@ def test_the_modes_of_the_heat_equation_give_the_same_inverse_as_a_decomposition
             for D in (degrade.with_factors(), decomposed)
         )
         np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_the_frequencies_of_heat_blur_are_those_of_its_gains():
+    degrade = heat_blur((6, 9), [0.5, 1.25])
+    gains = degrade.gains[0][1][:, None] * degrade.gains[1][1][None]
+    expected = np.exp(-(degrade.frequencies() ** 2) * 1.25**2 / 2)
+    np.testing.assert_allclose(gains, expected, rtol=1e-5)
+    square = heat_blur(5, [1.0]).frequencies()
+    np.testing.assert_allclose(square, square.T)

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 
 import colddiff_jax as cd
 from colddiff_jax.sampling import EIGHT_BITS, consistent, data_consistency
+from colddiff_jax.sampling.consistency import trained_consistent
 from tests.sampling.test_consistency import CHANNELS, LINEAR, SIZE, bound, pair
 
 __all__ = ["pair"]  # A fixture.
@@ -62,6 +64,33 @@ def test_the_weight_follows_the_noise(pair):
         difference = restore_fn(rounded, t) - restore_fn(exact, t)
         errors[noise] = float(jnp.abs(difference).max())
     assert errors[EIGHT_BITS] < 0.1 < errors[1e-6]
+
+
+def test_a_trained_network_takes_the_wiener_estimate_of_a_spectrum_of_photographs():
+    height, width, noise, sigma = 12, 20, 0.03, 1.5
+    degrade = cd.heat_blur((height, width), [0.5, sigma])
+    x_t = np.random.default_rng(0).uniform(-1, 1, (2, height, width, 1))
+    restored = trained_consistent(inconsistent, degrade, noise)
+    modes = scipy.fft.dctn(x_t, axes=(1, 2), norm="ortho")
+    rows, columns = np.pi * np.arange(height) / height, np.pi * np.arange(width) / width
+    f2 = (rows[:, None] ** 2 + columns**2)[..., None]
+    gain = np.exp(-f2 * sigma**2 / 2)
+    modes *= gain / (gain**2 + noise**2 * f2 / 0.2**2)
+    expected = scipy.fft.idctn(modes, axes=(1, 2), norm="ortho")
+    given = restored.given(jnp.asarray(x_t, jnp.float32), jnp.full(2, 2))
+    np.testing.assert_allclose(given, expected, atol=1e-4)
+
+
+def test_the_noise_of_each_image_counts_in_the_estimate_a_network_takes(pair):
+    degrade = cd.heat_blur(SIZE, [1.0]).with_factors()
+    t = jnp.ones(2, jnp.int32)
+    noises = jnp.array([0.01, 0.1])
+    found = trained_consistent(inconsistent, degrade, noises)
+    for i, noise in enumerate(noises):
+        alone = trained_consistent(inconsistent, degrade, noise)
+        np.testing.assert_allclose(
+            found.given(pair[0], t)[i], alone.given(pair[0], t)[i], atol=1e-5
+        )
 
 
 def test_it_crosses_jit_as_an_argument_and_compiles_once(pair):
