@@ -3,7 +3,7 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -14,7 +14,8 @@ import numpy as np
 from colddiff_jax import degradations, models, schedules
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
-from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.experiment.field_types import converted
 from colddiff_jax.experiment.sections import (
     call,
     call_named,
@@ -98,7 +99,7 @@ def make_degradation(
     """Makes the degradation; a nested section describes a schedule.
 
     Args:
-        fields: the section degradation.
+        fields: the section degradation; `noise_stds` are the stds of `noisy`.
         image_size: side of the images that the configuration is for.
         at: (height, width) of other images to degrade in the same way: lengths in
             pixels stay, and the `sizes` of pixelated images grow with the image.
@@ -109,11 +110,30 @@ def make_degradation(
         name: make_schedule(f"degradation.{name}", value, image_size=image_size)
         for name, value in fields.items()
     }
+    noise_stds = converted(
+        "degradation.noise_stds",
+        fields.pop("noise_stds", ()),
+        Sequence[float] | np.ndarray,
+    )
     if at is not None and "sizes" in fields:
         sizes = np.asarray(fields["sizes"])
         sizes = sizes[:, None] if sizes.ndim == 1 else sizes
         fields["sizes"] = sizes * np.asarray(at) // image_size
-    return call_named("degradation", DEGRADATIONS, fields, image_size=at or image_size)
+    degrade = call_named(
+        "degradation", DEGRADATIONS, fields, image_size=at or image_size
+    )
+    if not len(noise_stds):
+        return degrade
+    if endpoint_kind(degrade) is not None:
+        raise InputError(
+            "`degradation.noise_stds` must be empty for a blend with noise, a colour "
+            f"or images, got {fields['name']!r} with {noise_stds}"
+        )
+    try:
+        return degradations.noisy(degrade, noise_stds)
+    except ValueError as error:
+        message = str(error).removeprefix("stds ")
+        raise InputError(f"`degradation.noise_stds` {message}") from error
 
 
 def size_multiple(fields: Mapping[str, Any], image_size: int) -> int:

@@ -58,6 +58,7 @@ _FIXED: dict[str, list[Callable]] = {
 EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     "data": {"source": (str, "tfds")},
     "endpoints": {"source": (str, "")},
+    "degradation": {"noise_stds": (Sequence[float], ())},
     "model": {
         "precondition": (bool, False),
         "consistent_noise": (Sequence[float], ()),

@@ -1,8 +1,11 @@
 """The dtype of a network by the device that it runs on."""
 
+import numpy as np
 import pytest
 
-from colddiff_jax.experiment.builders import has_fast_bfloat16
+from colddiff_jax.checks import InputError
+from colddiff_jax.degradations import Noisy
+from colddiff_jax.experiment.builders import has_fast_bfloat16, make_degradation
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,35 @@ def test_recent_gpus_compute_in_bfloat16(capability):
 )
 def test_other_gpus_and_unknown_ones_compute_in_float32(capability):
     assert not has_fast_bfloat16(capability)
+
+
+def test_noise_stds_add_noise_to_a_degradation():
+    blur = {"name": "heat_blur", "blur_sigmas": (1.0, 2.0)}
+    constant = {"name": "constant", "num_steps": 2, "value": 0.5}
+    for stds in ((0.5, 0.5), constant):
+        degrade = make_degradation({**blur, "noise_stds": stds}, 8, at=(8, 12))
+        assert isinstance(degrade, Noisy)
+        assert degrade.degradation.gains[1].shape == (2, 12)
+        np.testing.assert_array_equal(degrade.stds, [0, 0.5, 0.5])
+    assert not isinstance(make_degradation({**blur, "noise_stds": ()}, 8), Noisy)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"noise_stds": (0.1,)}, "must have one value per step"),
+        ({"noise_stds": (-1.0, 1.0)}, "must be non-negative"),
+        ({"noise_stds": 0.1}, "must be a list of finite numbers"),
+        (
+            {"name": "gaussian_noise", "alphas_cumprod": (0.5, 0.2)},
+            "must be empty for a blend",
+        ),
+    ],
+)
+def test_noise_that_does_not_fit_raises(fields, message):
+    if "name" in fields:
+        fields |= {"noise_stds": (0.1, 0.1)}
+    else:
+        fields |= {"name": "heat_blur", "blur_sigmas": (1.0, 2.0)}
+    with pytest.raises(InputError, match=f"`degradation.noise_stds` {message}"):
+        make_degradation(fields, 8)

@@ -75,6 +75,7 @@ VALID: dict[str, list] = {
     "model.dropout": [0.0],
     "model.num_classes": [0],
     "model.consistent_noise": [[]],
+    "degradation.noise_stds": [[]],
     "degradation.stds": [[BEYOND], [HUGE]],
     "degradation.blur_sigmas": [[BEYOND], [HUGE]],
     "degradation.keep": [[0]],
