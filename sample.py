@@ -4,10 +4,12 @@ python sample.py --workdir=runs/digits_blur
 python sample.py --workdir=photo-deblur --photo=blurry.jpg --photo=folder
 python sample.py --workdir=runs/digits_blur --sampler=heun --steps=5 --spacing=change
 python sample.py --workdir=runs/with_classes --label=3 --guidance=2
+python sample.py --workdir=runs/mnist_generate --generate=64 --gif
 
 Writes a grid (clean, degraded, restored) of test images to samples/ in the run folder,
 with --arrays also npz, with --trajectory a strip, with --gif an animation; restored
-photographs beside the originals, never over a file. --out names another folder.
+photographs beside the originals, never over a file; generated images to generated/ in
+the run folder, with --files as a folder. --out names another folder.
 """
 
 from typing import Any
@@ -16,6 +18,7 @@ from absl import flags
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
+from colddiff_jax.restoration.generate_run import generate_run
 from colddiff_jax.restoration.photo_files import restore_photos
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
 from colddiff_jax.sampling import SAMPLERS
@@ -34,10 +37,15 @@ flags.DEFINE_bool("degrade", False, "the photographs are clean: degrade them fir
 flags.DEFINE_float("noise", None, "std of photographs' noise, white - black = 2", 1e-6)
 flags.DEFINE_bool("enlarge", False, "photographs are small: a pixel for each block")
 flags.DEFINE_string("mask", "", "image that is white where photographs lack pixels")
+flags.DEFINE_integer("generate", 0, "generate this many images from nothing", 0)
+flags.DEFINE_bool("files", False, "write every generated image as a PNG file")
+flags.DEFINE_bool("interpolate", False, "generated images change from one to another")
+flags.DEFINE_float("prior_noise", None, "std of noise on what a prior draws", 0.0)
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
 _PHOTOS += ["consistent", "mask", "noise", "enlarge"]
-_OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
-_OUTPUT += ["arrays", "trajectory", "gif"]
+_OUTPUT = ["out", "checkpoint", "batch_size", "seed", "arrays", "trajectory", "gif"]
+_GENERATED = ["files", "interpolate", "prior_noise"]
+_WALK = ["sampler", "steps", "endpoint", "label", "guidance", "eta"]
 
 _HELP = "default alg2, for photographs that of the model; direct: a single prediction"
 flags.DEFINE_enum("sampler", None, [*SAMPLERS], _HELP)
@@ -68,8 +76,18 @@ def main() -> None:
         raise InputError(f"--{(of_photos or ['start=auto'])[0]} needs --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
     options["sampler"] = given.sampler or "alg2"
+    walk = SampleOptions(**options)
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
-    sample_run(given.workdir, SampleOptions(**options), **output)
+    if given.generate:
+        used = ["workdir", "generate", *_OUTPUT, *_GENERATED, *_WALK]
+        program.refuse_others(used, "with --generate")
+        output |= {name: given[name].value for name in _GENERATED}
+        generate_run(given.workdir, given.generate, walk, **output)
+        return
+    for name in _GENERATED:
+        if given[name].present:
+            raise InputError(f"--{name} needs --generate")
+    sample_run(given.workdir, walk, num_images=given.num_images, **output)
 
 
 if __name__ == "__main__":

@@ -99,4 +99,4 @@ def test_files_have_at_most_300_lines_and_functions_80(path):
 
 @pytest.mark.parametrize("program", ["train.py", "sample.py", "evaluate.py"])
 def test_programs_are_short(program):
-    assert len((ROOT / program).read_text().splitlines()) <= 80
+    assert len((ROOT / program).read_text().splitlines()) <= 100

@@ -1,6 +1,7 @@
 """Figures for humans: labelled grids, strips and animations of images."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -58,6 +59,28 @@ def grid(rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = ()) -> np.n
             )
             canvas.paste(image, (label_width + column * cell_width, top))
     return np.asarray(canvas)
+
+
+def mosaic(images: np.ndarray, *, columns: int = 0) -> np.ndarray:
+    """Draws images in rows and columns, without labels.
+
+    Args:
+        images: float [N, H, W, C] in [-1, 1].
+        columns: the number of columns; 0 for about as many as rows.
+
+    Returns:
+        uint8 [height, width, 3], small images enlarged by repeating pixels.
+    """
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    zoom = max(1, _CELL // max(images.shape[1:3]))
+    pixels = _rgb(images).repeat(zoom, axis=1).repeat(zoom, axis=2)
+    rows = -(-len(pixels) // columns)
+    height, width = pixels.shape[1] + _GAP, pixels.shape[2] + _GAP
+    canvas = np.full((rows * height - _GAP, columns * width - _GAP, 3), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = i // columns * height, i % columns * width
+        canvas[top : top + height - _GAP, left : left + width - _GAP] = image
+    return canvas
 
 
 def strip(images: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """A trained model as one file: the weights and the description of their run.
 
 The file is in the safetensors format, which holds arrays and text but no code: weights
-under their paths in the network, such as `conv_in/kernel`, and in the metadata the
-description of the run as JSON and a SHA-256 of everything.
+under their paths in the network, such as `conv_in/kernel`, the arrays of the prior as
+`prior:means`, and in the metadata the description of the run as JSON and a SHA-256 of
+everything.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.io import disk
 
 _FIELDS = ("config", "data", "scales", "versions", "step", "channels")
+_PRIOR = "prior:"  # Before the names of the arrays of a prior.
 
 
 class ModelFile(NamedTuple):
@@ -27,30 +29,39 @@ class ModelFile(NamedTuple):
             `experiment.run_folder.describe`, with the "step" of the weights, the number
             of "channels" of the images, and the estimator of their "severity" or None.
         params: the averaged weights, nested as in the network.
+        prior_arrays: the arrays of the prior of generated images; empty without one.
     """
 
     about: dict[str, Any]
     params: dict[str, Any]
+    prior_arrays: dict[str, np.ndarray]
 
 
-def write_model(path: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+def write_model(
+    path: str,
+    about: Mapping[str, Any],
+    params: Mapping[str, Any],
+    prior_arrays: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Writes a trained model, atomically.
 
     Args:
         path: the file; its folder is created if missing.
         about: as in `ModelFile`.
         params: the weights of the network; arrays on any device.
+        prior_arrays: as in `ModelFile`.
 
     Raises:
         InputError: the file cannot be written.
 
     Example:
-        >>> about, params = read_model("digits.safetensors")
-        >>> write_model("copy.safetensors", about, params)
+        >>> about, params, prior_arrays = read_model("digits.safetensors")
+        >>> write_model("copy.safetensors", about, params, prior_arrays)
     """
     import safetensors.numpy
 
     flat = flax.traverse_util.flatten_dict(params, sep="/")
+    flat |= {_PRIOR + name: array for name, array in (prior_arrays or {}).items()}
     weights = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
     text = json.dumps(dict(about))
     metadata = {"about": text, "sha256": _digest(text, weights)}
@@ -93,7 +104,13 @@ def read_model(path: str) -> ModelFile:
     found = json.loads(metadata["about"])
     about = {name: found[name] for name in _FIELDS}
     about["severity"] = found.get("severity")  # Files of earlier versions have none.
-    return ModelFile(about, flax.traverse_util.unflatten_dict(weights, sep="/"))
+    prior_arrays = {
+        name.removeprefix(_PRIOR): weights.pop(name)
+        for name in list(weights)
+        if name.startswith(_PRIOR)
+    }
+    params = flax.traverse_util.unflatten_dict(weights, sep="/")
+    return ModelFile(about, params, prior_arrays)
 
 
 def _digest(text: str, weights: Mapping[str, np.ndarray]) -> str:

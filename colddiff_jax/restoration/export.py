@@ -36,4 +36,4 @@ def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     params = restorer.params
     if half:
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), params)
-    write_model(path, about, params)
+    write_model(path, about, params, restorer.prior_arrays)

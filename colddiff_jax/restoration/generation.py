@@ -1,112 +1,248 @@
 """Images from nothing: a draw of x_T from a prior, and a sampler."""
 
-from typing import Literal
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax.checks import InputError
+from colddiff_jax import devices
+from colddiff_jax.checks import InputError, check_integer, is_finite_number
 from colddiff_jax.degradations import Blend, Noisy
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.prng import indexed_keys
-from colddiff_jax.restoration.samplers import sample_from
+from colddiff_jax.restoration.restore_options import check_sampling
+from colddiff_jax.restoration.samplers import check_endpoint
 from colddiff_jax.sampling import (
-    ColorPrior,
-    NormalPrior,
+    SAMPLERS,
+    BatchSampler,
     PerturbedPrior,
     Prior,
     RestoreFn,
+    SampleResult,
+    equal_stride,
+    guide,
+    interpolated,
 )
+from colddiff_jax.sampling.consistency import trained_consistent
 
 Endpoint = Literal["fixed", "estimated"]
-_BATCH_SIZE = 64
 
 
-def prior_for(model: Model, prior: Prior | None) -> Prior:
-    """Returns the prior of x_T of a model.
+class _Options(NamedTuple):
+    """How images are generated from x_T.
+
+    Attributes:
+        sampler: as in `generate_images`; so are the others, unless they are here.
+        timesteps: the steps to visit, from T to 0.
+        endpoint: None for the sampler's own.
+        eta: None for the sampler's default.
+        guidance: the scale.
+        return_trajectory: whether all x_t are returned.
+    """
+
+    sampler: str
+    timesteps: tuple[int, ...]
+    endpoint: Endpoint | None
+    eta: float | None = None
+    guidance: float = 1.0
+    return_trajectory: bool = False
+
+
+def generate_images(*given: Any, **options: Any) -> SampleResult:
+    """Generates images, with the arguments of `prepare_generation`."""
+    return prepare_generation(*given, **options)()
+
+
+def prepare_generation(
+    model: Model,
+    params: Any,
+    prior: Prior | None,
+    key: chex.PRNGKey,
+    n: int,
+    *,
+    sampler: str = "alg2",
+    steps: int | None = None,
+    endpoint: Endpoint | None = None,
+    eta: float | None = None,
+    labels: int | Sequence[int] | None = None,
+    guidance: float = 1.0,
+    interpolate: bool = False,
+    batch_size: int = 64,
+    return_trajectory: bool = False,
+) -> Callable[..., SampleResult]:
+    """Prepares to generate images: x_T from a prior, x_0 by a sampler.
 
     Args:
-        model: the model. Noise and a random colour are their own priors.
-        prior: the prior of x_T, without the noise of `noisy`; None where D has its own.
+        model: the model.
+        params: the parameters of its network.
+        prior: of x_T, without the noise of `noisy`.
+        key: of all draws; image i depends on it and on i alone.
+        n: the number of images.
+        sampler: its name in `sampling.SAMPLERS`.
+        steps: the number of steps from T to 0, of equal stride; None for all.
+        endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
+        eta: with ddim, the fraction of fresh noise, in [0, 1]; None for 0.
+        labels: for a conditional model, the class of all images or of each; None for
+            images of no class.
+        guidance: the scale of classifier-free guidance by the labels.
+        interpolate: let x_T change from one draw to another, with the same noise.
+        batch_size: images generated at once, over all devices; rounded up to a multiple
+            of their number.
+        return_trajectory: whether to return all x_t, [n, steps, H, W, C].
+
+    Returns:
+        A function that generates the images on all local devices, and returns them,
+        float32 [n, H, W, C], about [-1, 1], with what the sampler returns besides.
+        With `progress`, a label, it shows a bar on a terminal.
 
     Raises:
-        InputError: no prior where one is needed, or images of another shape.
+        InputError: no prior or one of another shape, or options that do not fit the
+            model.
     """
-    degrade = model.degrade
+    n = check_integer("n", n)
+    prior = _with_noise(model, prior)
+    T = model.degrade.num_steps
+    check_sampling(model, T, sampler, steps)
+    if endpoint is not None:
+        check_endpoint(endpoint, model.degrade)
+    elif sampler != "ddim":  # It always estimates the endpoint.
+        kind = endpoint_kind(model.degrade)
+        endpoint = "estimated" if kind == "noise" else "fixed"
+    _check_numbers(sampler, eta, guidance, labels)
+    calls = 1 if sampler == "direct" else steps or T
+    options = _Options(
+        sampler,
+        tuple(equal_stride(T, num_calls=calls).tolist()),
+        endpoint,
+        eta,
+        guidance,
+        return_trajectory,
+    )
+    num_devices = devices.num_local_devices()
+    program = _program(
+        options,
+        model.consistent_noise[:1],
+        model.num_classes,
+        -(-min(batch_size, n) // num_devices) * num_devices,
+    )
+    indices, x_T = np.arange(n), None
+    if interpolate:
+        x_T = np.asarray(interpolated(prior, jax.random.fold_in(key, 0), n))
+        indices = np.zeros(n, int)
+    batch = (indices, _check_labels(model, labels, n), x_T)
+    shared = (model.network_fn(params), model.degrade, prior, key)
+    return functools.partial(program, shared, batch)
+
+
+def _with_noise(model: Model, prior: Prior | None) -> Prior:
+    """Returns the prior of x_T of a model, with the noise of `noisy`."""
     if prior is None:
-        prior = _own_prior(degrade, model.image_shape)
+        raise InputError(
+            "this model does not say where images begin; train it with `prior.block` "
+            "set, or give a `prior`, such as "
+            "sampling.fit_prior(images, restorer.degradation)"
+        )
     if prior.image_shape != model.image_shape:
         raise InputError(
             f"`prior` must draw images of shape {model.image_shape}, got "
             f"{prior.image_shape}"
         )
-    if isinstance(degrade, Noisy):
-        return PerturbedPrior(prior, degrade.stds[-1])
+    if isinstance(model.degrade, Noisy):
+        return PerturbedPrior(prior, model.degrade.stds[-1])
     return prior
 
 
-def _own_prior(degrade: Degradation, image_shape: tuple[int, int, int]) -> Prior:
-    if isinstance(degrade, Blend) and degrade.endpoint_kind == "noise":
-        return NormalPrior(image_shape)
-    if isinstance(degrade, Blend) and degrade.endpoint_kind == "color":
-        assert degrade.draw_endpoint is not None
-        (color_range,) = degrade.draw_endpoint.args
-        return ColorPrior(color_range, image_shape)
-    raise InputError(
-        "this model does not say where images begin; give a `prior`, such as "
-        "sampling.fit_prior(images, restorer.degradation)"
-    )
-
-
-def generate_images(
-    model: Model,
-    network: RestoreFn,
-    prior: Prior,
-    key: chex.PRNGKey,
-    n: int,
-    *,
-    sampler: str,
-    timesteps: tuple[int, ...],
-    endpoint: Endpoint | None,
-) -> np.ndarray:
-    """Generates images.
-
-    Args:
-        model: the model.
-        network: its network, from `Model.network_fn`.
-        prior: from `prior_for`.
-        key: of all draws.
-        n: the number of images.
-        sampler: its name in `SAMPLERS`.
-        timesteps: the steps to visit, from T to 0.
-        endpoint: as in `sample_alg2`; None for "estimated" with noise, else "fixed".
-
-    Returns:
-        float32 [n, H, W, C]; image i depends on the key and on i.
-    """
-    kind = endpoint_kind(model.degrade)
-    if endpoint is None:
-        endpoint = "estimated" if kind == "noise" else "fixed"
-    prior_key, bind_key, sampler_key = jax.random.split(key, 3)
-    images = []
-    for first in range(0, n, _BATCH_SIZE):
-        # The last batch is filled up, so that all have one size.
-        indices = jnp.arange(first, first + min(n, _BATCH_SIZE))
-        x_T = prior.draw(indexed_keys(prior_key, indices))
-        bound = model.degrade.bind(indexed_keys(bind_key, indices), x_T.shape)
-        if isinstance(bound, Blend):
-            bound = bound.with_endpoint(x_T[:, :1, :1] if kind == "color" else x_T)
-        x_0 = sample_from(
-            model.made_consistent(network, bound),
-            bound,
-            x_T,
-            indexed_keys(sampler_key, indices),
-            sampler,
-            timesteps,
-            endpoint,
+def _check_numbers(
+    sampler: str, eta: float | None, guidance: float, labels: Any
+) -> None:
+    if eta is not None and sampler != "ddim":
+        raise InputError("`eta` needs the sampler ddim")
+    if eta is not None and not (is_finite_number(eta) and 0 <= eta <= 1):
+        raise InputError(f"`eta` must lie in [0, 1], got {eta!r}")
+    if not (is_finite_number(guidance) and guidance >= 0):
+        raise InputError(
+            f"`guidance` must be a finite number of at least 0, got {guidance!r}"
         )
-        images.append(np.asarray(x_0))
-    return np.concatenate(images)[:n]
+    if guidance != 1 and labels is None:
+        raise InputError("`guidance` needs `labels`, the classes to guide to")
+
+
+def _check_labels(
+    model: Model, labels: int | Sequence[int] | None, n: int
+) -> np.ndarray | None:
+    """Returns one label per image, int32 [n], or None."""
+    if labels is None:
+        return None
+    classes = model.num_classes
+    if not classes:
+        raise InputError(
+            "`labels` need a conditional model; the `model.num_classes` of this one is "
+            "0"
+        )
+    values = np.asarray(labels)
+    fits = values.shape in ((), (n,)) and np.issubdtype(values.dtype, np.integer)
+    if not fits or values.min() < 0 or values.max() >= classes:
+        raise InputError(
+            f"`labels` must be one class in 0..{classes - 1}, or {n} of them, got "
+            f"{labels!r}"
+        )
+    return np.broadcast_to(values, (n,)).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=8)  # A second call compiles nothing.
+def _program(
+    options: _Options,
+    consistent_noise: tuple[float, ...],
+    num_classes: int,
+    batch_size: int,
+) -> BatchSampler:
+    """Returns the program that generates images, given (network, D, prior, key)."""
+
+    def generate(shared: tuple, batch: tuple) -> SampleResult:
+        network, degrade, prior, key = shared
+        indices, labels, x_T = batch
+        prior_keys, bind_keys, sampler_keys = (
+            indexed_keys(jax.random.fold_in(key, i), indices) for i in range(3)
+        )
+        if x_T is None:
+            x_T = prior.draw(prior_keys)
+        bound = degrade.bind(bind_keys, x_T.shape)
+        if isinstance(bound, Blend):
+            color = bound.endpoint_kind == "color"
+            bound = bound.with_endpoint(x_T[:, :1, :1] if color else x_T)
+        if labels is not None:
+            network = guide(
+                network, labels, scale=options.guidance, null_label=num_classes
+            )
+        if consistent_noise:
+            network = trained_consistent(network, bound, *consistent_noise)
+        return _sample(options, network, bound, x_T, sampler_keys)
+
+    return BatchSampler(generate, batch_size=batch_size)
+
+
+def _sample(
+    options: _Options,
+    restore_fn: RestoreFn,
+    degrade: Degradation,
+    x_T: chex.Array,
+    keys: chex.PRNGKey,
+) -> SampleResult:
+    given = {"endpoint": options.endpoint, "eta": options.eta}
+    sampler: Callable[..., SampleResult] = SAMPLERS[options.sampler]
+    result = sampler(
+        restore_fn,
+        degrade,
+        x_T,
+        key=keys,
+        timesteps=np.array(options.timesteps),
+        return_trajectory=options.return_trajectory,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    if result.trajectory is None:
+        return result
+    return result._replace(trajectory=result.trajectory.swapaxes(0, 1))

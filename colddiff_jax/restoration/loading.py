@@ -10,6 +10,7 @@ import numpy as np
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.prior import load_prior
 from colddiff_jax.experiment.run_folder import (
     load_description,
     scales_of,
@@ -106,8 +107,14 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
             parts, step = saved.restore_newest(like, partial=True)
         else:
             parts, step = saved.restore(like, chosen, partial=True), chosen
-    severity = load_severity(workdir)
-    return Restorer(model, parts["ema_params"], step, description["data"], severity)
+    return Restorer(
+        model,
+        parts["ema_params"],
+        step,
+        description["data"],
+        severity=load_severity(workdir),
+        prior_arrays=load_prior(workdir),
+    )
 
 
 def _shipped_models() -> tuple[str, ...]:
@@ -153,7 +160,7 @@ def _build_model(description: Mapping[str, Any], saved: "Checkpoints") -> Model:
 
 
 def _load_file(path: str, checkpoint: str) -> Restorer:
-    about, params = read_model(path)
+    about, params, prior_arrays = read_model(path)
     if checkpoint not in ("latest", str(about["step"])):
         raise InputError(
             f"{path!r} holds one checkpoint, of step {about['step']}; got `checkpoint` "
@@ -175,5 +182,6 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
         devices.replicate(params),
         about["step"],
         about["data"],
-        about["severity"] and SeverityEstimator.from_json(about["severity"]),
+        severity=about["severity"] and SeverityEstimator.from_json(about["severity"]),
+        prior_arrays=prior_arrays,
     )

@@ -1,20 +1,22 @@
 """A trained model, and what it does to images of any kind and size."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import chex
+import numpy as np
 
 from colddiff_jax import sampling
-from colddiff_jax.checks import InputError, check_integer
+from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.generation import generate_images, prior_for
+from colddiff_jax.experiment.prior import prior_of
+from colddiff_jax.restoration.generation import generate_images
 from colddiff_jax.restoration.restore_options import (
     NO_ESTIMATE,
     check_no_images_blended,
     check_restore,
-    check_sampling,
     check_step,
     default_sampler,
     enlargement,
@@ -41,6 +43,7 @@ class Restorer:
         step: the number of optimizer steps of the checkpoint.
         trained_on: the fingerprint of the images it was trained on.
         severity: estimates how degraded an image is, or None.
+        prior_arrays: what `prior` needs besides the model; empty if it has none.
 
     Example:
         >>> restorer = load("runs/digits_blur")
@@ -57,6 +60,7 @@ class Restorer:
     step: int
     trained_on: str
     severity: SeverityEstimator | None = None
+    prior_arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def restore_fn(self) -> RestoreFn:
@@ -236,32 +240,36 @@ class Restorer:
         """Predicts clean images in one call of R, with the arguments of `restore`."""
         return self.restore(images, t, sampler="direct", **options)
 
+    @property
+    def prior(self) -> sampling.Prior | None:
+        """The prior of x_T, from which images are generated, or None."""
+        return prior_of(
+            self.model.config, self.degradation, self.image_shape, self.prior_arrays
+        )
+
     def generate(
         self,
         n: int,
         key: chex.PRNGKey,
         *,
         prior: sampling.Prior | None = None,
-        sampler: str = "alg2",
-        steps: int | None = None,
-        endpoint: Literal["fixed", "estimated"] | None = None,
-    ) -> Any:
+        **options: Any,
+    ) -> np.ndarray:
         """Generates images: a draw of x_T from a prior, restored by a sampler.
 
         Args:
             n: the number of images.
             key: of all draws; image i depends on it and on i alone.
             prior: the prior of x_T, such as `sampling.fit_prior(x_0, degradation)`;
-                None for models of noise or of a random colour.
-            sampler: as in `restore`.
-            steps: as in `restore`; of all T.
-            endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
+                None for that of the model.
+            **options: `sampler`, `steps`, `endpoint`, `eta`, `labels`, `guidance`,
+                `interpolate` and `batch_size`; see `generation.prepare_generation`.
 
         Returns:
             float32 [n, H, W, C], about [-1, 1].
 
         Raises:
-            InputError: no prior where one is needed, or one of another shape.
+            InputError: no prior or one of another shape, or options that do not fit.
 
         Example:
             >>> restorer = load("runs/digits_blur")
@@ -269,19 +277,9 @@ class Restorer:
             >>> restorer.generate(3, jax.random.key(0), prior=prior).shape
             (3, 16, 16, 1)
         """
-        T = self.degradation.num_steps
-        check_sampling(self.model, T, sampler, steps)
-        calls = 1 if sampler == "direct" else steps or T
-        return generate_images(
-            self.model,
-            self.model.network_fn(self.params),
-            prior_for(self.model, prior),
-            key,
-            check_integer("n", n),
-            sampler=sampler,
-            timesteps=tuple(equal_stride(T, num_calls=calls).tolist()),
-            endpoint=endpoint,
-        )
+        prior = self.prior if prior is None else prior
+        model, params = self.model, self.params
+        return generate_images(model, params, prior, key, n, **options).x_0
 
     def check_options(self, **options: Any) -> None:
         """Checks options of `restore`, before any image is read; see `check_restore`.

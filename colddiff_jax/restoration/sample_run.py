@@ -120,7 +120,7 @@ def sample_run(
         >>> paths
         ['runs/digits_blur/samples/heun_5_by_stride_step_00000006.png']
     """
-    _check_options(options, trajectory=trajectory, gif=gif)
+    check_sample_options(options, trajectory=trajectory, gif=gif)
     if os.path.isfile(out):
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
@@ -162,7 +162,7 @@ def sample_run(
         )
 
 
-def _check_options(options: SampleOptions, **trajectories: bool) -> None:
+def check_sample_options(options: SampleOptions, **trajectories: bool) -> None:
     """Raises InputError for options that exclude each other."""
     if options.sampler not in sampling.SAMPLERS:
         raise InputError(
@@ -200,22 +200,34 @@ def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> 
     available = len(images.images)
     if num_images > available:
         raise InputError(f"`num_images` must be at most {available}, got {num_images}")
-    classes = restorer.model.num_classes
+    label = label_of(options, restorer.model)
+    batch = images.load(range(num_images))
+    if label is None:
+        return batch
+    return batch._replace(labels=np.full(num_images, label, np.int32))
+
+
+def label_of(options: SampleOptions, model: Model) -> int | None:
+    """Returns the class of all images; None for "own".
+
+    Raises:
+        InputError: no such class, or a model that is not conditional.
+    """
+    classes = model.num_classes
     for name in ("label", "guidance"):
         if not classes and getattr(options, name) is not None:
             raise InputError(
                 f"`{name}` needs a conditional model; the `model.num_classes` of this "
                 "one is 0"
             )
-    batch = images.load(range(num_images))
     label = str("own" if options.label is None else options.label)
     if label == "own":
-        return batch
+        return None
     if not label.isdecimal() or int(label) >= classes:
         raise InputError(
             f"`label` must be own or a class in 0..{classes - 1}, got {label!r}"
         )
-    return batch._replace(labels=np.full(num_images, int(label), np.int32))
+    return int(label)
 
 
 def _choose_timesteps(

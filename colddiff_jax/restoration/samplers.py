@@ -85,7 +85,10 @@ def parse_samplers(
 def check_sampler(sampler: str, degrade: Degradation) -> None:
     """Raises InputError for a sampler that a degradation does not allow."""
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
-        raise InputError("the sampler ddim needs a model trained on gaussian_noise")
+        raise InputError(
+            "the sampler ddim needs a model trained on noise: gaussian_noise, or "
+            "`degradation.noise_stds`"
+        )
 
 
 def check_consistent(model: Model) -> None:

@@ -43,6 +43,7 @@ from colddiff_jax.sampling.priors import (
     PerturbedPrior,
     Prior,
     break_symmetry,
+    interpolated,
 )
 from colddiff_jax.sampling.second_order import sample_ab2, sample_heun
 from colddiff_jax.sampling.stochastic import sample_ddim, sample_momentum
@@ -80,6 +81,7 @@ __all__ = [
     "equal_stride",
     "fit_prior",
     "guide",
+    "interpolated",
     "measured_severity",
     "project_onto_data",
     "restore_direct",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax import prng
-from colddiff_jax.checks import check_images, check_integer
+from colddiff_jax.checks import check_images, check_integer, check_number
 
 
 class Prior(Protocol):
@@ -185,3 +185,62 @@ def break_symmetry(
     keys = prng.keys_per_example(key, len(x_T))
     noise = prng.draw_normal(keys, x_T.shape[1:])
     return (x_T + std * noise).astype(x_T.dtype)
+
+
+def with_noise(prior: Prior | None, std: float | None) -> Prior | None:
+    """Returns a prior with other noise on its draws.
+
+    Args:
+        prior: the prior, or None.
+        std: in image units; 0 for none, None to leave it as it is.
+
+    Raises:
+        ValueError: a negative std.
+    """
+    if std is None or prior is None:
+        return prior
+    check_number("std", std, "not be negative", lambda value: value >= 0)
+    if isinstance(prior, PerturbedPrior):
+        prior = prior.prior
+    return PerturbedPrior(prior, std) if std else prior
+
+
+def interpolated(prior: Prior, key: chex.PRNGKey, n: int) -> chex.Array:
+    """Draws two images and returns n images on the way from one to the other.
+
+    Normal noise follows a great circle, cos(a) z + sin(a) z', on which it stays normal;
+    everything else a straight line. The noise of a `PerturbedPrior` is the same in all
+    images.
+
+    Args:
+        prior: the prior.
+        key: of all draws; the first image is `prior.sample(key, 1)`.
+        n: the number of images, at least 2.
+
+    Returns:
+        float32 [n, H, W, C].
+
+    Raises:
+        ValueError: an n below 2.
+
+    Example:
+        >>> prior = NormalPrior((8, 8, 1))
+        >>> interpolated(prior, jax.random.key(0), n=5).shape
+        (5, 8, 8, 1)
+    """
+    check_integer("n", n, least=2)
+    return _between(prior, prng.indexed_keys(key, jnp.arange(2)), n)
+
+
+def _between(prior: Prior, ends: chex.PRNGKey, n: int) -> chex.Array:
+    if isinstance(prior, PerturbedPrior):
+        image_keys, noise_keys = prng.split_keys(ends, 2)
+        images = _between(prior.prior, image_keys, n)
+        same = noise_keys[jnp.zeros(n, int)]
+        return break_symmetry(images, key=same, std=prior.std)
+    first, last = prior.draw(ends)
+    a = jnp.linspace(0, 1, n)[:, None, None, None]
+    if isinstance(prior, NormalPrior):
+        a = a * jnp.pi / 2
+        return jnp.cos(a) * first[None] + jnp.sin(a) * last[None]
+    return (1 - a) * first[None] + a * last[None]

@@ -4,7 +4,8 @@ A section of a configuration holds the arguments of a function or class, which d
 and documents its fields and their defaults: data and endpoints (`colddiff_jax.data`),
 degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 (`colddiff_jax.losses`), objective (`training.objective`), optimizer and ema
-(`training.optimizers`), training, evaluation and logging (`training.options`).
+(`training.optimizers`), training, evaluation and logging (`training.options`), and
+prior (`experiment.prior`).
 """
 
 import os
@@ -23,6 +24,7 @@ from colddiff_jax.experiment.builders import (
     SCHEDULES,
 )
 from colddiff_jax.experiment.field_types import converted, is_sequence, type_if_given
+from colddiff_jax.experiment.prior import PriorOptions
 from colddiff_jax.experiment.sections import (
     check_fields,
     chosen,
@@ -54,7 +56,9 @@ _FIXED: dict[str, list[Callable]] = {
     "training": [TrainingOptions],
     "evaluation": [EvaluationOptions],
     "logging": [LoggingOptions],
+    "prior": [PriorOptions],
 }
+_ADDED = ("prior",)  # Sections that configurations of earlier versions lack.
 EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     "data": {"source": (str, "tfds")},
     "endpoints": {"source": (str, "")},
@@ -137,7 +141,7 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
         InputError: an unknown or missing section, an unknown name, or a value of the
             wrong type.
     """
-    completed: dict[str, Any] = plain(config)
+    completed: dict[str, Any] = {name: {} for name in _ADDED} | plain(config)
     check_fields("", completed, list(SECTIONS), list(SECTIONS))
     for name in (*_FIXED, *_NAMED):
         fields = completed[name]

@@ -18,6 +18,7 @@ from colddiff_jax import devices, prng
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.data.workers import check_main_guard
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.experiment.prior import measure_prior, save_prior
 from colddiff_jax.experiment.run_folder import (
     describe,
     is_run_folder,
@@ -60,7 +61,8 @@ def train_and_evaluate(
     """Trains a restorer, or resumes training in its run folder.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
-    two and the best) and `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2).
+    two and the best), `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2) and
+    the prior of generated images, `prior.npz`, if there is one.
 
     Args:
         config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.
@@ -113,6 +115,7 @@ def train_and_evaluate(
         )
         devices.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
+        _save_prior(model, task, workdir)
         quiet = not devices.is_main_process()
         progress = Progress(
             first_step, options.num_steps, options.batch_size, quiet=quiet
@@ -215,6 +218,15 @@ def _build(
         task.training.micro_batches,
     )
     return model, task
+
+
+def _save_prior(model: Model, task: Task, workdir: str) -> None:
+    """Fits the prior of generated images, and keeps it in the run folder."""
+    if devices.is_main_process():
+        arrays = measure_prior(
+            task.prior, model.degrade, task.data, task.preprocessing, task.seed
+        )
+        save_prior(arrays, workdir)
 
 
 def _greeting(workdir: str, state: TrainState, first_step: int) -> str:

@@ -25,6 +25,7 @@ _FREE = (
     "training.profile_steps",
     "evaluation.",
     "logging.",
+    "prior.",
 )
 
 
@@ -39,7 +40,8 @@ def check_same_run(description: Mapping[str, Any], workdir: str) -> None:
         InputError: the folder holds a run of another configuration, other data, or
             another precision of JAX's numbers. The number of steps, the intervals of
             logging and evaluation, the location of the images, and the sections
-            evaluation and logging may change: they do not affect what is learned.
+            evaluation, logging and prior may change: they do not affect what is
+            learned.
     """
     if not is_run_folder(workdir):
         return

@@ -33,6 +33,7 @@ from colddiff_jax.experiment.model import (
     consistent_noise_of,
     with_inverse,
 )
+from colddiff_jax.experiment.prior import PriorOptions, check_prior
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
@@ -68,6 +69,7 @@ class Task:
         training: the options of the loop.
         evaluation: the options of its evaluations.
         logging: the options of its writers.
+        prior: the prior of generated images.
     """
 
     seed: int
@@ -79,6 +81,7 @@ class Task:
     training: TrainingOptions
     evaluation: EvaluationOptions
     logging: LoggingOptions
+    prior: PriorOptions
 
 
 def build_model_and_task(
@@ -121,6 +124,7 @@ def build_model_and_task(
         "ema_decay": call_named("ema", EMA_DECAYS, config["ema"]),
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
         "logging": call("logging", LoggingOptions, config["logging"]),
+        "prior": check_prior(config, degrade),
     }
     network = make_network(config["model"])  # Raises before any image is read.
     data = open_data(config, degrade, splits=splits)

@@ -41,3 +41,14 @@ def test_png_and_gif_files_are_written_without_leftovers(tmp_path):
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 3 and gif.info["loop"] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.png"]
+
+
+def test_a_mosaic_has_about_as_many_columns_as_rows():
+    images = np.linspace(-1, 1, 7 * 4 * 6).reshape(7, 4, 6, 1).astype(np.float32)
+    picture = figures.mosaic(images)
+    assert picture.shape == (3 * 42 - 2, 3 * 62 - 2, 3)  # Enlarged ten times.
+    np.testing.assert_array_equal(
+        picture[42:82:10, 62:122:10, 0], figures.strip(images[4:5])[..., 0]
+    )
+    assert (picture[84:, 62:] == 255).all()
+    assert figures.mosaic(images, columns=7).shape == (40, 7 * 62 - 2, 3)

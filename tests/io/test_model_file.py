@@ -48,6 +48,14 @@ def test_safetensors_can_read_the_weights(path, params):
     )
 
 
+def test_the_arrays_of_a_prior_are_kept_beside_the_weights(path, params):
+    prior = {"means": np.ones((2, 3), np.float32), "images": np.zeros(4, np.uint8)}
+    write_model(str(path), ABOUT, params, prior)
+    found = read_model(str(path))
+    chex.assert_trees_all_equal(found.params, params)
+    chex.assert_trees_all_equal(found.prior_arrays, prior)
+
+
 def test_every_changed_byte_is_detected(path):
     whole = path.read_bytes()
     for i in range(len(whole)):

@@ -54,6 +54,21 @@ def test_batches_on_several_devices_give_the_same_images(folder):
         assert gif.n_frames == 4
 
 
+def test_it_generates_the_same_images_on_several_devices(folder):
+    command = f"{SAMPLE_BOTH} --generate=5 --label=2 --endpoint=estimated --arrays"
+    arrays = []
+    for devices, options in ((1, "--out=g1 --files --gif"), (4, "--batch_size=2")):
+        done = run(f"{command} {options}", folder, devices)
+        assert done.returncode == 0, done.stderr
+        path = done.stdout.split()[1]
+        arrays.append(np.load(folder / path)["images"].astype(int))
+    assert arrays[0].shape == (5, 16, 16, 1)
+    assert np.abs(arrays[0] - arrays[1]).max() <= 1
+    assert "both/generated/alg2_estimated_label_2_step_" in path
+    with Image.open(next((folder / "g1").glob("*.gif"))) as gif:
+        assert gif.n_frames == 5
+
+
 def test_labels_and_endpoints_change_the_restored_images(folder):
     found = {}
     for options in ("", "--endpoint=estimated", "--label=3 --guidance=2.5"):

@@ -71,7 +71,7 @@ def test_checkpoints_that_a_file_does_not_hold_raise(exported, checkpoint):
 
 
 def test_weights_that_do_not_fit_the_network_raise(exported, tmp_path):
-    about, params = read_model(exported[1])
+    about, params, _ = read_model(exported[1])
     half = jax.tree.map(lambda x: x[..., : x.shape[-1] // 2], params)
     write_model(str(tmp_path / "half.safetensors"), about, half)
     with pytest.raises(InputError, match=r"half.safetensors' do not fit the network"):

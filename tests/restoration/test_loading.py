@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_network_raises_without_stored_channels(run):
 @pytest.mark.usefixtures("_no_sources")
 def test_a_file_of_an_earlier_version_loads(dataless, tmp_path):
     _, file, state = dataless
-    about, params = read_model(str(file))
+    about, params, _ = read_model(str(file))
     earlier = as_earlier_version(about) | {"channels": about["channels"]}
     path = str(tmp_path / "earlier.safetensors")
     write_model(path, earlier, params)

@@ -1,0 +1,147 @@
+"""Generates images with a trained model, and writes pictures of them."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from colddiff_jax import prng
+from colddiff_jax.checks import InputError
+from colddiff_jax.io import disk, figures
+from colddiff_jax.io.atomic import save_npz
+from colddiff_jax.io.images import to_uint8
+from colddiff_jax.restoration.generation import prepare_generation
+from colddiff_jax.restoration.loading import load_run, output_folder
+from colddiff_jax.restoration.sample_run import (
+    SampleOptions,
+    check_sample_options,
+    label_of,
+)
+from colddiff_jax.sampling import Prior, SampleResult
+from colddiff_jax.sampling.priors import with_noise
+
+_NUM_SHOWN = 64  # Images in the picture.
+_NUM_MOVING = 16  # Images in the strip and the animation.
+
+
+def generate_run(
+    workdir: str,
+    num_images: int,
+    options: SampleOptions = SampleOptions(),  # noqa: B008 (immutable)
+    *,
+    prior: Prior | None = None,
+    prior_noise: float | None = None,
+    interpolate: bool = False,
+    out: str = "",
+    checkpoint: str = "latest",
+    batch_size: int = 64,
+    seed: int = 0,
+    files: bool = False,
+    arrays: bool = False,
+    trajectory: bool = False,
+    gif: bool = False,
+) -> list[str]:
+    """Generates images from nothing, and writes a picture of the first 64.
+
+    Args:
+        workdir: the run folder, or an exported file.
+        num_images: the number of images; image i depends on the seed and on i alone.
+        options: the sampler, its steps, the endpoint of a blend, eta, the label of all
+            images and the scale of guidance by it.
+        prior: where images begin; None for the prior of the model.
+        prior_noise: the standard deviation of the noise added to draws of a fitted
+            prior, in image units; 0 keeps flat images flat. None for the run's.
+        interpolate: let the images change from one to another.
+        out: the folder to write to; by default `generated` in the run folder.
+        checkpoint: "latest", "best" or the number of a step.
+        batch_size: images generated at once, over all devices.
+        seed: the seed of all draws.
+        files: whether to also write every image as a PNG file, into a folder.
+        arrays: whether to also write the images as npz, uint8 [N, H, W, C].
+        trajectory: whether to also write a strip of the trajectories of 16 images.
+        gif: whether to also write an animation of them.
+
+    Returns:
+        The paths of the files, and of the folder.
+
+    Raises:
+        InputError: a model that does not say where images begin, options that do not
+            fit it or each other, or a folder that cannot be written to.
+
+    Example:
+        >>> prior = sampling.EmpiricalPrior(np.zeros((1, 16, 16, 1), np.float32))
+        >>> generate_run("runs/digits_blur", 4, prior=prior)
+        ['runs/digits_blur/generated/alg2_step_00000006.png']
+    """
+    check_sample_options(options, trajectory=trajectory, gif=gif)
+    if os.path.isfile(out):
+        raise InputError(f"`out` must be a folder, but {out!r} is a file")
+    restorer = load_run(workdir, checkpoint)
+    given: dict[str, Any] = {
+        "sampler": options.sampler,
+        "steps": options.steps or None,
+        "endpoint": options.endpoint,
+        "eta": options.eta,
+        "labels": label_of(options, restorer.model),
+        "guidance": 1.0 if options.guidance is None else options.guidance,
+        "interpolate": interpolate,
+        "batch_size": batch_size,
+    }
+    prior = with_noise(restorer.prior if prior is None else prior, prior_noise)
+    parts = (restorer.model, restorer.params, prior, prng.stream(seed, "generate"))
+    generate = prepare_generation(*parts, num_images, **given)
+    out = out or os.path.join(output_folder(workdir), "generated")
+    with disk.refusals(out):
+        os.makedirs(out, exist_ok=True)
+    result = generate(progress="generating")
+    moving = None
+    if trajectory or gif:
+        few = min(num_images, _NUM_MOVING)
+        moving = prepare_generation(*parts, few, **given, return_trajectory=True)()
+    name = options.file_name + "_interpolated" * interpolate
+    if seed:
+        name += f"_seed_{seed}"
+    stem = os.path.join(out, f"{name}_step_{restorer.step:08d}")
+    with disk.refusals(out):
+        paths = _write(stem, result.x_0, files=files, arrays=arrays)
+        if moving is not None:
+            paths += _write_trajectory(stem, moving, trajectory=trajectory, gif=gif)
+    for path in paths:
+        print(path)
+    return paths
+
+
+def _write(stem: str, x_0: np.ndarray, *, files: bool, arrays: bool) -> list[str]:
+    """Writes the picture, the npz file and the folder of images."""
+    paths = [f"{stem}.png"]
+    figures.save_png(paths[0], figures.mosaic(x_0[:_NUM_SHOWN]))
+    if arrays:
+        paths.append(f"{stem}.npz")
+        save_npz(paths[-1], images=to_uint8(x_0))
+    if files:
+        paths.append(stem)
+        os.makedirs(stem, exist_ok=True)
+        for i, image in enumerate(x_0):
+            path = os.path.join(stem, f"{i:06d}.png")
+            figures.save_png(path, figures.strip(image[None]))
+    return paths
+
+
+def _write_trajectory(
+    stem: str, result: SampleResult, *, trajectory: bool, gif: bool
+) -> list[str]:
+    """Writes the strip, with about ten steps per image, and the animation."""
+    assert result.trajectory is not None
+    paths, last = [], result.trajectory.shape[1] - 1
+    if trajectory:
+        paths.append(f"{stem}_trajectory.png")
+        shown = np.unique(np.linspace(0, last, min(10, last + 1)).round().astype(int))
+        strips = result.trajectory[:, shown]
+        columns = len(shown)
+        strips = strips.reshape(-1, *strips.shape[2:])
+        figures.save_png(paths[-1], figures.mosaic(strips, columns=columns))
+    if gif:
+        paths.append(f"{stem}.gif")
+        frames = [figures.mosaic(x_t) for x_t in result.trajectory.swapaxes(0, 1)]
+        figures.save_gif(paths[-1], frames)
+    return paths
