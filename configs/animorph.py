@@ -4,6 +4,7 @@ FOLDERS="--config.data.path=celeba --config.endpoints.path=afhq"
 python train.py --config=configs/animorph.py $FOLDERS          one GPU or TPU
 python train.py --config=configs/animorph.py:cpu $FOLDERS      64 x 64, two CPU cores
 python train.py --config=configs/animorph.py:paper $FOLDERS    the published settings
+python train.py --config=configs/animorph.py:mnist             clothes into digits
 python train.py --config=configs/animorph.py:smoke    seconds, on bundled digits
 
 `data` names the images to generate and `endpoints` the images to start from; the paper
@@ -15,9 +16,13 @@ with `python -m colddiff_jax.cli.prepare celeb_a` and add
 
 The two sets are shuffled, cropped and flipped independently, so that every image is
 paired with every endpoint. After training, `python sample.py --workdir=runs/animorph`
-turns the test endpoints into images. It keeps the endpoint fixed, as the official code
-does to generate images; --endpoint=estimated solves for it at every step, as the
-official code does for its test grids.
+turns the test endpoints into images, and --generate=64 those of training. It keeps the
+endpoint fixed, as the official code does to generate images; --endpoint=estimated
+solves for it at every step, as the official code does for its test grids.
+
+`mnist` turns Fashion-MNIST into MNIST on two CPU cores, and any image into a digit has
+784 numbers to choose it by. For files, add --config.data.source=npz
+--config.data.path=mnist.npz, and the same for --config.endpoints.
 
 Reference: Bansal et al. (2022), section 5.3. `paper` has its schedule, network
 (56,615,708 parameters), optimizer, average and number of steps. The official loader
@@ -28,9 +33,11 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
-    use_published_convnext,
+    use_generation,
+    use_mnist,
+    use_published_generation,
     use_smoke,
-    use_two_cores,
+    use_two_cores_for_generation,
 )
 
 
@@ -42,26 +49,27 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "alphas_cumprod": {"name": "cosine", "num_steps": 200},
         }
     )
-    config.data.update(
-        {"source": "folder", "image_size": 128, "resize_to": 143, "flip": True}
-    )
+    use_generation(config)
     config.endpoints.source = "folder"
-    config.model.update(
-        {
-            "base_channels": 64,
-            "channel_multipliers": (1, 2, 4, 4),
-            "dropout": 0.0,
-        }
-    )
-    config.training.batch_size = 64
     return with_variant(
-        config, variant, cpu=_use_cpu, paper=use_published_convnext, smoke=_use_smoke
+        config,
+        variant,
+        cpu=_use_cpu,
+        paper=use_published_generation,
+        mnist=_use_mnist,
+        smoke=_use_smoke,
     )
 
 
 def _use_cpu(config: ml_collections.ConfigDict) -> None:
     config.data.update({"image_size": 64, "resize_to": 71})
-    use_two_cores(config)
+    use_two_cores_for_generation(config)
+
+
+def _use_mnist(config: ml_collections.ConfigDict) -> None:
+    use_mnist(config)
+    config.endpoints.update({"source": "tfds", "name": "fashion_mnist"})
+    use_two_cores_for_generation(config)
 
 
 def _use_smoke(config: ml_collections.ConfigDict) -> None:

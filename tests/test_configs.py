@@ -47,6 +47,11 @@ def test_the_documented_configurations_exist():
         "cifar_mask",
         "cifar_pixelate",
         "digits_blur",
+        "generate_blur",
+        "generate_color",
+        "generate_heat",
+        "generate_noise",
+        "generate_pixelate",
         "mnist_blur",
         "mnist_mask",
         "mnist_pixelate",
@@ -68,10 +73,41 @@ def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
     model, _ = build(config_of(name))
-    assert model.degrade.num_steps in (2, 5, 8, 20, 28, 50, 200)
+    assert model.degrade.num_steps in (2, 5, 8, 20, 22, 28, 50, 200, 300, 750)
     smoke, task = build_model_and_task(config_of(name, "smoke"))
     assert task.training.num_steps == 6
-    assert smoke.degrade.num_steps == model.degrade.num_steps
+    if name != "generate_pixelate":  # Smaller images have fewer steps.
+        assert smoke.degrade.num_steps == model.degrade.num_steps
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "generate" in name])
+@pytest.mark.parametrize("variant", ["cpu", "mnist", "cifar"])
+def test_generation_on_two_cores_has_a_small_network_and_the_squared_error(
+    name, variant
+):
+    config = config_of(name, variant)
+    model, task = build(config)
+    assert task.objective.distance(jnp.float32(3)) == 9
+    shapes = jax.tree.leaves(model.abstract_params)
+    assert 3e6 < sum(leaf.size for leaf in shapes) < 5e6
+    assert model.image_shape[0] == (64 if variant == "cpu" else 32)
+
+
+def test_the_published_generation_matches_the_paper():
+    blur = degradation_of("generate_blur", "paper")
+    stds = np.exp(0.01 * np.arange(300))
+    expected = cd.gaussian_blur(128, stds, kernel_size=27, to_mean=True)
+    np.testing.assert_allclose(blur.operators[0], expected.operators[0], atol=1e-7)
+    assert degradation_of("generate_noise", "paper").num_steps == 200
+    color = degradation_of("generate_color", "paper")
+    expected = cd.fade_to_color(128, [0.05 * (i + 1) for i in range(750)])
+    np.testing.assert_allclose(color.image_weights, expected.image_weights, atol=1e-6)
+    pixels = degradation_of("generate_pixelate", "paper")
+    expected = cd.pixelate(128, [64, 32, 16, 8, 4, 2], method="bicubic")
+    np.testing.assert_array_equal(pixels.operators[0], expected.operators[0])
+    for name in ("blur", "noise", "color", "pixelate"):
+        config = config_of(f"generate_{name}", "paper")
+        assert config.loss.name == "l1" and config.training.num_steps == 700_000
 
 
 def test_the_published_blurs_match_the_paper():
@@ -175,5 +211,6 @@ def test_the_variant_for_two_cores_is_small(name):
     config = config_of(name, "cpu")
     model, _ = build(config)
     shapes = model.abstract_params
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 2.7e6
+    size = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    assert size < (4.2e6 if config.loss.name == "l2" else 2.7e6)
     assert config.training.num_steps == config.optimizer.decay_steps >= 4000

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,7 +19,7 @@ from colddiff_jax.experiment.data import RunData
 from colddiff_jax.experiment.sections import call
 from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import npz_bytes
-from colddiff_jax.io.images import to_float
+from colddiff_jax.io.images import to_float, to_uint8
 from colddiff_jax.io.npz import open_npz
 from colddiff_jax.sampling import (
     ColorPrior,
@@ -43,19 +45,23 @@ class PriorOptions:
 
     Attributes:
         block: the k of `sampling.fit_prior`, for a mixture over k x k block means; 0
-            for no fitted prior.
+            for none.
         components: the number of components of the mixture.
+        images: the number of degraded training images to keep as the prior, instead of
+            a mixture, rounded to 8 bits; 0 for none.
         noise_std: the standard deviation of the noise added to draws, in image units;
             it breaks the symmetry of flat images. The paper's is 0.002.
     """
 
     block: int = 0
     components: int = 1
+    images: int = 0
     noise_std: float = 0.0
 
     def __post_init__(self) -> None:
         check_integer("block", self.block, least=0)
         check_integer("components", self.components)
+        check_integer("images", self.images, least=0)
         check_number(
             "noise_std", self.noise_std, "not be negative", lambda value: value >= 0
         )
@@ -75,12 +81,16 @@ def check_prior(config: Mapping[str, Any], degrade: Degradation) -> PriorOptions
             f"`prior.block` must divide `data.image_size` = {size}, got {options.block}"
         )
     if isinstance(degrade, Blend):
-        for name in ("block", "noise_std"):
+        for name in ("block", "images", "noise_std"):
             if getattr(options, name):
                 raise InputError(
                     f"`prior.{name}` must be 0, since {config['degradation']['name']} "
                     f"has its own prior; got {getattr(options, name)}"
                 )
+    if options.block and options.images:
+        raise InputError(
+            "`prior.block` and `prior.images` are two priors; set one of them to 0"
+        )
     return options
 
 
@@ -105,16 +115,21 @@ def measure_prior(
         images = data.endpoints.train
         size = load_image(images, 0, preprocessing.test).nbytes
         return {"images": _spread(images, _KEPT_BYTES // size, preprocessing)}
-    if not options.block:
-        return {}
     if isinstance(degrade, Noisy):  # Its noise is drawn anew for every image.
         degrade = degrade.degradation
+    key = prng.stream(seed, "prior")
+    if options.images:
+        x_0 = to_float(_spread(data.splits.train, options.images, preprocessing))
+        bound = degrade.bind(prng.indexed_keys(key, jnp.arange(len(x_0))), x_0.shape)
+        return {"images": to_uint8(jax.jit(_fully_degraded)(bound, x_0))}
+    if not options.block:
+        return {}
     mixture = fit_prior(
         to_float(_spread(data.splits.train, _NUM_FITTED, preprocessing)),
         degrade,
         block=options.block,
         components=options.components,
-        key=prng.stream(seed, "prior"),
+        key=key,
         seed=seed,
     )
     fields = ("log_weights", "means", "factors")
@@ -176,6 +191,10 @@ def load_prior(workdir: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path} is damaged; the same training command writes it anew"
         ) from error
+
+
+def _fully_degraded(degrade: Degradation, x_0: chex.Array) -> chex.Array:
+    return degrade(x_0, degrade.num_steps)
 
 
 def _spread(images: Images, count: int, preprocessing: Preprocessing) -> np.ndarray:

@@ -131,7 +131,7 @@ def prepare_generation(
     )
     indices, x_T = np.arange(n), None
     if interpolate:
-        x_T = np.asarray(interpolated(prior, jax.random.fold_in(key, 0), n))
+        x_T = np.asarray(interpolated(prior, key=jax.random.fold_in(key, 0), n=n))
         indices = np.zeros(n, int)
     batch = (indices, _check_labels(model, labels, n), x_T)
     shared = (model.network_fn(params), model.degrade, prior, key)

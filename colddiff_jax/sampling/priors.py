@@ -205,7 +205,7 @@ def with_noise(prior: Prior | None, std: float | None) -> Prior | None:
     return PerturbedPrior(prior, std) if std else prior
 
 
-def interpolated(prior: Prior, key: chex.PRNGKey, n: int) -> chex.Array:
+def interpolated(prior: Prior, *, key: chex.PRNGKey, n: int) -> chex.Array:
     """Draws two images and returns n images on the way from one to the other.
 
     Normal noise follows a great circle, cos(a) z + sin(a) z', on which it stays normal;
@@ -225,7 +225,7 @@ def interpolated(prior: Prior, key: chex.PRNGKey, n: int) -> chex.Array:
 
     Example:
         >>> prior = NormalPrior((8, 8, 1))
-        >>> interpolated(prior, jax.random.key(0), n=5).shape
+        >>> interpolated(prior, key=jax.random.key(0), n=5).shape
         (5, 8, 8, 1)
     """
     check_integer("n", n, least=2)

@@ -43,7 +43,7 @@ def configured(degradation, **prior):
     config = {
         "degradation": degradation,
         "data": {"image_size": SIZE},
-        "prior": {"block": 0, "components": 1, "noise_std": 0.0} | prior,
+        "prior": prior,
     }
     degrade = make_degradation(degradation, SIZE)
     return config, degrade, check_prior(config, degrade)
@@ -87,6 +87,13 @@ def test_noise_of_the_degradation_is_not_part_of_the_fitted_prior():
         np.testing.assert_array_equal(measured(noisy, block=1)[1][name], array)
 
 
+def test_degraded_training_images_are_a_prior():
+    prior, arrays = measured(MEAN | {"noise_stds": (0.5, 0.9)}, images=7)
+    assert isinstance(prior, EmpiricalPrior)
+    expected = images(400)[np.linspace(0, 399, 7).round().astype(int)]
+    np.testing.assert_allclose(arrays["images"].astype(int), expected, atol=1)
+
+
 def test_noise_colours_and_other_images_are_their_own_priors(tmp_path):
     assert isinstance(measured(NOISE)[0], NormalPrior)
     assert isinstance(measured(COLOR)[0], ColorPrior)
@@ -112,6 +119,7 @@ def test_a_run_without_a_prior_saves_none(tmp_path):
         (MEAN, {"components": 0}, "`prior.components` must be a positive integer"),
         (MEAN, {"noise_std": -0.1}, "`prior.noise_std` must not be negative"),
         (NOISE, {"block": 1}, "`prior.block` must be 0, since gaussian_noise has its"),
+        (MEAN, {"block": 1, "images": 5}, "`prior.block` and `prior.images` are two"),
         (COLOR, {"noise_std": 0.1}, "`prior.noise_std` must be 0, since fade_to_color"),
     ],
 )

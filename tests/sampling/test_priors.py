@@ -124,20 +124,20 @@ def test_wrong_options_raise(options, message):
 def test_images_between_two_draws_lie_on_a_line_or_a_great_circle():
     flat = sampling.EmpiricalPrior(jnp.arange(40.0).reshape(40, 1, 1, 1))
     ends = flat.draw(indexed_keys(key(), jnp.arange(2)))
-    line = sampling.interpolated(flat, key(), n=5)
+    line = sampling.interpolated(flat, key=key(), n=5)
     np.testing.assert_allclose(
         line.ravel(), np.linspace(ends[0].item(), ends[1].item(), 5), rtol=1e-6
     )
     normal = sampling.NormalPrior((64, 64, 3))
-    circle = np.asarray(sampling.interpolated(normal, key(), n=5))
+    circle = np.asarray(sampling.interpolated(normal, key=key(), n=5))
     np.testing.assert_allclose(circle[0], normal.sample(key(), 1)[0], atol=1e-6)
     np.testing.assert_allclose(circle.std(axis=(1, 2, 3)), 1, atol=0.03)
 
 
 def test_noise_on_draws_is_the_same_in_all_images_between_two():
     flat = sampling.EmpiricalPrior(jnp.zeros((1, 8, 8, 1)))
-    images = sampling.interpolated(sampling.PerturbedPrior(flat, 0.1), key(), n=4)
+    images = sampling.interpolated(sampling.PerturbedPrior(flat, 0.1), key=key(), n=4)
     assert images.std() > 0.05
     np.testing.assert_array_equal(images, images[:1].repeat(4, axis=0))
     with pytest.raises(ValueError, match="n must be an integer of at least 2, got 1"):
-        sampling.interpolated(flat, key(), n=1)
+        sampling.interpolated(flat, key=key(), n=1)

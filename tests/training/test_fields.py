@@ -68,6 +68,7 @@ VALID: dict[str, list] = {
     "logging.wandb": [None, "text"],
     "prior.block": [0],
     "prior.components": LARGE,
+    "prior.images": [0, BEYOND],
     "prior.noise_std": [0.0, 1e30],
     "loss.scale": [1e30],
     "ema.decay": [0.0],
