@@ -23,6 +23,7 @@ from PIL import Image
 import colddiff_jax as cd
 from benchmarks import classical, timing
 from colddiff_jax.data.decoding import EXTENSIONS, decode
+from colddiff_jax.restoration.restore_options import default_sampler
 
 WIDTHS = (1, 2, 3, 4)  # Standard deviations of the blur, in pixels.
 FACTORS = (2, 4)
@@ -65,7 +66,10 @@ def best_of(
 def by_our_model(
     restorer: cd.Restorer, degraded: Images, clean: Images, t: int, **options: Any
 ) -> dict[str, Any]:
-    """Returns the scores of the direct prediction and of Algorithm 2."""
+    """Returns the scores of the direct prediction and of Algorithm 2.
+
+    The scores with the estimated step are those of the model's default sampler.
+    """
     direct = restorer.restore(degraded, t, sampler="direct", **options)
     sampled = restorer.restore(degraded, t, sampler="alg2", **options)
     found = {
@@ -77,13 +81,14 @@ def by_our_model(
         return found
     # Where the estimate is right, so is the image that was restored.
     steps = restorer.estimate_step(degraded)
+    by_default = direct if default_sampler(restorer.model) == "direct" else sampled
     estimated = [
-        image if step == t else restorer.restore(x, step, sampler="alg2", **options)
-        for image, x, step in zip(sampled, degraded, steps, strict=True)
+        image if step == t else restorer.restore(x, step, **options)
+        for image, x, step in zip(by_default, degraded, steps, strict=True)
     ]
     errors = np.abs(np.array(steps) - t)
     T = restorer.degradation.num_steps
-    found["Algorithm 2, estimated step"] = {
+    found["estimated step"] = {
         **scores(estimated, clean),
         "mean error, share of T": round(float(errors.mean() / T), 4),
         "largest error, share of T": round(float(errors.max() / T), 4),
