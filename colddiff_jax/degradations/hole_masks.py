@@ -11,6 +11,7 @@ import numpy as np
 
 from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
+from colddiff_jax.degradations.filling import fill_smoothly
 
 _MAX_ASPECT = 8.0
 _MAX_HOLES = 5000  # In one image; each is drawn on all of its pixels.
@@ -86,6 +87,11 @@ class Holes:
         y, t = base.check_call(y, t, self.num_steps, self.image_size)
         remaining = self._remaining(y, t).astype(jnp.float32)
         return base.divide(y.astype(jnp.float32), remaining, cutoff, damping)
+
+    def filled(self, y: chex.Array, t: chex.Numeric) -> chex.Array:
+        """Returns degraded images whose holes are filled smoothly; `fill_smoothly`."""
+        y, t = base.check_call(y, t, self.num_steps, self.image_size)
+        return fill_smoothly(y, self._remaining(y, t))
 
     def _remaining(self, x: chex.Array, t: chex.Array) -> chex.Array:
         """Returns whether each pixel remains at step t, bool [B, H, W, 1]."""

@@ -11,6 +11,7 @@ import numpy as np
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, Linear, num_steps_of
 from colddiff_jax.degradations.blur import HeatBlur
+from colddiff_jax.degradations.hole_masks import Holes
 from colddiff_jax.degradations.separable import Separable
 from colddiff_jax.sampling.trajectory import RestoreFn
 
@@ -143,9 +144,14 @@ class Consistent:
         return self._corrected(x0_hat, x_t, t, self.damping)
 
     def given(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
-        """Returns what R takes: x_t, or its Wiener estimate of the clean images."""
+        """Returns what R takes: x_t, or its Wiener estimate of the clean images.
+
+        Where that would be 0, in the holes of `holes`, they are filled smoothly.
+        """
         if self.prior_damping is None:
             return x_t
+        if isinstance(self.degrade, Holes):
+            return self.degrade.filled(x_t, t)
         return self._corrected(jnp.zeros_like(x_t), x_t, t, self.prior_damping)
 
     def _corrected(
