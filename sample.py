@@ -39,7 +39,7 @@ _PHOTOS += ["consistent", "mask", "noise", "enlarge"]
 _OUTPUT = ["out", "checkpoint", "num_images", "batch_size", "seed"]
 _OUTPUT += ["arrays", "trajectory", "gif"]
 
-_HELP = "default alg2, for photographs that of the model; direct: a single prediction"
+_HELP = "default that of the model, mostly alg2; direct: a single prediction"
 flags.DEFINE_enum("sampler", None, [*SAMPLERS], _HELP)
 _HELP = "of the sampler; 0: all. Each calls the network once, and with heun twice, "
 flags.DEFINE_integer("steps", 0, _HELP + "except for the last", 0)
@@ -67,7 +67,7 @@ def main() -> None:
     if of_photos or given.start == "auto":
         raise InputError(f"--{(of_photos or ['start=auto'])[0]} needs --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
-    options["sampler"] = given.sampler or "alg2"
+    options["sampler"] = given.sampler or ""
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     sample_run(given.workdir, SampleOptions(**options), **output)
 

@@ -116,7 +116,7 @@ def test_a_degradation_and_its_sampler_hold_no_large_constant(name, images, para
 
 @pytest.mark.parametrize("name", sampling.SAMPLERS)
 def test_a_sampler_holds_no_large_constant(name, images, params):
-    kind = "gaussian_noise" if name == "ddim" else "gaussian_blur"
+    kind = "gaussian_noise" if name in ("ddim", "ihd") else "gaussian_blur"
     degrade = DEGRADATIONS[kind]()
     count = jax.local_device_count()
 

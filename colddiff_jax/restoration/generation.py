@@ -1,6 +1,6 @@
 """Images from nothing: a draw of x_T from a prior, and a sampler."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import chex
 import jax
@@ -12,13 +12,14 @@ from colddiff_jax.degradations import Blend, Noisy
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.prng import indexed_keys
-from colddiff_jax.restoration.samplers import sample_from
+from colddiff_jax.restoration.restore_options import check_sampling
+from colddiff_jax.restoration.samplers import default_samplers, sample_from
 from colddiff_jax.sampling import (
     ColorPrior,
     NormalPrior,
     PerturbedPrior,
     Prior,
-    RestoreFn,
+    equal_stride,
 )
 
 Endpoint = Literal["fixed", "estimated"]
@@ -63,30 +64,36 @@ def _own_prior(degrade: Degradation, image_shape: tuple[int, int, int]) -> Prior
 
 def generate_images(
     model: Model,
-    network: RestoreFn,
-    prior: Prior,
+    params: Any,
     key: chex.PRNGKey,
     n: int,
     *,
-    sampler: str,
-    timesteps: tuple[int, ...],
+    prior: Prior | None,
+    sampler: str | None,
+    steps: int | None,
     endpoint: Endpoint | None,
 ) -> np.ndarray:
     """Generates images.
 
     Args:
         model: the model.
-        network: its network, from `Model.network_fn`.
-        prior: from `prior_for`.
+        params: the parameters of its network.
         key: of all draws.
         n: the number of images.
-        sampler: its name in `SAMPLERS`.
-        timesteps: the steps to visit, from T to 0.
-        endpoint: as in `sample_alg2`; None for "estimated" with noise, else "fixed".
+        prior: as for `prior_for`.
+        sampler: as in `Restorer.generate`, like the following.
+        steps: the number of steps from T to 0; None for all.
+        endpoint: None for "estimated" with noise, else "fixed".
 
     Returns:
         float32 [n, H, W, C]; image i depends on the key and on i.
     """
+    T = model.degrade.num_steps
+    sampler = sampler or default_samplers(model.target)[-1]
+    check_sampling(model, T, sampler, steps)
+    calls = 1 if sampler == "direct" else steps or T
+    timesteps = tuple(equal_stride(T, num_calls=calls).tolist())
+    prior, network = prior_for(model, prior), model.network_fn(params)
     kind = endpoint_kind(model.degrade)
     if endpoint is None:
         endpoint = "estimated" if kind == "noise" else "fixed"

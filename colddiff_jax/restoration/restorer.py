@@ -9,12 +9,11 @@ from colddiff_jax import sampling
 from colddiff_jax.checks import InputError, check_integer
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.generation import generate_images, prior_for
+from colddiff_jax.restoration.generation import generate_images
 from colddiff_jax.restoration.restore_options import (
     NO_ESTIMATE,
     check_no_images_blended,
     check_restore,
-    check_sampling,
     check_step,
     default_sampler,
     enlargement,
@@ -153,7 +152,8 @@ class Restorer:
             t: the step that they are degraded to, in 1..T; None for T, and "auto" for
                 an estimate for each image.
             sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
-                None for "alg2", or "direct" if D rounds or predictions are consistent.
+                None for "alg2", or "direct" if D rounds or predictions are consistent,
+                or "ihd" if R predicts the step before.
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
             consistent: make the predictions agree with the images that they are made
@@ -242,7 +242,7 @@ class Restorer:
         key: chex.PRNGKey,
         *,
         prior: sampling.Prior | None = None,
-        sampler: str = "alg2",
+        sampler: str | None = None,
         steps: int | None = None,
         endpoint: Literal["fixed", "estimated"] | None = None,
     ) -> Any:
@@ -253,7 +253,8 @@ class Restorer:
             key: of all draws; image i depends on it and on i alone.
             prior: the prior of x_T, such as `sampling.fit_prior(x_0, degradation)`;
                 None for models of noise or of a random colour.
-            sampler: as in `restore`.
+            sampler: as in `restore`; None for "alg2", or "ihd" if R predicts the step
+                before.
             steps: as in `restore`; of all T.
             endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
 
@@ -269,17 +270,14 @@ class Restorer:
             >>> restorer.generate(3, jax.random.key(0), prior=prior).shape
             (3, 16, 16, 1)
         """
-        T = self.degradation.num_steps
-        check_sampling(self.model, T, sampler, steps)
-        calls = 1 if sampler == "direct" else steps or T
         return generate_images(
             self.model,
-            self.model.network_fn(self.params),
-            prior_for(self.model, prior),
+            self.params,
             key,
             check_integer("n", n),
+            prior=prior,
             sampler=sampler,
-            timesteps=tuple(equal_stride(T, num_calls=calls).tolist()),
+            steps=steps,
             endpoint=endpoint,
         )
 

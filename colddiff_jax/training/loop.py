@@ -60,7 +60,7 @@ def train_and_evaluate(
     """Trains a restorer, or resumes training in its run folder.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
-    two and the best) and `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2).
+    two and the best) and `grids/` (clean, degraded, and restored by each sampler).
 
     Args:
         config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.
