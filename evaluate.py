@@ -21,7 +21,6 @@ from absl import flags
 
 from colddiff_jax.cli import program
 from colddiff_jax.evaluation import evaluate_run
-from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 from colddiff_jax.sampling import SAMPLERS
 
 flags.DEFINE_string("workdir", "", "run folder of train.py, or an exported file")
@@ -31,8 +30,9 @@ flags.DEFINE_enum("split", None, ["test", "train"], "images to score; default te
 flags.DEFINE_string("folder", "", "score the images in this folder instead")
 flags.DEFINE_integer("num_images", 0, "number of images from the first on; 0: all", 0)
 _HELP = f"{', '.join(SAMPLERS)}; alg2:5 takes five steps, and the predictions of "
-_HELP += "alg2+consistent agree with the images that they are made from"
-flags.DEFINE_list("samplers", [*DEFAULT_SAMPLERS], _HELP)
+_HELP += "alg2+consistent agree with the images that they are made from; default "
+_HELP += "direct,alg1,alg2, or ihd for a model with objective.target previous"
+flags.DEFINE_list("samplers", None, _HELP)
 flags.DEFINE_enum(
     "endpoint",
     "fixed",

@@ -47,7 +47,7 @@ _OUTPUT = ["out", "checkpoint", "batch_size", "seed", "arrays", "trajectory", "g
 _GENERATED = ["files", "interpolate", "prior_noise"]
 _WALK = ["sampler", "steps", "endpoint", "label", "guidance", "eta"]
 
-_HELP = "default alg2, for photographs that of the model; direct: a single prediction"
+_HELP = "default that of the model, mostly alg2; direct: a single prediction"
 flags.DEFINE_enum("sampler", None, [*SAMPLERS], _HELP)
 _HELP = "of the sampler; 0: all. Each calls the network once, and with heun twice, "
 flags.DEFINE_integer("steps", 0, _HELP + "except for the last", 0)
@@ -75,7 +75,7 @@ def main() -> None:
     if of_photos or given.start == "auto":
         raise InputError(f"--{(of_photos or ['start=auto'])[0]} needs --photo")
     options = {name: given[name].value for name in SampleOptions._fields}
-    options["sampler"] = given.sampler or "alg2"
+    options["sampler"] = given.sampler or ""
     walk = SampleOptions(**options)
     output: dict[str, Any] = {name: given[name].value for name in _OUTPUT}
     if given.generate:

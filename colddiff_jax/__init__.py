@@ -51,6 +51,7 @@ from colddiff_jax.sampling import (
     sample_alg2,
     sample_ddim,
     sample_heun,
+    sample_ihd,
     sample_momentum,
 )
 
@@ -95,6 +96,7 @@ __all__ = [
     "sample_alg2",
     "sample_ddim",
     "sample_heun",
+    "sample_ihd",
     "sample_momentum",
     "sampling",
     "schedules",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 Distance = Callable[[chex.Array], chex.Array]
@@ -74,10 +75,11 @@ def restoration_loss(
     t: chex.Array,
     *,
     distance: Distance = jnp.abs,
+    target: Target = "clean",
 ) -> chex.Array:
     """Measures the mean distance of the restored from the clean images, per example.
 
-        L_b = mean over pixels and channels of distance(R(D(x_0, t), t) - x_0)
+        L_b = mean over pixels and channels of distance(R(D(x_0, t), t) - y)
 
     Args:
         restore_fn: R, called with x_t [B, H, W, C] and t int32 [B].
@@ -85,6 +87,8 @@ def restoration_loss(
         x_0: clean images, float [B, H, W, C], in [-1, 1].
         t: steps, int32 [B], in 1..T.
         distance: pixel-wise distance, such as `jnp.abs` or `pseudo_huber(scale=0.1)`.
+        target: y, "clean" for x_0, or "previous" for the mean of D(x_0, t - 1) over its
+            noise, which `sample_ihd` needs.
 
     Returns:
         L, float32 [B], non-negative; in absolute error, black and white are 2 apart.
@@ -98,10 +102,12 @@ def restoration_loss(
 
     Reference:
         Bansal et al. (2022), section 3.1: min E |R(D(x, t), t) - x|_1, with uniform
-        t and no weighting.
+        t and no weighting. The target "previous": Rissanen et al. (2022),
+        arXiv:2206.13397, section 3.
     """
     x_0 = check_images(x_0)
     chex.assert_rank(t, 1)
-    x0_hat = restore_fn(degrade(x_0, t), t)
-    chex.assert_equal_shape([x0_hat, x_0])
-    return distance(x0_hat - x_0).mean(axis=(1, 2, 3))
+    predicted = restore_fn(degrade(x_0, t), t)
+    chex.assert_equal_shape([predicted, x_0])
+    y = target_images(degrade, x_0, t, target)
+    return distance(predicted - y).mean(axis=(1, 2, 3))

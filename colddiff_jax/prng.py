@@ -75,6 +75,13 @@ def draw_normal(keys: chex.PRNGKey, shape: Sequence[int]) -> chex.Array:
     return jax.vmap(lambda key: jax.random.normal(key, tuple(shape)))(keys)
 
 
+def draw_normal_at(
+    keys: chex.PRNGKey, step: chex.Numeric, shape: Sequence[int]
+) -> chex.Array:
+    """Draws N(0, 1) as `draw_normal`, anew for every step of one trajectory per key."""
+    return draw_normal(jax.vmap(jax.random.fold_in, (0, None))(keys, step), shape)
+
+
 def draw_choice(keys: chex.PRNGKey, probability: float) -> chex.Array:
     """Draws True with the given probability from each of the keys [B]; bool [B]."""
     return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)

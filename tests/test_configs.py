@@ -53,6 +53,7 @@ def test_the_documented_configurations_exist():
         "generate_noise",
         "generate_pixelate",
         "mnist_blur",
+        "mnist_ihd",
         "mnist_mask",
         "mnist_pixelate",
         "photo_deblur",
@@ -195,6 +196,29 @@ def test_digits_are_never_flipped():
     for name in ("digits_blur", "mnist_blur", "mnist_mask", "mnist_pixelate"):
         for variant in (None, "smoke") if name == "digits_blur" else (None, "paper"):
             assert not config_of(name, variant).data.flip
+    assert not config_of("mnist_ihd").data.flip
+
+
+def test_inverse_heat_dissipation_has_the_published_blur_noise_and_optimizer():
+    for variant in (None, "cpu", "smoke"):
+        config = config_of("mnist_ihd", variant)
+        assert config.objective.target == "previous" and config.loss.name == "l2"
+        assert config.optimizer.clip_norm == 1.0
+        assert config.model.precondition == (variant != "smoke")
+    degrade = degradation_of("mnist_ihd", "cpu")
+    sigmas = 0.5 * 40 ** np.linspace(0, 1, 50)
+    expected = cd.heat_blur(32, sigmas)
+    x = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
+    for t in (1, 25, 50):
+        found = degrade.degradation(x, t)
+        np.testing.assert_allclose(found, expected(x, t), atol=1e-5)
+        assert degrade.levels(t)[1] == pytest.approx(2 * 0.01)
+    default = config_of("mnist_ihd")
+    assert (default.optimizer.learning_rate, default.optimizer.warmup_steps) == (
+        2e-4,
+        5000,
+    )
+    assert default.ema.decay == 0.999
 
 
 def test_auto_precision_is_float32_on_a_cpu():

@@ -116,7 +116,7 @@ def test_a_degradation_and_its_sampler_hold_no_large_constant(name, images, para
 
 @pytest.mark.parametrize("name", sampling.SAMPLERS)
 def test_a_sampler_holds_no_large_constant(name, images, params):
-    kind = "gaussian_noise" if name == "ddim" else "gaussian_blur"
+    kind = "gaussian_noise" if name in ("ddim", "ihd") else "gaussian_blur"
     degrade = DEGRADATIONS[kind]()
     count = jax.local_device_count()
 
@@ -174,7 +174,9 @@ def test_the_scorer_holds_no_large_constant(model_and_task, images):
 
 def test_measurements_of_a_degradation_hold_no_large_constant(images):
     degrade, x_0 = DEGRADATIONS["gaussian_blur"](), cd.to_float(images)
-    scales = functools.partial(preconditioning._moments, noise=0.1, centered=True)
+    scales = functools.partial(
+        preconditioning._moments, noise=0.1, centered=True, target="previous"
+    )
     assert largest(scales, degrade, x_0, None) < MEGABYTE
     assert largest(jax.jit(timesteps._measure), degrade, x_0) < MEGABYTE
 

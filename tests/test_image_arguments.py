@@ -79,6 +79,10 @@ def sample_momentum(restore_fn, degrade, x):
     return sampling.sample_momentum(restore_fn, degrade, x, **options)
 
 
+def sample_ihd(restore_fn, degrade, x):
+    return sampling.sample_ihd(restore_fn, degrade, x, key=jax.random.key(0))
+
+
 SAMPLING = {
     "break_symmetry": [lambda x: sampling.break_symmetry(x, key=jax.random.key(0))],
     "fit_prior": [lambda x: sampling.fit_prior(x, BLUR)],
@@ -100,6 +104,7 @@ SAMPLING = {
     "sample_alg2": sampler(sampling.sample_alg2),
     "sample_ddim": sampler(sample_ddim),
     "sample_heun": sampler(sampling.sample_heun),
+    "sample_ihd": sampler(sample_ihd),
     "sample_momentum": sampler(sample_momentum),
 }
 NOT_OF_IMAGES = {

@@ -1,10 +1,11 @@
 """The training objective."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from colddiff_jax import gaussian_blur, restoration_loss
+from colddiff_jax import gaussian_blur, noisy, restoration_loss
 from colddiff_jax.losses import l1, l2, pseudo_huber
 
 
@@ -37,6 +38,21 @@ def test_distance_can_be_chosen(photos, distance, expected):
         distance=distance,
     )
     np.testing.assert_allclose(loss, expected(photos).mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_the_target_can_be_the_step_before_without_its_noise(photos):
+    """L_b = mean (R(D(x, t), t) - A_{t-1} x)^2, with D(x, t) = A_t x + sigma_t z."""
+    blur = gaussian_blur(32, 3 * [1.0], kernel_size=3)
+    degrade = noisy(blur, [0.1, 0.2, 0.3]).bind(jax.random.key(0), photos.shape)
+    t = jnp.array([1, 3, 2, 1])
+    loss = restoration_loss(
+        lambda x_t, t: 0.5 * x_t, degrade, photos, t, distance=l2(), target="previous"
+    )
+    for b, step in enumerate(t.tolist()):
+        std = [0.1, 0.2, 0.3][step - 1]
+        x_t = blur(photos, step)[b] + std * degrade.endpoint[b]
+        y = blur(photos, step - 1)[b]
+        np.testing.assert_allclose(loss[b], ((0.5 * x_t - y) ** 2).mean(), rtol=1e-5)
 
 
 def test_pseudo_huber_is_quadratic_near_zero_and_linear_far_away():

@@ -18,6 +18,19 @@ def test_streams_differ_by_name_and_seed():
     assert len({tuple(d) for d in data}) == 3
 
 
+def test_noise_of_a_step_is_drawn_from_the_key_and_the_step_alone():
+    def draw(indices, t):
+        keys = prng.indexed_keys(prng.stream(0, "noise"), jnp.array(indices))
+        return np.asarray(prng.draw_normal_at(keys, t, (64, 64)))
+
+    drawn = {t: draw([0, 1, 2], t) for t in (1, 2)}
+    for t, found in drawn.items():
+        assert abs(found.mean()) < 0.03 and abs(found.std() - 1) < 0.03
+        np.testing.assert_array_equal(found[1:2], draw([1], jnp.int32(t)))
+    all_draws = np.concatenate([drawn[1], drawn[2]]).reshape(6, -1)
+    assert np.abs(np.corrcoef(all_draws) - np.eye(6)).max() < 0.08
+
+
 def test_later_steps_are_uniform_above_t():
     keys = prng.indexed_keys(prng.stream(0, "later"), jnp.arange(4000))
     t = jnp.arange(4000) % 4 + 1

@@ -25,7 +25,7 @@ from colddiff_jax.metrics.reference import (
 )
 from colddiff_jax.restoration.image_set import ImageSet, images_of_run
 from colddiff_jax.restoration.restorer import Restorer
-from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
+from colddiff_jax.restoration.samplers import parse_samplers
 
 
 class Evaluation(NamedTuple):
@@ -67,7 +67,7 @@ def evaluate(
     *,
     images: ImageSet | None = None,
     num_images: int = 0,
-    samplers: Sequence[str] = DEFAULT_SAMPLERS,
+    samplers: Sequence[str] | None = None,
     seeds: Sequence[int] = (),
     nets: Sequence[FeatureNet] = (),
     references: Mapping[str, Reference] | None = None,
@@ -89,7 +89,8 @@ def evaluate(
             else; scores of other settings are deleted.
         images: the images to score; None for the test images of the run.
         num_images: the number of images, starting from the first; 0 for all.
-        samplers: as for `parse_samplers`; the degraded images are scored, too.
+        samplers: as for `parse_samplers`; None for direct, alg1 and alg2, or ihd if the
+            model predicts the step before. The degraded images are scored, too.
         seeds: seeds of the degradation and the samplers; by default the run's seed.
         nets: feature networks, for distances between sets of images.
         references: the sets to compare with, by feature network; by default the clean
@@ -131,7 +132,7 @@ def evaluate(
         batch_size=batch_size,
     )
     check_nets(nets, references, protocol, len(indices))
-    specs = parse_samplers(samplers, model.degrade)
+    specs = parse_samplers(samplers, model.degrade, target=model.target)
     data = images.describe(len(indices), data_set_name(model.config))
     data["protocol"] = {
         name: name in protocol.faults

@@ -23,7 +23,6 @@ from colddiff_jax.restoration.image_set import (
 )
 from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.restorer import Restorer
-from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 
 
 def evaluate_run(
@@ -34,7 +33,7 @@ def evaluate_run(
     split: Literal["test", "train"] | None = None,
     folder: str = "",
     num_images: int = 0,
-    samplers: Sequence[str] = DEFAULT_SAMPLERS,
+    samplers: Sequence[str] | None = None,
     endpoint: Literal["fixed", "estimated"] = "fixed",
     seeds: Sequence[int] = (),
     features: Sequence[str] = ("auto",),
@@ -55,7 +54,8 @@ def evaluate_run(
         split: the images of the run to score, "test" (default) or "train".
         folder: a folder of images to score instead; the run's images need not exist.
         num_images: the number of images, starting from the first; 0 for all.
-        samplers: names such as "alg2", or "alg2:5" for five steps.
+        samplers: names such as "alg2", or "alg2:5" for five steps; None for direct,
+            alg1 and alg2, or ihd if the model predicts the step before.
         endpoint: the endpoint of a blend, fixed or estimated at every step.
         seeds: seeds of the degradation and the samplers; by default the run's seed.
         features: names of feature networks, as for `choose_nets`.

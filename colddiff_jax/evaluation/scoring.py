@@ -144,10 +144,17 @@ class ScoringProgram:
         )
         t = prng.draw_steps(t_keys, degrade.num_steps)
         restore_fn = self._restore_fn(params, degrade, batch.labels, drop_keys)
-        distance = self.model.distance
+        model = self.model
         values = {
             "t": t,
-            "loss": restoration_loss(restore_fn, degrade, x_0, t, distance=distance),
+            "loss": restoration_loss(
+                restore_fn,
+                degrade,
+                x_0,
+                t,
+                distance=model.distance,
+                target=model.target,
+            ),
         }
         restored = self._restored(restore_fn, degrade, x_T, noise_keys, sampler_keys)
         if not self.protocol.values_not_clipped:

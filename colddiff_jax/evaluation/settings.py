@@ -14,7 +14,6 @@ from colddiff_jax.metrics.reference import Reference
 from colddiff_jax.prng import check_seed
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.samplers import (
-    DEFAULT_SAMPLERS,
     check_endpoint,
     parse_samplers,
 )
@@ -25,7 +24,7 @@ def check_settings(
     *,
     images: ImageSet,
     num_images: int = 0,
-    samplers: Sequence[str] = DEFAULT_SAMPLERS,
+    samplers: Sequence[str] | None = None,
     seeds: Sequence[int] = (),
     protocol: Protocol = SOUND,
     endpoint: Literal["fixed", "estimated"] = "fixed",
@@ -51,7 +50,14 @@ def check_settings(
     Raises:
         InputError: settings that do not fit the model or each other.
     """
-    specs = parse_samplers(samplers, model.degrade)
+    specs = parse_samplers(samplers, model.degrade, target=model.target)
+    for fault in ("sampler_one_step_behind", "degraded_after_one_step"):
+        if model.target != "clean" and fault in protocol.faults:
+            raise InputError(
+                f"the fault {fault} needs predictions of clean images, and this model "
+                "predicts the step before (objective.target previous); leave it out of "
+                "`protocol`"
+            )
     if protocol.sampler_one_step_behind and any(spec.consistent for spec in specs):
         raise InputError(
             "`samplers` with +consistent need to know D at every step, and `protocol` "

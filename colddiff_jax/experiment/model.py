@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Preprocessing
 from colddiff_jax.degradations.base import Degradation, has_inverse
+from colddiff_jax.degradations.targets import Target
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -76,6 +77,11 @@ class Model:
         except (ValueError, RuntimeError) as error:
             fields = self.config["model"]
             raise InputError(in_section("model", str(error), fields)) from error
+
+    @property
+    def target(self) -> Target:
+        """What the network predicts, the clean image or that of the step before."""
+        return self.config.get("objective", {}).get("target", "clean")
 
     @property
     def consistent_noise(self) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.models.options import check_inputs
 
 _MIN_SCALE = 2 / 255  # One level of an 8-bit image.
@@ -23,8 +24,8 @@ class Scales(NamedTuple):
     Attributes:
         input: s, the root mean square of x_t around the mean of each image, or around 0
             for a local network.
-        skip: c, for which c x_t is closest to x_0.
-        output: r, the root mean square of x_0 - c x_t.
+        skip: c, for which c x_t is closest to the target y, such as x_0.
+        output: r, the root mean square of y - c x_t.
     """
 
     input: tuple[float, ...]
@@ -75,7 +76,7 @@ class Preconditioned(nn.Module):
         return is_local(self.network)
 
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
-        """Predicts the clean images, with the arguments and result of the network."""
+        """Predicts the target, with the arguments and result of the network."""
         x = check_inputs(x, t)
         scale, skip, output = (
             per_example(jnp.asarray(values, jnp.float32)[t - 1], x)
@@ -97,12 +98,13 @@ def measure_scales(
     noise: float = 0.0,
     centered: bool = True,
     observed: Callable[[chex.Array, chex.Array], chex.Array] | None = None,
+    target: Target = "clean",
 ) -> Scales:
     """Measures the scales of a degradation on images.
 
         s_t^2 = E (x_t - m)^2
-        c_t   = E x_0 x_t / E x_t^2
-        r_t^2 = E (x_0 - c_t x_t)^2
+        c_t   = E y x_t / E x_t^2
+        r_t^2 = E (y - c_t x_t)^2
 
     Args:
         degrade: D; bound if it is random.
@@ -112,6 +114,8 @@ def measure_scales(
             around 0.
         observed: the function (x_t, t), a pytree, whose result the network takes in
             place of x_t; for consistent restorers.
+        target: y, "clean" for x_0, or "previous" for the mean of D(x_0, t - 1), from
+            which x_t differs little.
 
     Returns:
         T values of each scale; s and r are at least one level of an 8-bit image.
@@ -121,7 +125,12 @@ def measure_scales(
         ValueError: images that are empty, not [B, H, W, C], or not finite.
     """
     found = _moments(
-        degrade, check_images(x_0), observed, noise=float(noise), centered=centered
+        degrade,
+        check_images(x_0),
+        observed,
+        noise=float(noise),
+        centered=centered,
+        target=target,
     )
     scale, skip, output = (np.asarray(values, np.float64) for values in found)
     if not all(np.isfinite(values).all() for values in (scale, skip, output)):
@@ -134,7 +143,7 @@ def measure_scales(
 
 
 # Images and tables are arguments: captured, they would be constants of the program.
-@functools.partial(jax.jit, static_argnames=("noise", "centered"))
+@functools.partial(jax.jit, static_argnames=("noise", "centered", "target"))
 def _moments(
     degrade: Degradation,
     x_0: chex.Array,
@@ -142,18 +151,19 @@ def _moments(
     *,
     noise: float,
     centered: bool,
+    target: Target,
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Returns s, c and r before they are bounded, each float32 [T]."""
 
     def moments(t: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
-        x_t = degrade(x_0, t)
+        x_t, y = degrade(x_0, t), target_images(degrade, x_0, t, target)
         if observed is not None:
             x_t = observed(x_t, jnp.broadcast_to(t, len(x_t)))
         mean = x_t.mean(axis=(1, 2), keepdims=True) if centered else 0.0
         power = jnp.square(x_t).mean() + noise**2
         # Where D(x, T) is mid-grey, 0 everywhere, any multiple is optimal.
-        skip = jnp.where(power > 0, (x_0 * x_t).mean() / power, 0.0)
-        rest = jnp.square(x_0 - skip * x_t).mean() + jnp.square(skip * noise)
+        skip = jnp.where(power > 0, (y * x_t).mean() / power, 0.0)
+        rest = jnp.square(y - skip * x_t).mean() + jnp.square(skip * noise)
         return jnp.sqrt(jnp.square(x_t - mean).mean() + noise**2), skip, jnp.sqrt(rest)
 
     return jax.lax.map(moments, jnp.arange(1, degrade.num_steps + 1))

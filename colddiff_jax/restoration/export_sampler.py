@@ -58,7 +58,7 @@ def export_sampler(
         (3, 16, 16, 1)
     """
     model = restorer.model
-    (spec,) = parse_samplers([sampler], model.degrade)
+    (spec,) = parse_samplers([sampler], model.degrade, target=model.target)
     _check_draws_nothing(model, spec, endpoint)
     # A run's weights are on all devices; a program is for one.
     params = jax.tree.map(jnp.asarray, jax.device_get(restorer.params))
@@ -81,6 +81,11 @@ def export_sampler(
 def _check_draws_nothing(model: Model, spec: SamplerSpec, endpoint: str) -> None:
     """Raises InputError for a sampler whose x_0 depends on more than x_T."""
     degrade = model.degrade
+    if spec.sampler == "ihd":
+        raise InputError(
+            "an exported sampler draws no noise, as ihd does at every step; export the "
+            "network instead, to .safetensors or .onnx"
+        )
     if spec.sampler == "ddim":
         raise InputError(
             "an exported sampler draws no noise, as ddim may; `sampler` alg2 with "

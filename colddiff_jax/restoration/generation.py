@@ -15,7 +15,7 @@ from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.prng import indexed_keys
 from colddiff_jax.restoration.restore_options import check_sampling
-from colddiff_jax.restoration.samplers import check_endpoint
+from colddiff_jax.restoration.samplers import check_endpoint, default_samplers
 from colddiff_jax.sampling import (
     SAMPLERS,
     BatchSampler,
@@ -64,7 +64,7 @@ def prepare_generation(
     key: chex.PRNGKey,
     n: int,
     *,
-    sampler: str = "alg2",
+    sampler: str | None = None,
     steps: int | None = None,
     endpoint: Endpoint | None = None,
     eta: float | None = None,
@@ -82,7 +82,8 @@ def prepare_generation(
         prior: of x_T, without the noise of `noisy`.
         key: of all draws; image i depends on it and on i alone.
         n: the number of images.
-        sampler: its name in `sampling.SAMPLERS`.
+        sampler: its name in `sampling.SAMPLERS`; None for "alg2", or "ihd" if R
+            predicts the step before.
         steps: the number of steps from T to 0, of equal stride; None for all.
         endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
         eta: with ddim, the fraction of fresh noise, in [0, 1]; None for 0.
@@ -106,10 +107,11 @@ def prepare_generation(
     n = check_integer("n", n)
     prior = _with_noise(model, prior)
     T = model.degrade.num_steps
+    sampler = sampler or default_samplers(model.target)[-1]
     check_sampling(model, T, sampler, steps)
     if endpoint is not None:
         check_endpoint(endpoint, model.degrade)
-    elif sampler != "ddim":  # It always estimates the endpoint.
+    elif sampler not in ("ddim", "ihd"):  # They have no choice.
         kind = endpoint_kind(model.degrade)
         endpoint = "estimated" if kind == "noise" else "fixed"
     _check_numbers(sampler, eta, guidance, labels)

@@ -9,7 +9,12 @@ from colddiff_jax.degradations import Holes, JpegLike
 from colddiff_jax.degradations.base import endpoint_kind
 from colddiff_jax.experiment.builders import make_schedule
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.restoration.samplers import check_consistent, check_sampler
+from colddiff_jax.restoration.samplers import (
+    check_consistent,
+    check_num_steps,
+    check_sampler,
+    default_samplers,
+)
 from colddiff_jax.sampling import SAMPLERS
 
 NO_ESTIMATE = (
@@ -75,8 +80,10 @@ def default_sampler(model: Model) -> str:
     that jumps where the prediction is wrong by little. And where predictions are
     consistent by construction, the first one has all that the image says.
     """
+    *_, stepwise = default_samplers(model.target)
     rounds = isinstance(model.degrade, JpegLike) and model.degrade.exact
-    return "direct" if rounds or model.consistent_noise else "alg2"
+    direct = model.target == "clean" and (rounds or model.consistent_noise)
+    return "direct" if direct else stepwise
 
 
 def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> None:
@@ -85,9 +92,10 @@ def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> Non
         raise InputError(
             f"`sampler` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
         )
-    check_sampler(sampler, model.degrade)
+    check_sampler(sampler, model.degrade, target=model.target)
     if steps is not None and not 1 <= steps <= t:
         raise InputError(f"`steps` must lie in 1..{t}, got {steps}")
+    check_num_steps(sampler, steps, t)
     if sampler == "direct" and steps is not None:
         raise InputError("the sampler direct is a single prediction; leave `steps` out")
 

@@ -157,7 +157,8 @@ class Restorer:
             t: the step that they are degraded to, in 1..T; None for T, and "auto" for
                 an estimate for each image.
             sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
-                None for "alg2", or "direct" if D rounds or predictions are consistent.
+                None for "alg2", or "direct" if D rounds or predictions are consistent,
+                or "ihd" if R predicts the step before.
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
             consistent: make the predictions agree with the images that they are made

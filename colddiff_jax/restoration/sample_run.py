@@ -24,10 +24,13 @@ from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import (
     check_consistent,
     check_endpoint,
+    check_num_steps,
     check_sampler,
+    default_samplers,
 )
 from colddiff_jax.sampling.consistency import with_factors
 
+_WITHOUT_ENDPOINT = ("direct", "ddim", "ihd")
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
 
@@ -35,7 +38,8 @@ class SampleOptions(NamedTuple):
     """How to restore; None stands for an option that is not given.
 
     Attributes:
-        sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction.
+        sampler: its name in `sampling.SAMPLERS`; "direct" is a single prediction, and
+            "" stands for "alg2", or "ihd" if the model predicts the step before.
         steps: the number of steps; 0 for all. A step calls the network once, and with
             heun twice, except for the last.
         spacing: the spacing of the steps: equal "stride" (default), equal ratios of
@@ -51,7 +55,7 @@ class SampleOptions(NamedTuple):
             see `sampling.consistent`.
     """
 
-    sampler: str = "alg2"
+    sampler: str = ""
     steps: int = 0
     spacing: Literal["stride", "log", "change"] | None = None
     endpoint: Literal["fixed", "estimated"] | None = None
@@ -124,6 +128,9 @@ def sample_run(
     if os.path.isfile(out):
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
+    if not options.sampler:
+        by_target = default_samplers(restorer.model.target)
+        options = options._replace(sampler=by_target[-1])
     if options.consistent:
         check_consistent(restorer.model)
         degrade = with_factors(restorer.model.degrade)
@@ -164,7 +171,7 @@ def sample_run(
 
 def check_sample_options(options: SampleOptions, **trajectories: bool) -> None:
     """Raises InputError for options that exclude each other."""
-    if options.sampler not in sampling.SAMPLERS:
+    if options.sampler not in ("", *sampling.SAMPLERS):
         raise InputError(
             f"`sampler` must be among {', '.join(sampling.SAMPLERS)}, got "
             f"{options.sampler!r}"
@@ -180,10 +187,6 @@ def check_sample_options(options: SampleOptions, **trajectories: bool) -> None:
         raise InputError("`spacing` needs a number of steps; set `steps`")
     if options.eta is not None and options.sampler != "ddim":
         raise InputError("`eta` needs the sampler ddim")
-    if options.endpoint is not None and options.sampler in ("direct", "ddim"):
-        raise InputError(
-            f"`endpoint` has no effect with the sampler {options.sampler}; leave it out"
-        )
     if options.guidance is not None:
         if not 0 <= options.guidance < math.inf:
             raise InputError(
@@ -245,6 +248,7 @@ def _choose_timesteps(
     num_calls = 1 if options.sampler == "direct" else options.steps or start
     if num_calls > start:
         raise InputError(f"`steps` must be at most {start}, got {num_calls}")
+    check_num_steps(options.sampler, num_calls, start)
     if options.spacing in (None, "stride"):
         return sampling.equal_stride(start, num_calls=num_calls)
     measured = jax.tree.map(lambda leaf: leaf[:_NUM_MEASURED], batch)
@@ -266,9 +270,14 @@ def _make_sampler(
     return_trajectory: bool,
 ) -> Callable[..., sampling.SampleResult]:
     """Returns the sampler with its options, which the degradation must support."""
-    check_sampler(options.sampler, model.degrade)
+    check_sampler(options.sampler, model.degrade, target=model.target)
     given: dict[str, Any] = {}
     if options.endpoint is not None:
+        if options.sampler in _WITHOUT_ENDPOINT:
+            raise InputError(
+                f"`endpoint` has no effect with the sampler {options.sampler}; leave "
+                "it out"
+            )
         check_endpoint(options.endpoint, model.degrade)
         given["endpoint"] = options.endpoint
     if options.eta is not None:

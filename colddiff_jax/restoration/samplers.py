@@ -11,11 +11,23 @@ import numpy as np
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation, endpoint_kind, has_inverse
+from colddiff_jax.degradations.targets import Target
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
 
 DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
 """The samplers that the paper's tables compare."""
+_OF_PREVIOUS = ("ihd",)
+"""Those for a model that predicts the step before."""
+
+
+def default_samplers(target: Target) -> tuple[str, ...]:
+    """Returns the samplers that a model is scored with; the last samples by default.
+
+    Args:
+        target: what the model predicts.
+    """
+    return DEFAULT_SAMPLERS if target == "clean" else _OF_PREVIOUS
 
 
 class SamplerSpec(NamedTuple):
@@ -35,22 +47,24 @@ class SamplerSpec(NamedTuple):
 
 
 def parse_samplers(
-    names: Sequence[str], degrade: Degradation
+    names: Sequence[str] | None, degrade: Degradation, *, target: Target = "clean"
 ) -> tuple[SamplerSpec, ...]:
     """Parses the names of samplers.
 
     Args:
         names: such as "alg2", which takes every step, or "alg2:5", which takes five
             steps of equal stride; with "+consistent" after the name of the sampler, its
-            predictions are made `sampling.consistent`.
+            predictions are made `sampling.consistent`. None for `default_samplers`.
         degrade: the degradation to undo.
+        target: what the model predicts.
 
     Raises:
-        InputError: an unknown sampler, one that the degradation does not allow, or a
-            number of steps outside 1..T.
+        InputError: an unknown sampler, one that the degradation or the target does not
+            allow, or a number of steps outside 1..T.
     """
     T = degrade.num_steps
     specs = []
+    names = default_samplers(target) if names is None else names
     for text in dict.fromkeys(name.strip() for name in names):
         method, colon, steps = text.partition(":")
         sampler, plus, addition = method.partition("+")
@@ -58,13 +72,14 @@ def parse_samplers(
             raise InputError(
                 f"`samplers` may have the addition +consistent, got {text!r}"
             )
-        if plus:
-            check_inverse(degrade)
         if sampler not in SAMPLERS:
             raise InputError(
                 f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
             )
-        check_sampler(sampler, degrade)
+        check_sampler(sampler, degrade, target=target)
+        if plus:
+            check_clean(target)
+            check_inverse(degrade)
         # A suffix that is not a number counts as out of range.
         num_steps = int(steps) if steps.isdecimal() else T + bool(colon)
         if sampler == "direct":
@@ -78,16 +93,47 @@ def parse_samplers(
                 f"a sampler must take 1..{T} steps, as the degradation has {T}, such "
                 f"as {sampler}:{min(5, T)}; got {text!r}"
             )
+        check_num_steps(sampler, num_steps, T)
         specs.append(SamplerSpec(text, sampler, num_steps, bool(plus)))
     return tuple(specs)
 
 
-def check_sampler(sampler: str, degrade: Degradation) -> None:
-    """Raises InputError for a sampler that a degradation does not allow."""
+def check_sampler(
+    sampler: str, degrade: Degradation, *, target: Target = "clean"
+) -> None:
+    """Raises InputError for a sampler that a degradation or a target does not allow."""
+    if target == "clean" and sampler in _OF_PREVIOUS:
+        raise InputError(
+            f"the sampler {sampler} needs a model that predicts the step before "
+            "(objective.target previous), and this one predicts clean images"
+        )
+    if target == "previous" and sampler not in _OF_PREVIOUS:
+        raise InputError(
+            f"the sampler {sampler} needs predictions of clean images, and this model "
+            "predicts the step before (objective.target previous); use ihd"
+        )
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
         raise InputError(
             "the sampler ddim needs a model trained on noise: gaussian_noise, or "
             "`degradation.noise_stds`"
+        )
+
+
+def check_num_steps(sampler: str, num_steps: int | None, start: int) -> None:
+    """Raises InputError for fewer steps than a sampler must take from its start."""
+    if sampler in _OF_PREVIOUS and num_steps not in (None, start):
+        raise InputError(
+            f"the sampler {sampler} takes all {start} steps, since the model predicts "
+            f"the step before; leave out their number, got {num_steps}"
+        )
+
+
+def check_clean(target: Target) -> None:
+    """Raises InputError if predictions are not of clean images, to be consistent."""
+    if target != "clean":
+        raise InputError(
+            "consistent predictions are of clean images, and this model predicts the "
+            "step before (objective.target previous); leave out `consistent`"
         )
 
 
@@ -97,6 +143,7 @@ def check_consistent(model: Model) -> None:
         raise InputError(
             "the predictions of this model are consistent; leave out `consistent`"
         )
+    check_clean(model.target)
     check_inverse(model.degrade)
 
 

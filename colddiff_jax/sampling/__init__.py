@@ -8,10 +8,11 @@ from t to s < t along the degradation D, visiting the given `timesteps`:
     Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
 
 `sample_heun` and `sample_ab2` use more accurate predictions in Algorithm 2,
-`sample_ddim` and `sample_momentum` add noise, and `guide` conditions R on labels. All
-samplers share one signature and are interchangeable. None is jitted, so that they
-compose with `jit`, `pmap`, `vmap` and `grad`. This form compiles once for all
-parameters, images and degradations of the same shapes:
+`sample_ddim` and `sample_momentum` add noise, `sample_ihd` takes an R that predicts the
+step before, and `guide` conditions R on labels. All samplers share one signature and
+are interchangeable. None is jitted, so that they compose with `jit`, `pmap`, `vmap` and
+`grad`. This form compiles once for all parameters, images and degradations of the same
+shapes:
 
     restore_fn = jax.tree_util.Partial(model.apply, {"params": ema_params})
     result = jax.jit(sample_alg2)(restore_fn, degrade, x_T)
@@ -35,6 +36,7 @@ from colddiff_jax.sampling.consistency import (
     project_onto_data,
 )
 from colddiff_jax.sampling.guidance import guide
+from colddiff_jax.sampling.heat_dissipation import sample_ihd
 from colddiff_jax.sampling.mixture_prior import MixturePrior, fit_prior
 from colddiff_jax.sampling.priors import (
     ColorPrior,
@@ -90,6 +92,7 @@ __all__ = [
     "sample_alg2",
     "sample_ddim",
     "sample_heun",
+    "sample_ihd",
     "sample_momentum",
 ]
 
@@ -100,5 +103,6 @@ SAMPLERS: dict[str, Callable[..., SampleResult]] = {
     "heun": sample_heun,
     "ab2": sample_ab2,
     "ddim": sample_ddim,
+    "ihd": sample_ihd,
 }
 """The samplers by the names that the programs and configurations use."""

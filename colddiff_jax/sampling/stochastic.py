@@ -15,7 +15,7 @@ from colddiff_jax.degradations.base import (
     endpoint_kind,
     num_steps_of,
 )
-from colddiff_jax.prng import keys_per_example
+from colddiff_jax.prng import draw_normal_at, keys_per_example
 from colddiff_jax.sampling.timesteps import Restart
 from colddiff_jax.sampling.trajectory import (
     RestoreFn,
@@ -247,7 +247,8 @@ def _posterior_steps(
         kept = _ratio(sigma_s, sigma_t, 1.0)
         rho = eta * _sqrt(1 - (_ratio(alpha_t, alpha_s, 1.0) * kept) ** 2)
         rest = kept * _sqrt(1 - rho**2) * (x_t - D(x0_hat, t))
-        return D(x0_hat, s) + rest + sigma_s * rho * _noise(keys, index, x_t), state
+        e = draw_normal_at(keys, index, x_t.shape[1:])
+        return D(x0_hat, s) + rest + sigma_s * rho * e, state
 
     def step_back(inputs: StepInput) -> chex.Array:
         D = inputs.degrade if clean is None else clean
@@ -256,18 +257,10 @@ def _posterior_steps(
         scale = _ratio(alpha_s, alpha_t, 0.0)
         std = _sqrt(sigma_s**2 - (scale * sigma_t) ** 2)
         rest = scale * (x_t - D(x0_hat, t))
-        return D(x0_hat, s) + rest + std * _noise(keys, index, x_t)
+        e = draw_normal_at(keys, index, x_t.shape[1:])
+        return D(x0_hat, s) + rest + std * e
 
     return step, step_back
-
-
-def _noise(keys: chex.PRNGKey, index: chex.Array, x: chex.Array) -> chex.Array:
-    """Draws N(0, 1) like x [B, ...] from one key per image, [B], and a step index."""
-
-    def draw(key: chex.PRNGKey) -> chex.Array:
-        return jax.random.normal(jax.random.fold_in(key, index), x.shape[1:])
-
-    return jax.vmap(draw)(keys)
 
 
 def _ratio(a: chex.Array, b: chex.Array, otherwise: float) -> chex.Array:

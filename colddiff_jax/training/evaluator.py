@@ -13,11 +13,8 @@ from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.evaluation.summary import Summary
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.image_set import ImageSet
-from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS, parse_samplers
+from colddiff_jax.restoration.samplers import parse_samplers
 from colddiff_jax.training.interruption import Interrupted
-
-SCORED = ("degraded", *DEFAULT_SAMPLERS)
-"""The rows of an evaluation during training."""
 
 NUM_QUARTERS = 4
 """The number of equal parts of 1..T for which the loss is also reported."""
@@ -31,8 +28,8 @@ class HeldOutScores(NamedTuple):
             each, without the weights, noise and rollouts that training may add.
         quarters: the loss over the images whose t lies in each quarter of 1..T, from
             the mildest; NaN if there are none.
-        rmse: the root mean squared error over all images, in [0, 1], by sampler and for
-            "degraded".
+        rmse: the root mean squared error over all images, in [0, 1], for "degraded" and
+            by sampler, from `default_samplers`.
         ssim: the mean structural similarity, likewise.
         examples: the first images, uint8 [N, H, W, C], by sampler and for "clean" and
             "degraded".
@@ -67,7 +64,8 @@ class Evaluator:
         )
         self._image_set, self._seed = image_set, seed
         self._num_steps = model.degrade.num_steps
-        specs = parse_samplers(DEFAULT_SAMPLERS, model.degrade)
+        specs = parse_samplers(None, model.degrade, target=model.target)
+        self._scored = ("degraded", *(spec.name for spec in specs))
         self._scorer = Scorer(model, specs=specs, batch_size=batch_size)
 
     def __call__(
@@ -103,18 +101,18 @@ class Evaluator:
                     examples[name].append(x)
             num_done += len(values["loss"])
             batches.append(values)
-        summary = Summary(batches, SCORED, SOUND)
+        summary = Summary(batches, self._scored, SOUND)
         pixels, per_image = summary.pixels(), summary.per_image
         quarter = (per_image["t"] - 1) * NUM_QUARTERS // self._num_steps
         losses = [per_image["loss"][quarter == i] for i in range(NUM_QUARTERS)]
         return HeldOutScores(
             loss=summary.loss(),
             quarters=tuple(float(x.mean()) if x.size else math.nan for x in losses),
-            rmse={name: pixels[name]["rmse"] for name in SCORED},
-            ssim={name: pixels[name]["ssim"] for name in SCORED},
+            rmse={name: pixels[name]["rmse"] for name in self._scored},
+            ssim={name: pixels[name]["ssim"] for name in self._scored},
             # In the order of a grid's rows; pmap returns dicts sorted by name.
             examples={
                 name: np.concatenate(examples[name])[:num_examples]
-                for name in ("clean", *SCORED)
+                for name in ("clean", *self._scored)
             },
         )

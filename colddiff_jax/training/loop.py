@@ -61,8 +61,8 @@ def train_and_evaluate(
     """Trains a restorer, or resumes training in its run folder.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
-    two and the best), `grids/` (clean, degraded, direct, Algorithm 1, Algorithm 2) and
-    the prior of generated images, `prior.npz`, if there is one.
+    two and the best), `grids/` (clean, degraded, and restored by each sampler) and the
+    prior of generated images, `prior.npz`, if there is one.
 
     Args:
         config: nested fields as in `configs/`; a `ConfigDict` or plain dicts.

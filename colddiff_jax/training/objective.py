@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, get_args
 
 import chex
 import flax.linen as nn
@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax import prng
-from colddiff_jax.checks import check_number
+from colddiff_jax.checks import check_choice, check_number
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.sampling import RestoreFn
@@ -31,10 +32,12 @@ def _is_fraction(value: float) -> bool:
 class Objective:
     """The losses of a batch; the defaults are the paper's.
 
-        t ~ U{1..T},   L_b = w_t mean over pixels of distance(R(x_t, t) - x_0)
+        t ~ U{1..T},   L_b = w_t mean over pixels of distance(R(x_t, t) - y)
 
     Attributes:
         distance: the penalty of a difference of pixel values.
+        target: what R predicts, "clean" for y = x_0, or "previous" for the mean of
+            D(x_0, t - 1) over its noise, which of all samplers only `sample_ihd` takes.
         weights: w, one number per step; empty for ones.
         input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
             errors of the network that x_t contains during sampling.
@@ -53,12 +56,14 @@ class Objective:
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
-        al. (2022), arXiv:2206.13397, section 3. The network's own output as input: Yen
-        et al. (2022), arXiv:2211.02527; the step from any later t' is ours. Dropped
-        labels: Ho and Salimans (2022), arXiv:2207.12598.
+        al. (2022), arXiv:2206.13397, section 3, whose target is "previous". The
+        network's own output as input: Yen et al. (2022), arXiv:2211.02527; the step
+        from any later t' is ours. Dropped labels: Ho and Salimans (2022),
+        arXiv:2207.12598.
     """
 
     distance: Distance = jnp.abs
+    target: Target = "clean"
     weights: tuple[float, ...] = ()
     input_noise: float = 0.0
     rollouts: float = 0.0
@@ -66,6 +71,7 @@ class Objective:
     consistent_noise: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        check_choice("target", self.target, get_args(Target))
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
         for name in ("rollouts", "label_dropout"):
             check_number(name, getattr(self, name), "lie in 0..1", _is_fraction)
@@ -124,9 +130,10 @@ class Objective:
             )
         if self.input_noise:
             x_t += self.input_noise * prng.draw_normal(noise_keys, x_t.shape[1:])
-        x0_hat = restore_fn(x_t, t, dropout_keys=drop)
-        chex.assert_equal_shape([x0_hat, x_0])
-        losses = self.distance(x0_hat - x_0).mean(axis=(1, 2, 3))
+        predicted = restore_fn(x_t, t, dropout_keys=drop)
+        chex.assert_equal_shape([predicted, x_0])
+        y = target_images(bound, x_0, t, self.target)
+        losses = self.distance(predicted - y).mean(axis=(1, 2, 3))
         if self.weights:
             losses *= jnp.asarray(self.weights, jnp.float32)[t - 1]
         return losses

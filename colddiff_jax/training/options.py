@@ -1,10 +1,10 @@
 """Options of a training run: the sections training, evaluation and logging."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from colddiff_jax.checks import InputError, check_choice, check_integer
 from colddiff_jax.data import ImageSplits
-from colddiff_jax.restoration.samplers import DEFAULT_SAMPLERS
 
 # Only slips exceed these; integers are int32 on devices.
 _MAX_WORKERS = 1024
@@ -82,7 +82,8 @@ class EvaluationOptions:
         batch_size: images restored at once, over all devices of one process.
         best_by: the score that selects the best checkpoint, such as "test_loss",
             "rmse_alg2" or "ssim_direct"; higher is better for SSIM, lower for the
-            others.
+            others. The samplers are direct, alg1 and alg2, or ihd alone for a network
+            with `objective.target` "previous".
     """
 
     num_images: int = 256
@@ -92,8 +93,6 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         check_integer("num_images", self.num_images)
         check_integer("batch_size", self.batch_size)
-        by_sampler = [f"{s}_{m}" for s in ("rmse", "ssim") for m in DEFAULT_SAMPLERS]
-        check_choice("best_by", self.best_by, ["test_loss", *by_sampler])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +106,15 @@ class LoggingOptions:
 
     tensorboard: bool = False
     wandb: str | None = None
+
+
+def check_best_by(best_by: str, samplers: Sequence[str]) -> None:
+    """Raises InputError unless a score is one that is computed during training."""
+    choices = ["test_loss", *(f"{s}_{m}" for s in ("rmse", "ssim") for m in samplers)]
+    try:
+        check_choice("`evaluation.best_by`", best_by, choices)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def check_counts(

@@ -39,6 +39,7 @@ from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
 from colddiff_jax.restoration.restore import bind
+from colddiff_jax.restoration.samplers import default_samplers
 from colddiff_jax.sampling import Consistent
 from colddiff_jax.sampling.consistency import trained_consistent
 from colddiff_jax.training.config import complete_config
@@ -48,6 +49,7 @@ from colddiff_jax.training.options import (
     EvaluationOptions,
     LoggingOptions,
     TrainingOptions,
+    check_best_by,
 )
 from colddiff_jax.training.state import TrainState, create_state
 from colddiff_jax.training.step import TrainStep, make_train_step
@@ -120,12 +122,15 @@ def build_model_and_task(
     objective = dataclasses.replace(
         objective, consistent_noise=consistent_noise_of(config["model"])
     )
+    _check_target(objective)
     options = {
         "ema_decay": call_named("ema", EMA_DECAYS, config["ema"]),
         "evaluation": call("evaluation", EvaluationOptions, config["evaluation"]),
         "logging": call("logging", LoggingOptions, config["logging"]),
         "prior": check_prior(config, degrade),
     }
+    samplers = default_samplers(objective.target)
+    check_best_by(options["evaluation"].best_by, samplers)
     network = make_network(config["model"])  # Raises before any image is read.
     data = open_data(config, degrade, splits=splits)
     task = Task(
@@ -156,6 +161,21 @@ def make_objective(loss: Any, fields: Any, num_steps: int) -> Objective:
             )
     distance = call_named("loss", DISTANCES, loss)
     return call("objective", functools.partial(Objective, distance=distance), fields)
+
+
+def _check_target(objective: Objective) -> None:
+    """Raises InputError for options that need predictions of clean images."""
+    given = {
+        "objective.rollouts": objective.rollouts,
+        "model.consistent_noise": objective.consistent_noise,
+    }
+    for name, value in given.items():
+        if value and objective.target != "clean":
+            raise InputError(
+                f"`{name}` needs a network that predicts clean images, but "
+                f"`objective.target` is {objective.target}; leave out one of the two, "
+                f"got {value}"
+            )
 
 
 def initial_state(model: Model, task: Task) -> TrainState:
@@ -217,8 +237,13 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
     bound = bind(degrade, keys, x_0.shape, endpoints)
     bounds = task.objective.consistent_noise
     if not bounds:
-        noise = task.objective.input_noise
-        return measure_scales(bound, x_0, noise=noise, centered=centered)
+        return measure_scales(
+            bound,
+            x_0,
+            noise=task.objective.input_noise,
+            centered=centered,
+            target=task.objective.target,
+        )
     level_keys, normal_keys = (
         prng.indexed_keys(jax.random.fold_in(key, i), jnp.arange(len(x_0)))
         for i in range(2)

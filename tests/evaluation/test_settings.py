@@ -1,5 +1,7 @@
 """Checks of the settings of an evaluation."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,20 @@ def test_a_sampler_one_step_behind_cannot_estimate_the_endpoint(images, options)
     assert check_settings(model, images=images, protocol=behind) == range(22)
     with pytest.raises(InputError, match="sampler_one_step_behind needs a fixed endp"):
         check_settings(model, images=images, protocol=behind, **options)
+
+
+def test_a_model_that_predicts_the_step_before_is_scored_with_its_sampler(images):
+    model = noise_model()
+    objective = model.config["objective"] | {"target": "previous"}
+    model = dataclasses.replace(model, config=model.config | {"objective": objective})
+    for samplers in (None, ["ihd"]):
+        assert check_settings(model, images=images, samplers=samplers) == range(22)
+    with pytest.raises(InputError, match="sampler direct needs predictions of clean"):
+        check_settings(model, images=images, samplers=["direct"])
+    for fault in ("sampler_one_step_behind", "degraded_after_one_step"):
+        protocol = Protocol(**{fault: True})
+        with pytest.raises(InputError, match=f"the fault {fault} needs predictions of"):
+            check_settings(model, images=images, protocol=protocol)
 
 
 def test_too_few_images_for_distances_raise():

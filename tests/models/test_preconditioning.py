@@ -50,7 +50,7 @@ def test_images_and_tables_are_not_constants_of_the_program():
     degrade = cd.gaussian_blur(32, stds, kernel_size=3)
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(degrade)) >= 2**20
     program = preconditioning._moments.lower(
-        degrade, x_0, None, noise=0.1, centered=True
+        degrade, x_0, None, noise=0.1, centered=True, target="clean"
     )
     assert len(program.as_text()) < 2**16
 
@@ -62,6 +62,22 @@ def test_scales_are_those_of_what_the_network_is_given(degrade, x_0):
     np.testing.assert_allclose(scales.input, 2 * np.array(plain.input), rtol=1e-5)
     np.testing.assert_allclose(scales.skip, np.array(plain.skip) / 2, rtol=1e-5)
     np.testing.assert_allclose(scales.output, plain.output, rtol=1e-5)
+
+
+def test_scales_for_the_step_before_are_those_of_its_regression_on_x_t(degrade, x_0):
+    """c = E y x_t / E x_t^2 and r^2 = E (y - c x_t)^2, with y = A_{t-1} x_0."""
+    noisy = cd.noisy(degrade, 6 * [0.05]).bind(jax.random.key(0), x_0.shape)
+    scales = measure_scales(noisy, x_0, target="previous")
+    clean = measure_scales(noisy, x_0)
+    assert scales.input == clean.input
+    for t in (1, 2, 6):
+        x_t, y = np.asarray(noisy(x_0, t)), np.asarray(degrade(x_0, t - 1))
+        skip = (y * x_t).mean() / (x_t**2).mean()
+        rest = np.sqrt(((y - skip * x_t) ** 2).mean())
+        found = (scales.skip[t - 1], scales.output[t - 1])
+        np.testing.assert_allclose(found, (skip, rest), rtol=1e-4)
+        assert abs(skip - 1) < 0.1  # R starts near x_t.
+    assert scales.output[5] < clean.output[5] / 2
 
 
 def test_the_skip_scale_minimises_the_error(degrade, x_0):

@@ -180,6 +180,21 @@ def test_samplers_that_do_not_fit_raise(degrade, sampler, endpoint, message, tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_predicts_the_step_before_cannot_be_exported(tmp_path):
+    plain = restorer(degrade=cd.noisy(BLUR, T * [0.1]))
+    config = {"model": {}, "objective": {"target": "previous"}}
+    model = dataclasses.replace(
+        plain, model=dataclasses.replace(plain.model, config=config)
+    )
+    for sampler, message in (
+        ("alg2", "the sampler alg2 needs predictions of clean images"),
+        ("ihd", "draws no noise, as ihd does at every step"),
+    ):
+        with pytest.raises(InputError, match=message):
+            exported(tmp_path, model, sampler)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_the_code_for_other_platforms_gives_the_same_images(platform, tmp_path):
     """A CPU runs their code, if the program takes it for that platform."""

@@ -44,12 +44,12 @@ def conditional(tmp_path_factory):
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        (SampleOptions(), "alg2"),
+        (SampleOptions("ihd"), "ihd"),
         (SampleOptions("heun", steps=5), "heun_5_by_stride"),
-        (SampleOptions(steps=5, spacing="log"), "alg2_5_by_log"),
-        (SampleOptions(endpoint="fixed", label="own", guidance=1.0), "alg2"),
-        (SampleOptions(endpoint="estimated", start=7), "alg2_estimated_from_7"),
-        (SampleOptions(label=3, guidance=2.5), "alg2_label_3_guidance_2.5"),
+        (SampleOptions("alg2", steps=5, spacing="log"), "alg2_5_by_log"),
+        (SampleOptions("alg2", endpoint="fixed", label="own", guidance=1.0), "alg2"),
+        (SampleOptions("alg2", endpoint="estimated", start=7), "alg2_estimated_from_7"),
+        (SampleOptions("alg2", label=3, guidance=2.5), "alg2_label_3_guidance_2.5"),
         (SampleOptions("ddim", label="0", eta=0.5), "ddim_label_0_eta_0.5"),
     ],
 )
@@ -147,6 +147,7 @@ def test_spacings_are_measured_on_test_images(blur, tmp_path, spacing):
         ({"label": 3}, "`label` needs a conditional model; the `model.num_classes`"),
         ({"guidance": 2.0}, "`guidance` needs a conditional model"),
         ({"sampler": "ddim"}, "ddim needs a model trained on gaussian_noise"),
+        ({"sampler": "ihd"}, "sampler ihd needs a model that predicts the step before"),
         ({"endpoint": "estimated"}, "`endpoint` estimated needs a model trained on"),
         ({"steps": 7}, "`steps` must be at most 6, got 7"),
         ({"start": 7}, r"`start` must lie in 1..6, .* got 7"),

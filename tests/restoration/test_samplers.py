@@ -46,13 +46,14 @@ def test_a_name_selects_a_sampler_and_its_steps(degrade):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("alg3", "among direct, alg1, alg2, heun, ab2, ddim, got 'alg3'"),
+        ("alg3", "among direct, alg1, alg2, heun, ab2, ddim, ihd, got 'alg3'"),
         ("alg2:7", r"take 1..6 steps, .* such as alg2:5; got 'alg2:7'"),
         ("alg2:0", "got 'alg2:0'"),
         ("alg2:", "got 'alg2:'"),
         ("alg2:two", "got 'alg2:two'"),
         ("direct:1", "single prediction without steps, got 'direct:1'"),
         ("ddim", "the sampler ddim needs a model trained on gaussian_noise"),
+        ("ihd", r"ihd needs a model that predicts the step before \(objective.target"),
     ],
 )
 def test_a_name_that_does_not_fit_raises(degrade, name, message):
@@ -68,6 +69,21 @@ def test_ddim_needs_a_model_of_noise(degrade, noise):
         check_sampler("alg2", other)
         with pytest.raises(cd.InputError, match="needs a model trained on gaussian_no"):
             parse_samplers(["alg2", "ddim"], other)
+
+
+def test_a_model_that_predicts_the_step_before_has_one_sampler_of_all_steps(degrade):
+    for names in (None, ["ihd"], [f"ihd:{T}"]):
+        (spec,) = parse_samplers(names, degrade, target="previous")
+        assert (spec.sampler, spec.num_steps) == ("ihd", T)
+    assert [s.name for s in parse_samplers(None, degrade)] == ["direct", "alg1", "alg2"]
+    for name in ("direct", "alg1", "alg2", "heun", "ab2", "alg2+consistent"):
+        message = f"sampler {name.partition('+')[0]} needs predictions of clean images"
+        with pytest.raises(cd.InputError, match=message):
+            parse_samplers([name], degrade, target="previous")
+    with pytest.raises(cd.InputError, match=r"sampler ihd takes all 6 steps, .* got 5"):
+        parse_samplers(["ihd:5"], degrade, target="previous")
+    with pytest.raises(cd.InputError, match="consistent predictions are of clean"):
+        parse_samplers(["ihd+consistent"], degrade, target="previous")
 
 
 def test_an_estimated_endpoint_needs_a_blend(degrade, noise):

@@ -16,7 +16,14 @@ from tests.sampling.samplers import T, toy_restorer
 
 ALL = samplers.SAMPLERS | {"direct": cd.restore_direct}
 COMMON = inspect.signature(cd.sample_alg2).parameters
-SPECIAL = {cd.sample_ddim: ["eta"], cd.sample_momentum: ["noise_stds"]}
+SPECIAL = {
+    cd.sample_ddim: ["eta"],
+    cd.sample_ihd: ["noise_ratio"],
+    cd.sample_momentum: ["noise_stds"],
+}
+# sample_ihd takes every step of an R that predicts the step before.
+OF_CLEAN = {name: run for name, run in sampling.SAMPLERS.items() if name != "ihd"}
+ALL_STEPS = [{}, {"start": 5}, {"timesteps": 3, "start": 3, "check_finite": True}]
 
 
 @pytest.fixture(params=ALL)
@@ -80,6 +87,15 @@ def test_more_steps_than_the_start_raise(sampler, degrade, photos):
     ],
 )
 def test_samplers_can_be_exchanged(photos, options):
+    assert_exchangeable(OF_CLEAN, photos, options)
+
+
+@pytest.mark.parametrize("options", ALL_STEPS)
+def test_with_all_steps_every_sampler_can_be_exchanged(photos, options):
+    assert_exchangeable(sampling.SAMPLERS, photos, options | {"last_step": "direct"})
+
+
+def assert_exchangeable(samplers, photos, options):
     noise = cd.gaussian_noise(cd.schedules.cosine(T))
 
     def run(sampler, x_T):
@@ -90,7 +106,7 @@ def test_samplers_can_be_exchanged(photos, options):
 
     results = [
         jax.eval_shape(lambda x_T, sampler=sampler: run(sampler, x_T), photos)
-        for sampler in sampling.SAMPLERS.values()
+        for sampler in samplers.values()
     ]
     for result in results:
         assert isinstance(result, sampling.SampleResult)
@@ -104,7 +120,7 @@ def test_samplers_can_be_exchanged(photos, options):
 
 def test_samplers_can_be_exchanged_in_one_loop(photos):
     noise = cd.gaussian_noise(cd.schedules.cosine(T))
-    for sampler in sampling.SAMPLERS.values():
+    for sampler in OF_CLEAN.values():
         result = sampler(
             lambda x_t, t: jnp.asarray(photos),
             noise,
@@ -130,6 +146,7 @@ def test_signatures_differ_only_in_special_options(sampler):
     different = {n for n in COMMON if parameters[n].default != COMMON[n].default}
     assert different == {
         cd.sample_ddim: {"key", "endpoint"},
+        cd.sample_ihd: {"key"},
         cd.sample_momentum: {"key"},
     }.get(sampler, set())
 

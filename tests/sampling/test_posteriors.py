@@ -8,8 +8,7 @@ import pytest
 import colddiff_jax as cd
 from colddiff_jax import sampling
 from colddiff_jax.degradations import Blend
-from colddiff_jax.prng import keys_per_example
-from colddiff_jax.sampling.stochastic import _noise
+from colddiff_jax.prng import draw_normal_at, keys_per_example
 
 T, SHAPE = 5, (3, 8, 8, 2)
 RNG = np.random.default_rng(0)
@@ -29,7 +28,7 @@ def first_step(degrade, x_t, x_0, *, t, s, eta):
         lambda x, t: x_0, degrade, x_t, key=key(), eta=eta, timesteps=[t, s, 0],
         return_trajectory=True,
     )  # fmt: skip
-    noise = _noise(keys_per_example(key(), len(x_t)), jnp.int32(0), x_t)
+    noise = draw_normal_at(keys_per_example(key(), len(x_t)), 0, x_t.shape[1:])
     return result.trajectory[1], noise
 
 

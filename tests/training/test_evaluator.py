@@ -9,10 +9,12 @@ import pytest
 import colddiff_jax as cd
 from colddiff_jax.data import Preprocessing, arrays, load_test_images
 from colddiff_jax.restoration.image_set import split_of
-from colddiff_jax.training.evaluator import SCORED, Evaluator
+from colddiff_jax.training.evaluator import Evaluator
 from colddiff_jax.training.task import build_model_and_task
 from configs import mnist_mask
 from tests.networks import random_parameters, tiny_unet
+
+SCORED = ("degraded", "direct", "alg1", "alg2")
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,40 @@ def test_the_default_loss_is_the_mean_distance_of_one_prediction():
     np.testing.assert_allclose(squared, np.full(NUMBER, 0.25))
 
 
+def test_the_target_can_be_the_step_before_without_its_noise():
+    """x_t = A_t x_0 + sigma z, and the loss is (R(x_t, t) - A_{t-1} x_0)^2."""
+    images = np.random.default_rng(0).integers(0, 256, (NUMBER, SIZE, SIZE, 1))
+    batch = Batch(images.astype(np.uint8))
+    blur = cd.heat_blur(SIZE, [0.5, 1.0, 2.0, 4.0])
+    network = Network(answer=0.2)
+    keys = indexed_keys(stream(0, "test"), jnp.arange(NUMBER))
+    objective = Objective(distance=jnp.square, target="previous")
+    noisy = cd.noisy(blur, T * [0.02])
+    found = objective.losses(network, {}, noisy, batch, keys)
+    ((x_t, t, *_),) = network.seen
+    x_0 = images / 127.5 - 1
+    z = np.asarray(x_t - blur(jnp.asarray(x_0, jnp.float32), t)) / 0.02
+    assert abs(z.mean()) < 0.03 and abs(z.std() - 1) < 0.03
+    for i, step in enumerate(np.asarray(t)):
+        y = blur(jnp.asarray(x_0[i : i + 1], jnp.float32), int(step) - 1)
+        np.testing.assert_allclose(found[i], ((0.2 - y) ** 2).mean(), rtol=1e-4)
+        if step == 1:
+            loss = ((0.2 - x_0[i]) ** 2).mean()
+            np.testing.assert_allclose(found[i], loss, rtol=1e-4)
+
+
+def test_the_step_before_a_random_mask_has_the_same_mask():
+    network = Network(answer=0.0)
+    found = losses(Objective(target="previous"), network, white())
+    t = np.asarray(network.seen[0][1])
+    keys = split_keys(indexed_keys(stream(0, "test"), jnp.arange(NUMBER)), 7)
+    ones = jnp.ones((NUMBER, SIZE, SIZE, 1))
+    masks = bind(degrade(), keys[1], ones.shape, None)
+    np.testing.assert_allclose(
+        found, masks(ones, t - 1).mean(axis=(1, 2, 3)), atol=1e-6
+    )
+
+
 def test_weights_multiply_the_losses_of_their_steps():
     network = Network(answer=0.0)
     found = losses(Objective(weights=(1.0, 2.0, 0.5, 4.0)), network, white())
@@ -182,6 +216,7 @@ def test_bind_gives_a_blend_its_endpoints():
     [
         ({"input_noise": -0.1}, "input_noise must not be negative, got -0.1"),
         ({"rollouts": 2}, r"rollouts must lie in 0\.\.1, got 2"),
+        ({"target": "next"}, "target must be one of .*'previous'.*, got 'next'"),
         ({"label_dropout": -1}, r"label_dropout must lie in 0\.\.1, got -1"),
     ],
 )

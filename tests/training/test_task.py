@@ -99,6 +99,8 @@ def change(path, value):
             {"name": "periodic", "decay": 0.9, "every": 0, "start": 1},
             "`ema.every`",
         ),
+        ("objective.target", "next", "`objective.target` must be .* got 'next'"),
+        ("evaluation.best_by", "rmse_ihd", "must be one of .* got 'rmse_ihd'"),
         ("seed", -1, "`seed` must be an integer in 0..4294967295, got -1"),
         ("seed", "a", "`seed` must be an integer .* got 'a'"),
         ("data.pad", 1.5, "`data.pad` must be an integer, got 1.5"),
@@ -116,6 +118,45 @@ def test_invalid_fields_raise(path, value, message):
         config["data"]["resize_to"] = 18
     with pytest.raises(InputError, match=message):
         build_model_and_task(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("objective.rollouts", 0.5, "`objective.rollouts` needs .* got 0.5"),
+        ("model.consistent_noise", (0.01, 0.1), "`model.consistent_noise` needs a n"),
+        (
+            "evaluation.best_by",
+            "rmse_alg2",
+            "one of .*'rmse_ihd'.* got 'rmse_alg2'",
+        ),
+    ],
+)
+def test_fields_of_clean_predictions_do_not_go_with_the_step_before(
+    path, value, message
+):
+    config = change(path, value)
+    config["objective"]["target"] = "previous"
+    with pytest.raises(InputError, match=message) as raised:
+        build_model_and_task(config)
+    assert "\n" not in str(raised.value)
+    config["objective"]["target"] = "clean"
+    if path != "evaluation.best_by":
+        build_model_and_task(config)
+
+
+def test_scales_are_measured_for_the_target():
+    config = smoke()
+    config["model"]["precondition"] = True
+    config["degradation"]["noise_stds"] = 20 * (0.02,)
+    clean, _ = build_model_and_task(config)
+    config["objective"]["target"] = "previous"
+    previous, task = build_model_and_task(config)
+    assert previous.target == task.objective.target == "previous"
+    assert clean.target == "clean"
+    assert previous.scales.input == clean.scales.input
+    assert previous.scales.skip[-1] == pytest.approx(1, abs=0.1)
+    assert max(previous.scales.output) < max(clean.scales.output) / 2
 
 
 SECTIONS = {
