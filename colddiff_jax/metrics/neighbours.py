@@ -195,7 +195,7 @@ def copied_share(
             raise InputError(f"{name} must be finite; check the images for NaN")
     if not 0 <= quantile <= 1:
         raise InputError(f"quantile must lie in 0..1, got {quantile}")
-    threshold = np.quantile(fresh_distances, quantile)
+    threshold = np.quantile(np.asarray(fresh_distances), quantile)
     return float(np.mean(np.asarray(distances) <= threshold))
 
 
