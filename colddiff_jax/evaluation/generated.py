@@ -141,10 +141,10 @@ def evaluate_generated(
     pixels = {name: load_pixels(images[name]) for name in SPLITS}
     count = num_images or len(pixels[split])
     data = describe_data(model, images[split], count)
-    copies = Copies(**pixels, mirrored=model.preprocessing.flip, progress=progress)
     sets = SetDistances(
         pixels[split][:count], data, nets, references, batch_size, progress
     )
+    copies = Copies(**pixels, mirrored=model.preprocessing.flip, progress=progress)
     settings = {
         **settings_of(restorer),
         "generate": generate,

@@ -103,6 +103,8 @@ class SetDistances:
         for net in nets:
             if net.name in references:
                 self.notes += check_reference(references[net.name], net, data)
+        for net in nets:
+            if net.name in references:
                 continue
             moments, features = self._compute(net.name, pixels)
             reference = Reference(

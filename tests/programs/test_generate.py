@@ -9,6 +9,7 @@ from tests.programs.running import EVALUATE, check_failure, run, run_failing
 TRAIN_NOISE = (
     "train.py --config=configs/digits_blur.py:smoke --workdir=noise "
     "--config.degradation.name=gaussian_noise "
+    "--config.degradation.alphas_cumprod.name=cosine "
     "--config.degradation.alphas_cumprod.num_steps=4 "
     "--config.model.channel_multipliers=(1,)"
 )
