@@ -52,12 +52,16 @@ METRICS = {
 # Functions of features or of their moments, which images are not either.
 FEATURE_METRICS = {
     "MomentsAccumulator": [lambda x: metrics.MomentsAccumulator().add(x)],
+    "copied_share": [
+        lambda x: metrics.copied_share(x, np.ones(9)),
+        lambda x: metrics.copied_share(np.ones(9), x),
+    ],
     "frechet_distance": [lambda x: metrics.frechet_distance(x, x)],
     "inception_score": [metrics.inception_score],
     "kernel_distance": features(metrics.kernel_distance),
     "precision_recall": features(metrics.precision_recall),
 }
-RESULTS = {"Features", "Moments", "PrecisionRecall"}
+RESULTS = {"Features", "Moments", "NearestImages", "PrecisionRecall"}
 
 NETWORKS = {
     "ConvNeXtUNet": network(cd.ConvNeXtUNet(channel_multipliers=(1,))),
@@ -151,8 +155,10 @@ OF_FLOATS = {
     "strip": figures.strip,
     "to_uint8": cd.to_uint8,
 }
+BYTES = np.zeros((2, 32, 32, 3), np.uint8)
 OF_BYTES = {
     "beside": lambda x: figures.beside(list(x)),
+    "nearest_images": lambda x: metrics.nearest_images(x, BYTES),
     "save_gif": lambda x: figures.save_gif("/nowhere/a.gif", list(x)),
     "save_png": lambda x: figures.save_png("/nowhere/a.png", x[0]),
     "to_float": cd.to_float,
@@ -179,7 +185,8 @@ def check(call, x, *, traced=False):
 
 
 def test_the_lists_are_complete():
-    assert set(metrics.__all__) == set(METRICS) | set(FEATURE_METRICS) | RESULTS
+    of_floats = set(METRICS) | set(FEATURE_METRICS)
+    assert set(metrics.__all__) == of_floats | {"nearest_images"} | RESULTS
     assert set(models.__all__) == set(NETWORKS)
     assert set(sampling.__all__) == set(SAMPLING) | NOT_OF_IMAGES
     samplers = {function.__name__ for function in sampling.SAMPLERS.values()}

@@ -2,5 +2,14 @@
 
 from colddiff_jax.evaluation.evaluate import Evaluation, evaluate
 from colddiff_jax.evaluation.evaluate_run import evaluate_run
+from colddiff_jax.evaluation.generated import GeneratedEvaluation, evaluate_generated
+from colddiff_jax.evaluation.generated_run import evaluate_generated_run
 
-__all__ = ["Evaluation", "evaluate", "evaluate_run"]
+__all__ = [
+    "Evaluation",
+    "GeneratedEvaluation",
+    "evaluate",
+    "evaluate_generated",
+    "evaluate_generated_run",
+    "evaluate_run",
+]

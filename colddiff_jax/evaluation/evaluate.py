@@ -1,22 +1,24 @@
 """Scores a trained model on many images: the rows of the paper's tables."""
 
-import hashlib
 import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from colddiff_jax.evaluation.batch_files import BatchFiles
-from colddiff_jax.evaluation.paper_tables import data_set_name
+from colddiff_jax.evaluation.description import (
+    describe_data,
+    describe_references,
+    name_of,
+    settings_of,
+)
 from colddiff_jax.evaluation.protocol import SOUND, Protocol
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.evaluation.settings import check_nets, check_settings
 from colddiff_jax.evaluation.summary import Summary, chosen_by_rmse
-from colddiff_jax.experiment.run_folder import versions
 from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.metrics.reference import (
     Reference,
@@ -133,24 +135,20 @@ def evaluate(
     )
     check_nets(nets, references, protocol, len(indices))
     specs = parse_samplers(samplers, model.degrade, target=model.target)
-    data = images.describe(len(indices), data_set_name(model.config))
-    data["protocol"] = {
-        name: name in protocol.faults
-        for name in ("values_not_clipped", "test_images_augmented")
-    }
+    data = describe_data(model, images, len(indices), protocol)
     notes = []
     for net in nets:
         if net.name in references:
             notes += check_reference(references[net.name], net, data)
     settings = {
-        **_settings_of(restorer),
+        **settings_of(restorer),
         "data": data,
         "first_image": indices.start,
         "samplers": [spec.name for spec in specs],
         "endpoint": endpoint,
         "faults": protocol.faults,
         "features": {net.name: net.fingerprint for net in nets},
-        "references": _describe_references(references),
+        "references": describe_references(references),
         "batch_size": batch_size,
     }
     settings = json.loads(json.dumps(settings))
@@ -180,7 +178,7 @@ def evaluate(
             scores.pictures
             for scores in scorer.stream(restorer.params, images, seed, shown)
         ]
-        own = {net.name: summary.reference(net, _name_of(data), data) for net in nets}
+        own = {net.name: summary.reference(net, name_of(data), data) for net in nets}
         few = [note_few_images(own[name]) for name in own if name not in references]
         found.append(
             Evaluation(
@@ -198,40 +196,6 @@ def evaluate(
             )
         )
     return found
-
-
-def _settings_of(restorer: Restorer) -> dict[str, Any]:
-    """Returns the settings that depend on the model and on this machine."""
-    return {
-        "step": restorer.step,
-        "weights": _hash(restorer.params),
-        "config": restorer.model.config,
-        "versions": versions(),
-        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
-    }
-
-
-def _describe_references(references: Mapping[str, Reference]) -> dict[str, Any]:
-    return {
-        name: {
-            "name": found.name,
-            "data": found.data,
-            "statistics": _hash((found.moments.mean, found.moments.covariance)),
-        }
-        for name, found in references.items()
-    }
-
-
-def _name_of(data: Mapping[str, Any]) -> str:
-    """Returns the name of a reference of these images, such as "mnist train"."""
-    return f"{data['source']} {data['split']}".strip()
-
-
-def _hash(tree: Any) -> str:
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _by_group(

@@ -81,7 +81,7 @@ def evaluate_run(
         >>> results["pixels"]["alg2"]["rmse"] > 0
         True
     """
-    by_net = _load_references(references)
+    by_net = load_references(references)
     restorer = load_run(workdir, checkpoint)
     settings: dict[str, Any] = {
         "images": _open_images(restorer, split, folder),
@@ -100,7 +100,7 @@ def evaluate_run(
         with disk.refusals(save_references):
             os.makedirs(save_references, exist_ok=True)
     nets = choose_nets(features, restorer.model, num_images=count)
-    _check_references(nets, by_net, save_references)
+    check_references(nets, by_net, save_references)
     scratch = os.path.join(out, "part")
     start = time.perf_counter()
     found = evaluate(
@@ -137,7 +137,7 @@ def _open_images(restorer: Restorer, split: str | None, folder: str) -> ImageSet
         raise InputError(message) from error
 
 
-def _load_references(paths: Sequence[str]) -> dict[str, Reference]:
+def load_references(paths: Sequence[str]) -> dict[str, Reference]:
     """Loads references, by the name of their feature network."""
     references = [load_reference(path) for path in paths]
     by_net = {reference.feature_net: reference for reference in references}
@@ -148,9 +148,10 @@ def _load_references(paths: Sequence[str]) -> dict[str, Reference]:
     return by_net
 
 
-def _check_references(
+def check_references(
     nets: Sequence[FeatureNet], by_net: dict[str, Reference], save_references: str
 ) -> None:
+    """Raises InputError for references that no feature network uses or makes."""
     if save_references and not nets:
         raise InputError(
             "`save_references` needs a feature network; choose one with `features`"

@@ -91,9 +91,9 @@ def results(found: Sequence[Evaluation], paper: Mapping[str, Row]) -> dict[str, 
         for evaluation in found
     }
     scores = [*by_seed.values()]
-    combined = _over_seeds(np.mean, scores)
+    combined = over_seeds(np.mean, scores)
     if len(found) > 1:
-        combined["standard_deviations"] = _over_seeds(np.std, scores)
+        combined["standard_deviations"] = over_seeds(np.std, scores)
         combined["by_seed"] = by_seed
     return {
         "settings": found[0].settings | {"seed": [int(seed) for seed in by_seed]},
@@ -120,11 +120,11 @@ def _heading(found: Sequence[Evaluation]) -> str:
     return heading
 
 
-def _over_seeds(reduce: Callable[[Any], Any], scores: Sequence[Any]) -> Any:
+def over_seeds(reduce: Callable[[Any], Any], scores: Sequence[Any]) -> Any:
     """Reduces nested dictionaries of numbers to one, number by number."""
     first = scores[0]
     if isinstance(first, Mapping):
         return {
-            name: _over_seeds(reduce, [each[name] for each in scores]) for name in first
+            name: over_seeds(reduce, [each[name] for each in scores]) for name in first
         }
     return float(reduce(scores))

@@ -109,16 +109,8 @@ class Summary:
             target, features = reference.moments, reference.features
         for sampler in self._samplers:
             key = f"pooled/{net.name}/{sampler}"
-            own = self._subset(key)
-            kernel, spread = kernel_distance(features, own, seed=seed)
-            overlap = precision_recall(features, own, num_neighbours=NUM_NEIGHBOURS)
-            found[sampler] = {
-                "frechet": frechet_distance(target, self._moments(key, unfilled)),
-                "kernel": kernel,
-                "kernel_std": spread,
-                "precision": overlap.precision,
-                "recall": overlap.recall,
-            }
+            own = self._moments(key, unfilled), self._subset(key)
+            found[sampler] = distances_between((target, features), own, seed)
             probabilities = f"probabilities/{net.name}/{sampler}"
             if any(probabilities in batch for batch in self._batches):
                 rows = self._subset(probabilities)
@@ -136,7 +128,7 @@ class Summary:
         Data sets are often sorted, and scores of parts of a sorted set are misleading.
         """
         count = len(self.per_image["loss"])
-        order = np.random.default_rng(0).permutation(count)
+        order = random_order(count)
         size = min(count, MAX_FEATURES)
         subset, start = None, 0
         for batch in self._batches:
@@ -166,6 +158,33 @@ class Summary:
             accumulator.add(rows)
             start += len(rows)
         return accumulator.finish()
+
+
+def random_order(count: int) -> np.ndarray:
+    """Returns the places of rows in an order that is random, and always the same."""
+    return np.random.default_rng(0).permutation(count)
+
+
+def distances_between(
+    reference: tuple[Moments, np.ndarray], own: tuple[Moments, np.ndarray], seed: int
+) -> dict[str, float]:
+    """Returns the distances between two sets of images.
+
+    Args:
+        reference: moments and features [N, F] of one set.
+        own: moments and features [M, F] of the set that is evaluated.
+        seed: the seed of the subsets for the kernel distance.
+    """
+    (x, x_features), (y, y_features) = reference, own
+    kernel, spread = kernel_distance(x_features, y_features, seed=seed)
+    overlap = precision_recall(x_features, y_features, num_neighbours=NUM_NEIGHBOURS)
+    return {
+        "frechet": frechet_distance(x, y),
+        "kernel": kernel,
+        "kernel_std": spread,
+        "precision": overlap.precision,
+        "recall": overlap.recall,
+    }
 
 
 def chosen_by_rmse(squared_errors: np.ndarray, count: int) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
-"""Formats the results of an evaluation as a Markdown table and as histograms."""
+"""Formats the results of an evaluation as Markdown tables and as histograms."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,7 @@ def table(
     """
     scores = [name for name in _PIXELS if name in next(iter(pixels.values()))]
     head = ["", *(_PIXELS[score] for score in scores)]
-    for net in distances:
-        frechet, kernel = (
-            ("FID", "KID") if net in fid else (f"Frechet, {net}", "kernel")
-        )
-        head += [frechet, kernel, "precision", "recall"]
+    head += _distance_titles(distances, fid)
     if paper:
         head += ["paper: FID", "SSIM", "RMSE"]
     rows = []
@@ -52,22 +49,78 @@ def table(
         ]
         for by_sampler in distances.values():
             own = by_sampler[sampler]
-            # It is 0 if the sets are small enough to be compared whole.
-            spread = f" ± {own['kernel_std']:.1g}" if own["kernel_std"] else ""
-            row += [f"{own['frechet']:.4g}", f"{own['kernel']:.3g}{spread}"]
-            row += [f"{own['precision']:.3f}", f"{own['recall']:.3f}"]
+            row += _distance_cells(own, {"kernel": own["kernel_std"]})
         if paper:
             row += [_printed(number) for number in paper.get(sampler, ())] or [""] * 3
         rows.append(row)
-    lines = [head, ["---"] * len(head), *rows]
-    text = "\n".join(
-        "|".join(["", *(f" {cell} " if cell else " " for cell in line), ""])
-        for line in lines
-    )
+    text = _markdown(head, rows)
     printed = [number for row in paper.values() for number in row]
     if not all(number.verified for number in printed):
         text += "\n\n? from memory, not verified"
     return text
+
+
+def generation_table(
+    distances: Mapping[str, Mapping[str, Mapping[str, float]]],
+    copies: Mapping[str, Mapping[str, float]],
+    *,
+    fid: Sequence[str],
+    spreads: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """Formats scores of generated images as a Markdown table.
+
+    Args:
+        distances: by feature network and row, from `distances_between`.
+        copies: by row, from `evaluate_generated`.
+        fid: the feature networks whose Frechet distance is FID.
+        spreads: standard deviations over seeds, of "distances" and "copies"; None for
+            one seed, whose kernel distance has a spread of its own.
+    """
+    head = ["", *_distance_titles(distances, fid), "nearest, RMSE", "copies, %"]
+    rows = []
+    for name, own in copies.items():
+        row = [title(name)]
+        for net, by_row in distances.items():
+            spread = {"kernel": by_row[name]["kernel_std"]}
+            row += _distance_cells(
+                by_row[name], spreads["distances"][net][name] if spreads else spread
+            )
+        over_seeds = spreads["copies"][name] if spreads else {}
+        row += [
+            _cell(own["rmse"], ".4f", over_seeds.get("rmse", 0)),
+            _cell(100 * own["share"], ".1f", 100 * over_seeds.get("share", 0)),
+        ]
+        rows.append(row)
+    return _markdown(head, rows)
+
+
+def _distance_titles(nets: Iterable[str], fid: Sequence[str]) -> list[str]:
+    titles = []
+    for net in nets:
+        frechet, kernel = (
+            ("FID", "KID") if net in fid else (f"Frechet, {net}", "kernel")
+        )
+        titles += [frechet, kernel, "precision", "recall"]
+    return titles
+
+
+def _distance_cells(own: Mapping[str, float], spread: Mapping[str, float]) -> list[str]:
+    formats = {"frechet": ".4g", "kernel": ".3g", "precision": ".3f", "recall": ".3f"}
+    return [
+        _cell(own[name], style, spread.get(name, 0)) for name, style in formats.items()
+    ]
+
+
+def _cell(value: float, style: str, spread: float) -> str:
+    # The spread of a kernel distance is 0 if the sets are compared whole.
+    return f"{value:{style}}" + (f" ± {spread:.1g}" if spread else "")
+
+
+def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
+    return "\n".join(
+        "|".join(["", *(f" {cell} " if cell else " " for cell in line), ""])
+        for line in [head, ["---"] * len(head), *rows]
+    )
 
 
 def _printed(number: Number) -> str:

@@ -1,4 +1,4 @@
-"""Metrics that compare restored images with clean ones, one by one or as sets."""
+"""Metrics that compare images with others, one by one or as sets."""
 
 from colddiff_jax.feature_nets.features import FeatureNet, Features
 from colddiff_jax.metrics.distances import (
@@ -8,7 +8,13 @@ from colddiff_jax.metrics.distances import (
     kernel_distance,
 )
 from colddiff_jax.metrics.inception_score import inception_score
-from colddiff_jax.metrics.neighbours import PrecisionRecall, precision_recall
+from colddiff_jax.metrics.neighbours import (
+    NearestImages,
+    PrecisionRecall,
+    copied_share,
+    nearest_images,
+    precision_recall,
+)
 from colddiff_jax.metrics.pixel import mean_squared_error, ms_ssim, psnr, ssim
 
 __all__ = [
@@ -16,12 +22,15 @@ __all__ = [
     "Features",
     "Moments",
     "MomentsAccumulator",
+    "NearestImages",
     "PrecisionRecall",
+    "copied_share",
     "frechet_distance",
     "inception_score",
     "kernel_distance",
     "mean_squared_error",
     "ms_ssim",
+    "nearest_images",
     "precision_recall",
     "psnr",
     "ssim",

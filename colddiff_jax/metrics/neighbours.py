@@ -1,4 +1,4 @@
-"""Precision and recall of a set of images, from nearest neighbours."""
+"""Nearest neighbours: precision and recall of a set of images, and copies in it."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colddiff_jax.checks import InputError
+from colddiff_jax.checks import InputError, check_uint8
 from colddiff_jax.metrics.distances import check_rows, check_same_length
 
 _CHUNK_BYTES = 2**26  # Memory for the distances of one chunk of rows.
@@ -85,6 +85,129 @@ def precision_recall(
         y_covered[rows] = (distances <= x_radii).any(axis=1)
         x_covered |= (distances <= y_radii[rows, None]).any(axis=0)
     return PrecisionRecall(float(y_covered.mean()), float(x_covered.mean()))
+
+
+class NearestImages(NamedTuple):
+    """The nearest reference image of each image.
+
+    Attributes:
+        distances: root mean squared difference of the pixels, whose values are scaled
+            to [0, 1]; float64 [N].
+        indices: the positions of the nearest images in the reference set, int64 [N].
+
+    Example:
+        >>> pixels = np.zeros((5, 8, 8, 1), np.uint8)
+        >>> distances, indices = nearest_images(pixels[:2], pixels)
+    """
+
+    distances: np.ndarray
+    indices: np.ndarray
+
+
+def nearest_images(images: ArrayLike, reference: ArrayLike) -> NearestImages:
+    """Finds the nearest reference image of each image.
+
+        d_i = min_j sqrt(mean_p (x_ip - y_jp)^2) / 255
+
+    with x the images, y the reference and p the values of an image. All are integers,
+    so that squared distances are exact; of equally near images, the first is found. The
+    memory needed beyond the images, of one byte per value, does not grow with them.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        reference: uint8 [M, H, W, C].
+
+    Returns:
+        Distances and indices.
+
+    Raises:
+        TypeError: images that are not uint8.
+        InputError: no images, or images of different shapes.
+
+    Example:
+        >>> x = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 1), np.uint8)
+        >>> distances, indices = nearest_images(x[3:5], x)
+        >>> indices
+        array([3, 4])
+        >>> distances
+        array([0., 0.])
+    """
+    x, y = _flat(images, "images"), _flat(reference, "reference")
+    if np.shape(images)[1:] != np.shape(reference)[1:]:
+        raise InputError(
+            "images and reference must hold images of one shape, got "
+            f"{np.shape(images)[1:]} and {np.shape(reference)[1:]}"
+        )
+    size = x.shape[1]
+    squared, indices = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
+    for columns in _chunks(len(y), size):
+        part = y[columns].astype(np.float64)
+        for rows in _chunks(len(x), max(size, len(part))):
+            distances = _squared_distances(x[rows].astype(np.float64), part)
+            nearest = distances.argmin(axis=1)
+            found = distances[np.arange(len(distances)), nearest]
+            nearer = found < squared[rows]
+            squared[rows] = np.where(nearer, found, squared[rows])
+            indices[rows] = np.where(nearer, columns.start + nearest, indices[rows])
+    return NearestImages(np.sqrt(squared / size) / 255, indices)
+
+
+def copied_share(
+    distances: ArrayLike, fresh_distances: ArrayLike, *, quantile: float = 0.01
+) -> float:
+    """Computes the share of images that are unusually near to a training image.
+
+        share = mean_i [ d_i <= q ]
+
+    with d the distance of each image to its nearest training image, and q a quantile of
+    the same distances of fresh images, which were not trained on. A model that copies
+    no more than chance does has a share of about `quantile`, if its images vary like
+    fresh ones: blurred or plain images are near to others without being copies.
+
+    Args:
+        distances: from `nearest_images`, for generated images; [N].
+        fresh_distances: the same for fresh images, such as test images; [M], of which a
+            share of `quantile` should be several images.
+        quantile: the share of the fresh images that count as copies, in 0..1.
+
+    Returns:
+        The share, in 0..1.
+
+    Raises:
+        InputError: no distances, distances that are not finite, or a quantile outside
+            0..1.
+
+    Example:
+        >>> fresh = np.linspace(0.1, 0.3, 1000)
+        >>> copied_share([0.0, 0.05, 0.2, 0.25], fresh)
+        0.5
+        >>> copied_share(fresh, fresh)
+        0.01
+    """
+    for name, values in (
+        ("distances", distances),
+        ("fresh_distances", fresh_distances),
+    ):
+        shape = np.shape(values)
+        if len(shape) != 1 or not shape[0]:
+            raise InputError(f"{name} must be one per image, [N], got shape {shape}")
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} must be finite; check the images for NaN")
+    if not 0 <= quantile <= 1:
+        raise InputError(f"quantile must lie in 0..1, got {quantile}")
+    threshold = np.quantile(np.asarray(fresh_distances), quantile)
+    return float(np.mean(np.asarray(distances) <= threshold))
+
+
+def _flat(images: ArrayLike, name: str) -> np.ndarray:
+    """Returns images as rows of bytes, [N, H W C]."""
+    check_uint8(images)
+    array = np.asarray(images)
+    if array.ndim != 4 or not array.size:
+        raise InputError(
+            f"{name} must have shape [N, H, W, C] and not be empty, got {array.shape}"
+        )
+    return array.reshape(len(array), -1)
 
 
 def _squared_radii(x: np.ndarray, num_neighbours: int) -> np.ndarray:

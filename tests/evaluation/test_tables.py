@@ -5,7 +5,12 @@ import pytest
 from PIL import Image
 
 from colddiff_jax.evaluation.paper_tables import RESTORATION
-from colddiff_jax.evaluation.tables import histograms, table, title
+from colddiff_jax.evaluation.tables import (
+    generation_table,
+    histograms,
+    table,
+    title,
+)
 
 PIXELS = {
     "degraded": {"rmse": 0.2868, "rmse_per_image": 0.28, "psnr": 11.0, "ssim": 0.0141},
@@ -69,3 +74,32 @@ def test_histograms_are_a_picture(tmp_path):
         colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}
     # Matplotlib's first two colours, for the two samplers.
     assert {(31, 119, 180), (255, 127, 14)} <= colours
+
+
+def test_a_table_of_generated_images_has_distances_and_copies():
+    rows = ("alg2:5", "test images")
+    distances = {"inception": dict.fromkeys(rows, DISTANCE)}
+    copies = {"alg2:5": {"share": 0.0123, "rmse": 0.12345}}
+    copies["test images"] = {"share": 0.01, "rmse": 0.1}
+    head, _, first, second = generation_table(
+        distances, copies, fid=["inception"]
+    ).splitlines()
+    assert head == "| | FID | KID | precision | recall | nearest, RMSE | copies, % |"
+    scores = "123.5 | 0.123 ± 0.01 | 0.500 | 0.250"
+    assert first == f"| Algorithm 2, 5 steps | {scores} | 0.1235 | 1.2 |"
+    assert second == f"| test images | {scores} | 0.1000 | 1.0 |"
+
+
+def test_spreads_over_seeds_replace_those_of_the_kernel_distance():
+    spread = {"frechet": 2.34, "kernel": 0.0, "precision": 0.03, "recall": 0.0}
+    spreads = {
+        "distances": {"colours": {"alg2": spread}},
+        "copies": {"alg2": {"share": 0.002, "rmse": 0.0004}},
+    }
+    copies = {"alg2": {"share": 0.0123, "rmse": 0.12345}}
+    distances = {"colours": {"alg2": DISTANCE}}
+    *_, row = generation_table(distances, copies, fid=[], spreads=spreads).splitlines()
+    assert row == (
+        "| Algorithm 2 | 123.5 ± 2 | 0.123 | 0.500 ± 0.03 | 0.250 | 0.1235 ± 0.0004 | "
+        "1.2 ± 0.2 |"
+    )

@@ -1,4 +1,4 @@
-"""Precision and recall against scikit-learn's nearest neighbours."""
+"""Precision, recall and nearest images against scikit-learn's nearest neighbours."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,11 @@ from sklearn.neighbors import NearestNeighbors
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.metrics import neighbours
-from colddiff_jax.metrics.neighbours import precision_recall
+from colddiff_jax.metrics.neighbours import (
+    copied_share,
+    nearest_images,
+    precision_recall,
+)
 
 
 def two_sets(size=16, counts=(300, 200)):
@@ -127,3 +131,77 @@ def test_raises_for_bad_input():
     y[7, 3] = np.inf
     with pytest.raises(InputError, match="features of image 7 "):
         precision_recall(x, y)
+
+
+def random_pixels(*counts, shape=(8, 6, 3)):
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (n, *shape), np.uint8) for n in counts]
+
+
+def test_nearest_images_match_scikit_learn():
+    images, reference = random_pixels(40, 300)
+    distances, indices = nearest_images(images, reference)
+    tree = NearestNeighbors(n_neighbors=1).fit(reference.reshape(300, -1))
+    expected, nearest = tree.kneighbors(images.reshape(40, -1))
+    np.testing.assert_array_equal(indices, nearest[:, 0])
+    size = images[0].size
+    np.testing.assert_allclose(distances, expected[:, 0] / size**0.5 / 255, rtol=1e-12)
+
+
+def test_the_nearest_image_of_a_copy_is_its_original_at_distance_0():
+    (reference,) = random_pixels(50, shape=(64, 64, 3))
+    chosen = np.array([49, 3, 3, 0])
+    copies = reference[chosen]
+    copies[3, 5, 5, 1] ^= 1  # One value of 12,288 differs by one.
+    distances, indices = nearest_images(copies, reference)
+    np.testing.assert_array_equal(indices, chosen)
+    np.testing.assert_allclose(
+        distances, [0, 0, 0, 1 / 12288**0.5 / 255], rtol=1e-12, atol=0
+    )
+
+
+def test_of_equally_near_images_the_first_is_found():
+    images, reference = random_pixels(3, 20)
+    found = nearest_images(images, np.concatenate([reference, reference[::-1]]))
+    np.testing.assert_array_equal(found.indices, nearest_images(images, reference)[1])
+
+
+def test_the_chunk_size_does_not_change_the_nearest_images(monkeypatch):
+    images, reference = random_pixels(30, 50)
+    whole = nearest_images(images, reference)
+    for numbers in (1, 1000, 5000):  # One row, 6 and 34 rows of 144 values.
+        monkeypatch.setattr(neighbours, "_CHUNK_BYTES", 8 * numbers)
+        for found, expected in zip(
+            nearest_images(images, reference), whole, strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_of_fresh_distances_the_chosen_share_counts_as_copied():
+    fresh = np.random.default_rng(0).uniform(size=2000)
+    assert copied_share(fresh, fresh) == 0.01
+    assert copied_share(fresh, fresh, quantile=0.25) == 0.25
+    assert copied_share(fresh + 1, fresh) == 0
+    assert copied_share(np.zeros(7), fresh) == 1
+    others = np.random.default_rng(1).uniform(size=20_000)
+    assert 0.005 < copied_share(others, fresh) < 0.015
+
+
+def test_copies_are_found_even_if_fresh_images_are_copies_too():
+    assert copied_share([0.0, 0.1], np.repeat([0.0, 0.2], [5, 95])) == 0.5
+
+
+def test_nearest_images_and_shares_raise_for_bad_input():
+    images, reference = random_pixels(2, 3)
+    with pytest.raises(TypeError, match="must be uint8, got dtype float32"):
+        nearest_images(images.astype(np.float32), reference)
+    with pytest.raises(InputError, match=r"reference must have shape \[N, H, W, C\]"):
+        nearest_images(images, reference[:0])
+    with pytest.raises(InputError, match=r"one shape, got \(8, 6, 3\) and \(6, 8, 3\)"):
+        nearest_images(images, reference.swapaxes(1, 2))
+    with pytest.raises(InputError, match=r"distances must be one per image, .* \(0,\)"):
+        copied_share([], [1.0])
+    with pytest.raises(InputError, match="fresh_distances must be finite"):
+        copied_share([1.0], [np.nan])
+    with pytest.raises(InputError, match=r"quantile must lie in 0\.\.1, got 1\.5"):
+        copied_share([1.0], [1.0], quantile=1.5)

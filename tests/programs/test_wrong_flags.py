@@ -54,6 +54,7 @@ def test_every_program_lists_its_flags(answers):
         ("train.py", "config"),
         ("sample.py", "guidance"),
         ("evaluate.py", "save_references"),
+        ("evaluate.py", "generate"),
         ("convert", "config"),
         ("export", "out"),
         ("gallery", "size"),
