@@ -21,13 +21,14 @@ FOLDER = pathlib.Path(cd.__file__).parent / "shipped"
 def test_the_models_are_listed():
     assert cd.load() == (
         "digits-deblur",
+        "digits-generate",
         "mnist-deblur",
         "photo-deblur",
         "photo-inpaint",
         "photo-unjpeg",
         "photo-upscale",
     )
-    with pytest.raises(InputError, match="one of the models digits-deblur, mnist-deb"):
+    with pytest.raises(InputError, match="one of the models digits-deblur, digits-g"):
         cd.load("mnist-sharpen")
 
 
@@ -43,6 +44,16 @@ def test_every_model_is_small_has_a_card_and_restores(name):
     key = jax.random.key(0)
     degraded = restorer.degrade(blank, key=key)
     assert restorer.restore(degraded, sampler="alg2", steps=2, key=key).mean() > 128
+
+
+def test_digits_are_generated():
+    restorer = cd.load("digits-generate")
+    images = restorer.generate(8, jax.random.key(0))
+    assert images.shape == (8, 16, 16, 1)
+    # Like digits: dark, with bright strokes, and none like another.
+    assert -0.9 < images.mean() < 0 and images.max() > 0.5
+    apart = np.sqrt(np.square(images[:, None] - images[None]).mean(axis=(2, 3, 4)))
+    assert apart[~np.eye(8, dtype=bool)].min() > 0.2
 
 
 def test_digits_of_other_writers_are_restored():
