@@ -14,12 +14,14 @@ from tests.conftest import ROOT
 NOTEBOOKS = {path.stem: path for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
 # Injected below the cell that is tagged "parameters", as Papermill does.
 SETTINGS = {
+    "generate_digits": {"num_images": 4, "num_steps": 10},
     "quickstart": {"num_images": 16},
     "restore_a_photo": {"longest_side": 160},
     "train_on_tpu": {"config_name": "digits_blur:smoke", "num_steps": 40},
     "your_own_degradation": {"num_steps": 20, "batch_size": 16},
 }
 PICTURES = {
+    "generate_digits": 5,
     "quickstart": 6,
     "restore_a_photo": 4,
     "train_on_tpu": 1,
