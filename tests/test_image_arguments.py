@@ -124,6 +124,7 @@ NOT_OF_IMAGES = {
     "equal_log_severity",
     "equal_stride",
     "guide",
+    "interpolated",
     "EmpiricalPrior",  # Made by users, of any floats.
     "MixturePrior",
     "NormalPrior",

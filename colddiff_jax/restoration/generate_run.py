@@ -71,7 +71,8 @@ def generate_run(
 
     Example:
         >>> prior = sampling.EmpiricalPrior(np.zeros((1, 16, 16, 1), np.float32))
-        >>> generate_run("runs/digits_blur", 4, prior=prior)
+        >>> paths = generate_run("runs/digits_blur", 4, prior=prior)
+        >>> paths
         ['runs/digits_blur/generated/alg2_step_00000006.png']
     """
     check_sample_options(options, trajectory=trajectory, gif=gif)

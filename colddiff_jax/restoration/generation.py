@@ -105,7 +105,6 @@ def prepare_generation(
             model.
     """
     n = check_integer("n", n)
-    prior = _with_noise(model, prior)
     T = model.degrade.num_steps
     sampler = sampler or default_samplers(model.target)[-1]
     check_sampling(model, T, sampler, steps)
@@ -115,6 +114,7 @@ def prepare_generation(
         kind = endpoint_kind(model.degrade)
         endpoint = "estimated" if kind == "noise" else "fixed"
     _check_numbers(sampler, eta, guidance, labels)
+    prior = _with_noise(model, prior)
     calls = 1 if sampler == "direct" else steps or T
     options = _Options(
         sampler,

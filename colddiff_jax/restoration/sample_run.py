@@ -13,7 +13,6 @@ import numpy as np
 from colddiff_jax import prng, sampling
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Batch
-from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
@@ -27,6 +26,7 @@ from colddiff_jax.restoration.samplers import (
     check_num_steps,
     check_sampler,
     default_samplers,
+    with_consistent_predictions,
 )
 from colddiff_jax.sampling.consistency import with_factors
 
@@ -284,23 +284,9 @@ def _make_sampler(
         given["eta"] = options.eta
     sampler = sampling.SAMPLERS[options.sampler]
     return functools.partial(
-        _consistent(sampler) if options.consistent else sampler,
+        with_consistent_predictions(sampler) if options.consistent else sampler,
         timesteps=timesteps,
         check_finite=True,
         return_trajectory=return_trajectory,
         **given,
     )
-
-
-def _consistent(
-    sampler: Callable[..., sampling.SampleResult],
-) -> Callable[..., sampling.SampleResult]:
-    """Returns a sampler that makes all predictions consistent."""
-
-    def sample(
-        restore_fn: sampling.RestoreFn, degrade: Degradation, *args: Any, **options: Any
-    ) -> sampling.SampleResult:
-        consistent = sampling.consistent(restore_fn, degrade)
-        return sampler(consistent, degrade, *args, **options)
-
-    return sample

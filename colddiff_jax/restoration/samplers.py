@@ -1,7 +1,7 @@
 """Samplers as a user names them: "alg2", or "alg2:5" for five steps."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import chex
@@ -114,7 +114,7 @@ def check_sampler(
         )
     if sampler == "ddim" and endpoint_kind(degrade) != "noise":
         raise InputError(
-            "the sampler ddim needs a model trained on noise: gaussian_noise, or "
+            "the sampler ddim needs a model trained on gaussian_noise, or with "
             "`degradation.noise_stds`"
         )
 
@@ -240,3 +240,16 @@ def sample_from(
     if endpoint is not None:
         options["endpoint"] = endpoint
     return SAMPLERS[sampler](restore_fn, degrade, x_t, **options).x_0
+
+
+def with_consistent_predictions(
+    sampler: Callable[..., SampleResult],
+) -> Callable[..., SampleResult]:
+    """Returns a sampler that makes all predictions consistent."""
+
+    def sample(
+        restore_fn: RestoreFn, degrade: Degradation, *args: Any, **options: Any
+    ) -> SampleResult:
+        return sampler(consistent(restore_fn, degrade), degrade, *args, **options)
+
+    return sample

@@ -108,7 +108,10 @@ def test_an_exported_file_generates_the_same_images(run, tmp_path):
     [
         (SampleOptions(label=3), "`label` needs a conditional model"),
         (SampleOptions(guidance=2.0), "`guidance` needs a conditional model"),
-        (SampleOptions("ddim"), "the sampler ddim needs a model trained on noise"),
+        (
+            SampleOptions("ddim"),
+            "the sampler ddim needs a model trained on gaussian_noise",
+        ),
         (SampleOptions(steps=4), r"`steps` must lie in 1\.\.3, got 4"),
         (SampleOptions(endpoint="estimated"), "`endpoint` estimated needs a model"),
         (SampleOptions("direct", steps=2), "direct is a single prediction"),

@@ -141,7 +141,10 @@ def test_missing_and_wrong_priors_raise():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "ddim"}, "the sampler ddim needs a model trained on noise"),
+        (
+            {"sampler": "ddim"},
+            "the sampler ddim needs a model trained on gaussian_noise",
+        ),
         ({"sampler": "best"}, "`sampler` must be among"),
         ({"eta": 0.5}, "`eta` needs the sampler ddim"),
         ({"endpoint": "estimated"}, "`endpoint` estimated needs a model"),
