@@ -36,7 +36,9 @@ _HELP = f"{', '.join(SAMPLERS)}; alg2:5 takes five steps, and the predictions of
 _HELP += "alg2+consistent agree with the images that they are made from; default "
 _HELP += "direct,alg1,alg2, or ihd for a model with objective.target previous"
 flags.DEFINE_list("samplers", None, _HELP)
-_HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
+_HELP = (
+    "of a blend: fixed or estimated; default fixed, to generate from noise estimated"
+)
 flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
 _HELP = "score so many generated images instead, by alg2 unless --samplers is given"
 flags.DEFINE_integer("generate", 0, _HELP, 0)

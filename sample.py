@@ -53,7 +53,9 @@ _HELP = "of the sampler; 0: all. Each calls the network once, and with heun twic
 flags.DEFINE_integer("steps", 0, _HELP + "except for the last", 0)
 _HELP = "of steps: equal stride (default), ratios of severity, or changes of images"
 flags.DEFINE_enum("spacing", None, ["stride", "log", "change"], _HELP)
-_HELP = "of a blend with noise, a colour or images: fixed (default), or estimated"
+_HELP = (
+    "of a blend: fixed or estimated; default fixed, to generate from noise estimated"
+)
 flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
 flags.DEFINE_bool("consistent", False, "make predictions agree with their images")
 flags.DEFINE_string("label", None, "class of all images, or own for each image's own")

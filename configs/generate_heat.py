@@ -10,7 +10,7 @@ python sample.py --workdir=runs/generate_heat --generate=64 --gif
 
 The blur is that of the heat equation, and every x_t has noise of 0.02: x_T has a number
 of its own in every pixel, as Gaussian noise has. Images begin with blurred training
-images, of which 1,024 are kept; nothing of a face or a digit is seen in them.
+images, of which 1,024 are kept.
 
 The noise is estimated at every step; --sampler=ddim --eta=1 draws new noise.
 

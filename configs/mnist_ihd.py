@@ -47,4 +47,5 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         {"learning_rate": 2e-4, "warmup_steps": 5000, "clip_norm": 1.0}
     )
     config.ema.decay = 0.999
+    config.prior.images = 1024
     return with_variant(config, variant, cpu=use_two_cores, smoke=use_smoke)

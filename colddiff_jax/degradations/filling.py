@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 _SWEEPS = 8  # Of each kind, per resolution.
-_LEAST = 1e-6
+_LEAST = 1e-6  # Keeps sums of no weights from being divided by.
 
 
 def fill_smoothly(x: chex.Array, known: chex.Array) -> chex.Array:

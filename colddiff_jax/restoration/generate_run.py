@@ -17,7 +17,6 @@ from colddiff_jax.restoration.sample_run import (
     check_sample_options,
     label_of,
 )
-from colddiff_jax.restoration.samplers import default_samplers
 from colddiff_jax.sampling import Prior, SampleResult
 from colddiff_jax.sampling.priors import with_noise
 
@@ -79,9 +78,7 @@ def generate_run(
     if os.path.isfile(out):
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
-    if not options.sampler:
-        by_target = default_samplers(restorer.model.target)
-        options = options._replace(sampler=by_target[-1])
+    options = options.with_default_sampler(restorer.model)
     given: dict[str, Any] = {
         "sampler": options.sampler,
         "steps": options.steps or None,

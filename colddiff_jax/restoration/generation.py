@@ -15,7 +15,11 @@ from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.prng import indexed_keys
 from colddiff_jax.restoration.restore_options import check_sampling
-from colddiff_jax.restoration.samplers import check_endpoint, default_samplers
+from colddiff_jax.restoration.samplers import (
+    WITHOUT_ENDPOINT,
+    check_endpoint,
+    default_samplers,
+)
 from colddiff_jax.sampling import (
     SAMPLERS,
     BatchSampler,
@@ -109,8 +113,8 @@ def prepare_generation(
     sampler = sampler or default_samplers(model.target)[-1]
     check_sampling(model, T, sampler, steps)
     if endpoint is not None:
-        check_endpoint(endpoint, model.degrade)
-    elif sampler not in ("ddim", "ihd"):  # They have no choice.
+        check_endpoint(endpoint, model.degrade, sampler=sampler)
+    elif sampler not in WITHOUT_ENDPOINT:
         kind = endpoint_kind(model.degrade)
         endpoint = "estimated" if kind == "noise" else "fixed"
     _check_numbers(sampler, eta, guidance, labels)

@@ -30,7 +30,6 @@ from colddiff_jax.restoration.samplers import (
 )
 from colddiff_jax.sampling.consistency import with_factors
 
-_WITHOUT_ENDPOINT = ("direct", "ddim", "ihd")
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
 
@@ -64,6 +63,10 @@ class SampleOptions(NamedTuple):
     eta: float | None = None
     start: int = 0
     consistent: bool = False
+
+    def with_default_sampler(self, model: Model) -> "SampleOptions":
+        """Returns these options with the sampler of a model, if none is given."""
+        return self._replace(sampler=self.sampler or default_samplers(model.target)[-1])
 
     @property
     def file_name(self) -> str:
@@ -128,9 +131,7 @@ def sample_run(
     if os.path.isfile(out):
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
-    if not options.sampler:
-        by_target = default_samplers(restorer.model.target)
-        options = options._replace(sampler=by_target[-1])
+    options = options.with_default_sampler(restorer.model)
     if options.consistent:
         check_consistent(restorer.model)
         degrade = with_factors(restorer.model.degrade)
@@ -273,12 +274,7 @@ def _make_sampler(
     check_sampler(options.sampler, model.degrade, target=model.target)
     given: dict[str, Any] = {}
     if options.endpoint is not None:
-        if options.sampler in _WITHOUT_ENDPOINT:
-            raise InputError(
-                f"`endpoint` has no effect with the sampler {options.sampler}; leave "
-                "it out"
-            )
-        check_endpoint(options.endpoint, model.degrade)
+        check_endpoint(options.endpoint, model.degrade, sampler=options.sampler)
         given["endpoint"] = options.endpoint
     if options.eta is not None:
         given["eta"] = options.eta

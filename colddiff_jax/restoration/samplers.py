@@ -17,6 +17,8 @@ from colddiff_jax.sampling import SAMPLERS, RestoreFn, SampleResult, consistent
 
 DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
 """The samplers that the paper's tables compare."""
+WITHOUT_ENDPOINT = ("direct", "ddim", "ihd")
+"""Those that have no choice of the endpoint."""
 _OF_PREVIOUS = ("ihd",)
 """Those for a model that predicts the step before."""
 
@@ -157,8 +159,12 @@ def check_inverse(degrade: Degradation) -> None:
         )
 
 
-def check_endpoint(endpoint: str, degrade: Degradation) -> None:
-    """Raises InputError if a degradation has no endpoint to be estimated."""
+def check_endpoint(endpoint: str, degrade: Degradation, *, sampler: str = "") -> None:
+    """Raises InputError if a sampler or a degradation leaves no choice of endpoint."""
+    if sampler in WITHOUT_ENDPOINT:
+        raise InputError(
+            f"`endpoint` has no effect with the sampler {sampler}; leave it out"
+        )
     if endpoint == "estimated" and endpoint_kind(degrade) is None:
         raise InputError(
             "`endpoint` estimated needs a model trained on animorph, fade_to_color or "

@@ -196,8 +196,9 @@ def consistent(
         prior_std: give R, in place of x_t, the Wiener estimate W_t (x_t - D(0, t)) for
             images whose components have this standard deviation, lambda = (noise /
             prior_std)^2: what x_t determines is restored already. One number, or one
-            per mode of D, [1, H, W, 1]. Only for an R that was trained so, as by
-            `model.consistent_noise`. None gives it x_t.
+            per mode of D, [1, H, W, 1]; for `holes`, x_t with its holes filled smoothly
+            instead. Only for an R that was trained so, as by `model.consistent_noise`.
+            None gives it x_t.
 
     Returns:
         A restorer for any sampler; a pytree if restore_fn is one.
@@ -255,8 +256,7 @@ def trained_consistent(
 def _prior_std(degrade: Degradation) -> chex.Numeric:
     """Returns the standard deviation of the components of photographs.
 
-    Of a cosine it falls with its frequency f: 0.2 / f for images in [-1, 1]. Beside a
-    constant one, the Wiener estimate of blurred photographs is up to 2 dB better.
+    Of a cosine it falls with its frequency f: 0.2 / f for images in [-1, 1].
 
     Reference:
         Field (1987), "Relations between the statistics of natural images and the

@@ -158,6 +158,14 @@ def test_options_that_do_not_fit_the_model_raise(options, message):
         blur.generate(2, key(), prior=PRIOR, **options)
 
 
+@pytest.mark.parametrize("sampler", ["direct", "ddim"])
+@pytest.mark.parametrize("endpoint", ["fixed", "estimated"])
+def test_an_endpoint_for_a_sampler_that_has_no_choice_raises(sampler, endpoint):
+    restorer = make_restorer(DEGRADATIONS["noise"])
+    with pytest.raises(InputError, match=f"no effect with the sampler {sampler}"):
+        restorer.generate(2, key(), sampler=sampler, endpoint=endpoint)
+
+
 @pytest.mark.parametrize("labels", [3, -1, [0, 1, 2], 0.5, "cat"])
 def test_labels_that_are_no_classes_raise(labels):
     restorer = make_restorer(DEGRADATIONS["noise"], num_classes=3)
