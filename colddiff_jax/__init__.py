@@ -21,6 +21,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.degradations import (
     Degradation,
     animorph,
+    blend,
     compose,
     desaturate,
     fade,
@@ -68,6 +69,7 @@ __all__ = [
     "SampleResult",
     "UNet",
     "animorph",
+    "blend",
     "compose",
     "degradations",
     "desaturate",

@@ -20,7 +20,7 @@ Reference: Rissanen, Heinonen, Solin (2022), arXiv:2206.13397, and its official 
 import ml_collections
 
 from colddiff_jax.training.config import default_config, section, with_variant
-from colddiff_jax.training.presets import use_smoke, use_two_cores
+from colddiff_jax.training.presets import use_smoke, use_two_cores_for_generation
 
 T = 50
 
@@ -48,4 +48,6 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     )
     config.ema.decay = 0.999
     config.prior.images = 1024
-    return with_variant(config, variant, cpu=use_two_cores, smoke=use_smoke)
+    return with_variant(
+        config, variant, cpu=use_two_cores_for_generation, smoke=use_smoke
+    )

@@ -49,6 +49,7 @@ def test_the_documented_configurations_exist():
         "digits_blur",
         "generate_blur",
         "generate_color",
+        "generate_flow",
         "generate_heat",
         "generate_noise",
         "generate_pixelate",

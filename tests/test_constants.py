@@ -34,6 +34,7 @@ NETWORK = tiny_unet(patch_size=16)
 # Tables of a side for every step exceed a megabyte; others grow with the images.
 DEGRADATIONS = {
     "animorph": lambda: cd.animorph(schedules.cosine(T)),
+    "blend": lambda: cd.blend(T * [0.5], T * [0.5]),
     "desaturate": lambda: cd.desaturate(schedules.linear_decay(T)),
     "fade_to_color": lambda: cd.fade_to_color(SIZE, T * [3.0]),
     "gaussian_blur": lambda: cd.gaussian_blur(SIZE, T * [1.0], kernel_size=5),

@@ -82,6 +82,9 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
         load_photograph("", S, sample="china.jpg")
     ),
     "gaussian_noise": lambda S: cd.gaussian_noise(schedules.cosine(200)),
+    "blend (with noise, linear)": lambda S: cd.blend(
+        schedules.linear_decay(50), 1 - schedules.linear_decay(50)
+    ),
     "jpeg_like": lambda S: cd.jpeg_like(np.geomspace(80, 1, 20)),
     "quantize (a fade)": lambda S: cd.quantize(
         cd.fade(schedules.exponential_decay(40, factor=0.9))

@@ -2,9 +2,10 @@
 
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.degradations.binary_mask import RankMask, rank_mask, spiral_ranks
-from colddiff_jax.degradations.blend import (
-    Blend,
+from colddiff_jax.degradations.blending import Blend
+from colddiff_jax.degradations.blends import (
     animorph,
+    blend,
     fade_to_color,
     gaussian_noise,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Shrinkage",
     "Snow",
     "animorph",
+    "blend",
     "compose",
     "desaturate",
     "fade",

@@ -29,6 +29,7 @@ from colddiff_jax.models.options import check_options
 
 DEGRADATIONS: dict[str, Callable] = {
     "animorph": degradations.animorph,
+    "blend": degradations.blend,
     "desaturate": degradations.desaturate,
     "fade": degradations.fade,
     "fade_to_color": degradations.fade_to_color,

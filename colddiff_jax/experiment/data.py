@@ -89,7 +89,7 @@ def open_endpoints(
     if given != (endpoint_kind(degrade) == "image"):
         raise InputError(
             "the section endpoints must name a source of images if, and only if, "
-            "`degradation.name` is animorph, which blends with other images"
+            "the degradation blends with other images, as animorph does"
         )
     _report_unused("endpoints", config["endpoints"])
     if not given:

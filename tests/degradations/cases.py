@@ -22,6 +22,9 @@ def partners(seed=1):
 # Keys are the name of the factory, optionally with a colon and a variant.
 CASES = {
     "animorph": lambda: cd.animorph(schedules.cosine(T)).with_endpoint(partners()),
+    "blend": lambda: cd.blend(
+        [0.9, 0.8, 0.6, 0.4, 0.2, 0.0], [0.0, 0.2, 0.4, 0.6, 1.0, 1.5]
+    ),
     "compose": lambda: cd.compose(
         cd.gaussian_blur(32, 3 * [1.0], kernel_size=5),
         cd.desaturate(schedules.linear_decay(T)),
@@ -78,6 +81,7 @@ CASES = {
 }  # fmt: skip
 
 RANDOM = {
+    "blend",
     "compose",
     "fade_to_color",
     "fade_to_color:forward",
@@ -98,5 +102,5 @@ NONLINEAR = {
     "snow",
     "snow:heavy, brightened",
 }
-ANY_SIZE = ("desaturate", "fade", "from_function", "gaussian_noise", "jpeg_like",
-            "quantize")  # fmt: skip
+ANY_SIZE = ("blend", "desaturate", "fade", "from_function", "gaussian_noise",
+            "jpeg_like", "quantize")  # fmt: skip

@@ -121,6 +121,25 @@ def test_ancestral_samples_of_a_perfect_restorer_have_the_marginals_of_d():
     np.testing.assert_allclose(result.x_0, x_0, atol=1e-5)
 
 
+def test_algorithm_2_on_a_linear_blend_is_eulers_method_of_rectified_flow():
+    fractions = cd.schedules.linear_decay(T)
+    x_0, x_T = images(2)
+
+    def restore_fn(x, t):
+        return 0.3 * x_0 + jnp.sin(x)
+
+    found = sampling.sample_alg2(
+        restore_fn, cd.blend(fractions, 1 - fractions).with_endpoint(x_T), x_T,
+        endpoint="estimated",
+    )  # fmt: skip
+    x = np.asarray(x_T)
+    for t in range(T, 0, -1):
+        # x_0 = x_t - (t / T) v for the velocity v = z - x_0.
+        velocity = (x - np.asarray(restore_fn(x, t))) / (t / T)
+        x = x - velocity / T
+    np.testing.assert_allclose(found.x_0, x, atol=1e-5)
+
+
 def test_momentum_is_ancestral_sampling_of_a_gain_of_one():
     blur = cd.heat_blur(8, [0.5, 1.0, 1.5, 2.0, 3.0])
     stds = [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -1,4 +1,4 @@
-"""Blends with an endpoint: another image, noise, or a colour."""
+"""A blend with an endpoint: another image, noise, or a colour."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,12 +7,9 @@ from typing import Self
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
-from colddiff_jax.degradations.colors import check_color_range, draw_color
-from colddiff_jax.degradations.mask import cumulative_masks, middle
 
 
 @jax.tree_util.register_dataclass
@@ -20,7 +17,7 @@ from colddiff_jax.degradations.mask import cumulative_masks, middle
 class Blend:
     """A blend of the image with an endpoint z, D(x, t) = a_t x + b_t z.
 
-    Made by `animorph`, `gaussian_noise` and `fade_to_color`.
+    Made by `blend`, `animorph`, `gaussian_noise` and `fade_to_color`.
 
     Attributes:
         image_weights: a, float32 [T + 1] or, one per pixel, [T + 1, H, W]; a_0 = 1.
@@ -165,136 +162,3 @@ class Blend:
                 f"of length one; got {z.shape}"
             )
         return z.astype(jnp.float32)
-
-
-def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
-    """Makes a degradation into another image, such as a face into an animal.
-
-        D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z
-
-    Args:
-        alphas_cumprod: the image's fraction of the variance, in [0, 1], one value per
-            step, non-increasing; `schedules.cosine` is the published schedule.
-
-    Returns:
-        A degradation with T = len(alphas_cumprod), for images of any size; call
-        `with_endpoint` before applying it.
-
-    Raises:
-        ValueError: a value outside [0, 1], or values that increase.
-
-    Example:
-        >>> degrade = animorph(schedules.cosine(200)).with_endpoint(animals)
-        >>> x_t = degrade(people, t=100)
-
-    Reference:
-        Bansal et al. (2022), section 5.3; `demixing-diffusion-pytorch` in the official
-        code. D(x, T) still contains a_T x, with a_T = 0.00025, while generation starts
-        from z itself.
-    """
-    return _variance_preserving(alphas_cumprod, draw_endpoint=None)
-
-
-def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
-    """Makes the degradation of ordinary diffusion models, the "hot" baseline.
-
-        D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z,   z ~ N(0, 1)
-
-    Args:
-        alphas_cumprod: as in `animorph`.
-
-    Returns:
-        A degradation with T = len(alphas_cumprod), for images of any size, that must be
-        bound before it is called; `bind` draws z once for all t.
-
-    Raises:
-        ValueError: a value outside [0, 1], or values that increase.
-
-    Example:
-        >>> degrade = gaussian_noise(schedules.cosine(200))
-        >>> x_T = degrade.bind(jax.random.key(0), x.shape)(x, t=200)
-
-    Reference:
-        Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section
-        5.1; `denoising-diffusion-pytorch` in the official code.
-    """
-    return _variance_preserving(
-        alphas_cumprod, draw_endpoint=jax.tree_util.Partial(jax.random.normal)
-    )
-
-
-def fade_to_color(
-    image_size: int | Sequence[int],
-    stds: Sequence[float] | np.ndarray,
-    *,
-    reverse: bool = True,
-    color_range: tuple[float, float] = (-0.5, 0.5),
-) -> Blend:
-    """Makes a degradation that ends in one random colour per image.
-
-        D(x, t) = a_t x + (1 - a_t) c,    c ~ U[color_range] per channel
-        M_n(u) = prod_{i <= n} (1 - exp(-|u - middle|^2 / (2 std_i^2)))
-        a_t = 1 - M_{T - t} if reverse else M_t, for t > 0
-
-    With `reverse`, the colour spreads from the border inwards, and D(x, T) is exactly
-    the colour: the starting point of unconditional generation. Without it, the colour
-    spreads from the middle outwards, as in `gaussian_mask`.
-
-    Args:
-        image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step. With `reverse`, step t uses
-            the first T - t of them, so the last is never used.
-        reverse: whether the colour spreads from the border inwards.
-        color_range: bounds of the colours, (low, high) in [-1, 1].
-
-    Returns:
-        A degradation with T = len(stds) that must be bound before it is called.
-
-    Raises:
-        ValueError: a standard deviation that is not positive, or an invalid range.
-
-    Example:
-        >>> stds = schedules.linear(750, start=0.05, increment=0.05)   # published
-        >>> degrade, x = fade_to_color(128, stds), jnp.zeros((2, 128, 128, 3))
-        >>> x_T = degrade.bind(jax.random.key(0), x.shape)(x, t=750)
-
-    Reference:
-        Bansal et al. (2022), section 5.3; `defading-generation-diffusion-pytorch` in
-        the official code, which in training draws a new colour at every call. Its
-        README trains with stds from 0.05 upwards and tests with stds from 0.55 upwards.
-    """
-    image_size = checks.check_image_size(image_size)
-    stds = checks.check_stds(stds)
-    masks = cumulative_masks(image_size, middle(image_size), stds)
-    image_weights = 1.0 - masks[::-1] if reverse else masks
-    image_weights[0] = 1.0
-    return Blend(
-        image_weights=jnp.asarray(image_weights, jnp.float32),
-        endpoint_weights=jnp.asarray(1.0 - image_weights, jnp.float32),
-        draw_endpoint=jax.tree_util.Partial(draw_color, check_color_range(color_range)),
-        endpoint=None,
-        endpoint_kind="color",
-        num_steps=len(stds),
-    )
-
-
-def _variance_preserving(
-    alphas_cumprod: Sequence[float] | np.ndarray,
-    draw_endpoint: jax.tree_util.Partial | None,
-) -> Blend:
-    values = checks.check_schedule(
-        "alphas_cumprod",
-        alphas_cumprod,
-        "in [0, 1]",
-        lambda v: (v >= 0) & (v <= 1),
-        order="falling",
-    )
-    alphas = np.concatenate([[1.0], values])
-    return Blend(
-        image_weights=jnp.asarray(np.sqrt(alphas), jnp.float32),
-        endpoint_weights=jnp.asarray(np.sqrt(1.0 - alphas), jnp.float32),
-        draw_endpoint=draw_endpoint,
-        endpoint=None,
-        endpoint_kind="image" if draw_endpoint is None else "noise",
-        num_steps=len(values),
-    )

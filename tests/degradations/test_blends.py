@@ -1,4 +1,4 @@
-"""animorph, gaussian_noise and fade_to_color, and the endpoints of blends."""
+"""blend, animorph, gaussian_noise and fade_to_color, and their endpoints."""
 
 import hypothesis
 import hypothesis.extra.numpy as hnp
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from colddiff_jax import animorph, fade_to_color, gaussian_noise, schedules
+from colddiff_jax import animorph, blend, fade_to_color, gaussian_noise, schedules
 
 
 @pytest.fixture
@@ -107,7 +107,51 @@ def test_drawn_noise_is_standard_normal():
     np.testing.assert_allclose([noise.mean(), noise.std()], [0, 1], atol=0.01)
 
 
+def test_blend_weighs_the_image_and_its_endpoint(photos, others):
+    a, b = [0.7, 0.5, 0.0], [0.1, 0.9, 1.5]
+    degrade = blend(a, b, endpoint="image").with_endpoint(others)
+    np.testing.assert_array_equal(degrade(photos, 0), photos)
+    for t in (1, 2, 3):
+        expected = a[t - 1] * photos + b[t - 1] * others
+        np.testing.assert_allclose(degrade(photos, t), expected, atol=1e-6)
+
+
+def test_blend_generalises_gaussian_noise_and_animorph(photos, others):
+    alphas = schedules.cosine(20)
+    weights = np.sqrt(alphas), np.sqrt(1 - alphas)
+    pairs = [
+        (blend(*weights), gaussian_noise(alphas)),
+        (blend(*weights, endpoint="image"), animorph(alphas)),
+    ]
+    for found, expected in pairs:
+        assert found.endpoint_kind == expected.endpoint_kind
+        if found.endpoint_kind == "image":
+            found, expected = (d.with_endpoint(others) for d in (found, expected))
+        found, expected = (
+            d.bind(jax.random.key(0), photos.shape) for d in (found, expected)
+        )
+        np.testing.assert_array_equal(found(photos, 7), expected(photos, 7))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.5, 0.6], [0.1, 0.2]), "image_weights"),
+        (([0.6, 0.5], [0.2, 0.1]), "endpoint_weights"),
+        (([1.5], [0.1]), "image_weights"),
+        (([0.5], [-0.1]), "endpoint_weights"),
+        (([0.5, 0.4], [0.1]), "got 2 and 1"),
+        (([0.5], [0.1], "color"), "endpoint must be"),
+    ],
+)
+def test_blend_names_wrong_weights(arguments, message):
+    *weights, endpoint = arguments if len(arguments) == 3 else (*arguments, "noise")
+    with pytest.raises(ValueError, match=message):
+        blend(*weights, endpoint=endpoint)
+
+
 BLENDS = {
+    "blend": lambda: blend(np.linspace(0.95, 0, 20), np.linspace(0.05, 1, 20)),
     "animorph": lambda: animorph(schedules.cosine(20)),
     "gaussian_noise": lambda: gaussian_noise(schedules.cosine(20)),
     "fade_to_color": lambda: fade_to_color(32, 20 * [2.0]),
