@@ -29,6 +29,7 @@ from colddiff_jax.restoration.severity import (
 from colddiff_jax.restoration.sizes import degradation_at
 
 _SIDE = 256  # The side of windows of photographs, if none is smaller.
+_WINDOWS = 4  # Of every photograph.
 
 
 def main() -> None:
@@ -42,9 +43,10 @@ def main() -> None:
             "an estimate of the severity is not possible for a degradation that blends "
             "images with others"
         )
-    train, test = _load(restorer, values.num_images)
+    seed = restorer.model.config["seed"]
+    train, test = _load(restorer, values.num_images, np.random.default_rng(seed))
     degrade = degradation_at(restorer.model, (train.shape[1], train.shape[2]))
-    key = prng.stream(restorer.model.config["seed"], "severity")
+    key = prng.stream(seed, "severity")
     estimator = fit_severity(degrade, train, key=jax.random.fold_in(key, 0))
     save_severity(estimator, values.workdir)
     found = degraded_features(degrade, test, key=jax.random.fold_in(key, 1))
@@ -57,8 +59,10 @@ def main() -> None:
     )
 
 
-def _load(restorer: Restorer, num_images: int) -> list[jax.Array]:
-    """Loads training and test images; of photographs, large windows at the centres."""
+def _load(
+    restorer: Restorer, num_images: int, rng: np.random.Generator
+) -> list[jax.Array]:
+    """Loads training and test images; of photographs, large windows at random."""
     sets = [images_of_run(restorer, split) for split in ("train", "test")]
     counts = [min(num_images, len(images.images)) for images in sets]
     paired = list(zip(sets, counts, strict=True))
@@ -70,8 +74,15 @@ def _load(restorer: Restorer, num_images: int) -> list[jax.Array]:
         for images, count in paired
     ]
     least = min(min(photo.shape[:2]) for photos in loaded for photo in photos)
-    window = Preprocessing(image_size=min(_SIDE, least)).test
-    return [to_float(np.stack([*map(window, photos)])) for photos in loaded]
+    window = Preprocessing(image_size=min(_SIDE, least), crop=True).window
+
+    def windows(photos: list[np.ndarray]) -> np.ndarray:
+        places = rng.random((len(photos), _WINDOWS, 2))
+        return np.stack(
+            [window(p, at) for p, row in zip(photos, places, strict=True) for at in row]
+        )
+
+    return [to_float(windows(photos)) for photos in loaded]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import as_saved
 
 _DIGITS = 5  # Of the numbers in the file of a model.
+_REDUCTIONS = 2, 4  # By which images are also reduced, to see low frequencies.
+_SHRINKAGE = 0.02  # Of the correlations of features.
 _FILE = "severity.json"  # In a run folder.
 
 
@@ -26,8 +28,9 @@ class SeverityEstimator(NamedTuple):
 
         t_hat = sum_t t p_t / sum_t p_t,    p_t = exp(-(f - mu_t)^T P (f - mu_t) / 2)
 
-    where f are the logarithms of the energies of the 8 x 8 cosine transform, in which
-    blur, pixels, compression and lost colour leave their marks.
+    where f are the logarithms of the energies of the 8 x 8 cosine transform of the
+    image and of smaller versions of it, in which blur, pixels, compression and lost
+    colour leave their marks.
 
     Attributes:
         means: mu_t for t = 1..T, float [T, F].
@@ -47,7 +50,8 @@ class SeverityEstimator(NamedTuple):
 
     def from_features(self, features: np.ndarray) -> np.ndarray:
         """Estimates the steps from features, float64 [..., F]; int [...]."""
-        apart = features[..., None, :] - self.means
+        # Models of earlier versions know the features of the original size alone.
+        apart = features[..., None, : self.means.shape[1]] - self.means
         exponents = -np.einsum("...f,fg,...g->...", apart, self.precision, apart) / 2
         weights = np.exp(exponents - exponents.max(axis=-1, keepdims=True))
         steps = np.arange(1, len(self.means) + 1)
@@ -72,19 +76,32 @@ def severity_features(images: chex.Array) -> chex.Array:
     """Returns the features of images, float [B, H, W, C] -> [B, F].
 
     They are the logarithms of the mean energies of the coefficients of 8 x 8 blocks but
-    the mean, of the luminance and, of three channels, the ratio of colour to luminance.
-    Energies below those of rounding to 8 bits count as that.
+    the mean, of the luminance and, of three channels, the ratio of colour to luminance;
+    then those of the luminance of images reduced to a half and a quarter, which resolve
+    the few low frequencies that a wide blur leaves. Energies below those of rounding to
+    8 bits count as that.
     """
-    energies = jnp.square(block_transform(images)).mean(axis=(1, 3))  # [B, 8, 8, C]
-    rounding = (2 / 255) ** 2 / 12
-    logs = jnp.log(energies + rounding)
-    luminance = logs[..., 0].reshape(len(images), -1)[:, 1:]
+    luminance, color = _log_energies(images, 1)
     # Contrast differs from image to image; the shape of the spectrum says more.
-    shape = luminance - luminance.mean(axis=1, keepdims=True)
-    color = logs[..., 1:].mean(axis=(1, 2)) - luminance.mean(axis=1, keepdims=True)
-    return jnp.concatenate(
-        [shape, luminance.mean(axis=1, keepdims=True), color], axis=1
-    )
+    level = luminance.mean(axis=1, keepdims=True)
+    features = [luminance - level, level, color - level]
+    for factor in _REDUCTIONS:
+        reduced, _ = _log_energies(images, factor)
+        features.append(reduced - reduced.mean(axis=1, keepdims=True))
+    return jnp.concatenate(features, axis=1)
+
+
+def _log_energies(images: chex.Array, factor: int) -> tuple[chex.Array, chex.Array]:
+    """Returns those of the luminance of reduced images, [B, 63], and of colours."""
+    batch_size, height, width, channels = images.shape
+    padding = ((0, 0), (0, -height % factor), (0, -width % factor), (0, 0))
+    padded = jnp.pad(images, padding, mode="edge")
+    height, width = (side // factor for side in padded.shape[1:3])
+    pixels = padded.reshape(batch_size, height, factor, width, factor, channels)
+    energies = jnp.square(block_transform(pixels.mean(axis=(2, 4)))).mean(axis=(1, 3))
+    rounding = (2 / 255) ** 2 / 12 / factor**2
+    logs = jnp.log(energies + rounding)  # [B, 8, 8, C]
+    return logs[..., 0].reshape(batch_size, -1)[:, 1:], logs[..., 1:].mean(axis=(1, 2))
 
 
 def fit_severity(
@@ -118,6 +135,7 @@ def fit_severity(
     # The prior of a few images, so that the covariance can be inverted.
     covariance = apart.T @ apart + np.eye(means.shape[1])
     covariance /= max(1, len(apart) - len(means)) + 1
+    covariance *= 1 - _SHRINKAGE * (1 - np.eye(len(covariance)))
     return SeverityEstimator(means, np.linalg.inv(covariance))
 
 

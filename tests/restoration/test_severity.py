@@ -80,7 +80,25 @@ def test_features_do_not_depend_on_contrast_but_for_one():
     x = textures(0, count=2)
     one, other = severity_features(x), severity_features(x / 2)
     changed = np.abs(one - other).max(axis=0)
-    assert (changed[:63] < 0.05).all() and changed[63] > 1
+    assert changed[63] > 1 and (np.delete(changed, 63) < 0.05).all()
+
+
+def test_reduced_images_tell_wide_blurs_apart():
+    sigmas = [3.0, 3.5, 4.0]
+    degrade = cd.heat_blur((64, 48), sigmas)
+    found = fit_severity(degrade, textures(0, count=96), key=jax.random.key(0))
+    # What models of earlier versions have.
+    first = SeverityEstimator(found.means[:, :66], found.precision[:66, :66])
+    wrong = {
+        name: np.mean(
+            [
+                np.mean(estimator.estimate(degrade(textures(1, count=96), t)) != t)
+                for t in (1, 2, 3)
+            ]
+        )
+        for name, estimator in (("all", found), ("first", first))
+    }
+    assert wrong["all"] < wrong["first"]
 
 
 def test_its_json_gives_the_same_estimates(estimator, tmp_path):
@@ -135,7 +153,7 @@ def test_an_exported_file_keeps_the_estimator(estimator, tmp_path, capsys):
     restorer = dataclasses.replace(make_restorer(), severity=estimator)
     path = str(tmp_path / "model.safetensors")
     export_model(restorer, path)
-    assert load_run(path).severity.means.shape == (4, 64 + 2)
+    assert load_run(path).severity.means.shape == (4, 3 * 63 + 1 + 2)
     clean = tmp_path / "photo.png"
     Image.fromarray(cd.to_uint8(textures(5, count=1)[0])).save(clean)
     degraded, _ = restore_photos(path, [str(clean)], degrade=True, start=3)
