@@ -15,6 +15,7 @@ of training. The picture shows the first images of every row: no image was chose
 
 import argparse
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,9 @@ import colddiff_jax as cd
 from benchmarks import timing
 from colddiff_jax.evaluation import evaluate_generated
 from colddiff_jax.evaluation.choose_nets import choose_nets
+from colddiff_jax.evaluation.generated import GeneratedEvaluation
 from colddiff_jax.evaluation.generated_images import open_splits
+from colddiff_jax.evaluation.tables import generation_table
 from colddiff_jax.io import figures
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling.priors import with_noise
@@ -79,33 +82,25 @@ OTHERS = {
 }
 
 
-def evaluate(row: Row, run: Restorer, **settings: Any) -> tuple[dict, np.ndarray, dict]:
-    """Returns the scores of a row, its images, and the scores of test images."""
+def evaluate(row: Row, run: Restorer, **settings: Any) -> GeneratedEvaluation:
+    """Generates and scores the images of a row, whose sampler has its name."""
     options = dict(row.options)
     if row.prior_noise is not None:
         options["prior"] = with_noise(run.prior, row.prior_noise)
-    calls = min(CALLS, run.degradation.num_steps)
-    name = f"{row.sampler}:{calls}"
     (found,) = evaluate_generated(
         run,
-        samplers=[name],
+        samplers=[f"{row.sampler}:{calls_of(run)}"],
         endpoint=row.endpoint,
         options=options,
         progress=True,
         **settings,
     )
-    images = found.images[name]
+    return found
 
-    def scores(name: str) -> dict[str, Any]:
-        by_net = {
-            net: {key: round(float(value), 4) for key, value in rows[name].items()}
-            for net, rows in found.distances.items()
-        }
-        copies = {key: round(float(v), 4) for key, v in found.copies[name].items()}
-        return {"distances": by_net, "copies": copies}
 
-    about = {"calls": calls, "step": found.settings["step"]}
-    return about | scores(name), images, scores("test images")
+def calls_of(run: Restorer) -> int:
+    """Returns the number of calls of the network for every image."""
+    return min(CALLS, run.degradation.num_steps)
 
 
 def main() -> None:
@@ -115,31 +110,46 @@ def main() -> None:
     parser.add_argument("--features", nargs="+", default=["classifier"])
     parser.add_argument("--images", type=int, default=1000, help="of every row")
     flags = parser.parse_args()
-    table: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    scores: dict[str, Any] = {"distances": {}, "copies": {}}
     pictures: dict[str, np.ndarray] = {}
-    nets = None
+    settings: dict[str, Any] = {"generate": flags.images}
+
+    def keep(name: str, found: GeneratedEvaluation, theirs: str) -> None:
+        for net, by_row in found.distances.items():
+            scores["distances"].setdefault(net, {})[name] = rounded(by_row[theirs])
+        scores["copies"][name] = rounded(found.copies[theirs])
+        pictures[name] = cd.to_float(found.images[theirs][:SHOWN])
+
     for row in [*ROWS, *OTHERS[flags.set]]:
         folder = os.path.join(flags.runs, row.run.format(flags.set))
-        if not os.path.isdir(folder):
-            print(f"{row.name}: no run {folder}")
-            continue
         run = cd.load(folder)
-        if nets is None:
+        if not rows:
             nets = choose_nets(flags.features, run.model, num_images=flags.images)
-            images = open_splits(run)
-        found, pixels, perfect = evaluate(
-            row, run, generate=flags.images, images=images, nets=nets
-        )
-        table[row.name] = {"run": row.run.format(flags.set), **found}
-        print(row.name, table[row.name], flush=True)
-        pictures[row.name] = cd.to_float(pixels[:SHOWN])
-    table["test images"] = perfect
+            settings |= {"nets": nets, "images": open_splits(run)}
+        found = evaluate(row, run, **settings)
+        settings["references"] = found.references  # Measured once for all rows.
+        rows[row.name] = {
+            "run": row.run.format(flags.set),
+            "step": found.settings["step"],
+            "calls": calls_of(run),
+        }
+        keep(row.name, found, found.settings["samplers"][0])
+        print(row.name, scores["copies"][row.name], flush=True)
+    keep("test images", found, "test images")
+    fid = [net.name for net in nets if net.is_fid]
+    print(generation_table(scores["distances"], scores["copies"], fid=fid))
     timing.write(
         f"generation/{flags.set}",
-        {"images": flags.images, "model": repr(run), "rows": table},
+        {"images": flags.images, "rows": rows, **scores},
     )
     path = timing.RESULTS / "generation" / f"{flags.set}.png"
     figures.save_png(str(path), figures.grid(pictures))
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Returns numbers with few digits."""
+    return {name: float(f"{value:.5g}") for name, value in values.items()}
 
 
 if __name__ == "__main__":

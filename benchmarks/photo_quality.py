@@ -23,7 +23,6 @@ from PIL import Image
 import colddiff_jax as cd
 from benchmarks import classical, timing
 from colddiff_jax.data.decoding import EXTENSIONS, decode
-from colddiff_jax.restoration.restore_options import default_sampler
 
 WIDTHS = (1, 2, 3, 4)  # Standard deviations of the blur, in pixels.
 FACTORS = (2, 4)
@@ -66,47 +65,55 @@ def best_of(
 def by_our_model(
     restorer: cd.Restorer, degraded: Images, clean: Images, t: int, **options: Any
 ) -> dict[str, Any]:
-    """Returns the scores of the direct prediction and of Algorithm 2.
-
-    The scores with the estimated step are those of the model's default sampler.
-    """
+    """Returns the scores of the direct prediction and of Algorithm 2."""
     direct = restorer.restore(degraded, t, sampler="direct", **options)
     sampled = restorer.restore(degraded, t, sampler="alg2", **options)
-    found = {
+    return {
         "degraded": scores(degraded, clean),
         "direct": scores(direct, clean),
         "Algorithm 2": scores(sampled, clean),
     }
-    if restorer.severity is None:
-        return found
-    # Where the estimate is right, so is the image that was restored.
-    steps = restorer.estimate_step(degraded)
-    by_default = direct if default_sampler(restorer.model) == "direct" else sampled
-    estimated = [
-        image if step == t else restorer.restore(x, step, **options)
-        for image, x, step in zip(by_default, degraded, steps, strict=True)
-    ]
-    errors = np.abs(np.array(steps) - t)
-    T = restorer.degradation.num_steps
-    found["estimated step"] = {
-        **scores(estimated, clean),
-        "mean error, share of T": round(float(errors.mean() / T), 4),
-        "largest error, share of T": round(float(errors.max() / T), 4),
-    }
-    return found
+
+
+def step_of_blur(width: int) -> int:
+    """Returns the step of photo-deblur for a width in pixels."""
+    return 2 * width
+
+
+def step_of_quality(quality: int) -> int:
+    """Returns the step of photo-unjpeg for a JPEG quality."""
+    return (90 - quality) // 10
+
+
+def blurred(clean: Images, width: float) -> Images:
+    """Blurs images by a Gaussian, and rounds them to 8 bits."""
+
+    def blur(image: np.ndarray) -> np.ndarray:
+        degrade = cd.heat_blur(image.shape[:2], [width])
+        return cd.to_uint8(degrade(cd.to_float(image[None]), 1))[0]
+
+    return [blur(image) for image in clean]
+
+
+def compressed(clean: Images, quality: int) -> Images:
+    """Saves images as JPEG files, and reads these."""
+
+    def compress(image: np.ndarray) -> np.ndarray:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    return [compress(image) for image in clean]
 
 
 def deblurring(clean: Images) -> Iterator[Row]:
     """Yields a row for each width of a blur."""
     restorer = cd.load("photo-deblur")
     for width in WIDTHS:
-        blurred = []
-        for image in clean:
-            blur = cd.heat_blur(image.shape[:2], [float(width)])
-            blurred.append(cd.to_uint8(blur(cd.to_float(image[None]), 1))[0])
-        row = by_our_model(restorer, blurred, clean, 2 * width)
+        degraded = blurred(clean, float(width))
+        row = by_our_model(restorer, degraded, clean, step_of_blur(width))
         for name, methods in classical.deconvolutions(width).items():
-            row[name] = best_of(methods, blurred, clean)
+            row[name] = best_of(methods, degraded, clean)
         yield f"blur of {width} px", row
 
 
@@ -157,13 +164,9 @@ def removing_jpeg(clean: Images) -> Iterator[Row]:
     """Yields a row for each quality."""
     restorer = cd.load("photo-unjpeg")
     for quality in QUALITIES:
-        compressed = []
-        for image in clean:
-            file = io.BytesIO()
-            Image.fromarray(image).save(file, "JPEG", quality=quality)
-            compressed.append(np.asarray(Image.open(file)))
-        t = (90 - quality) // 10
-        yield f"JPEG quality {quality}", by_our_model(restorer, compressed, clean, t)
+        degraded = compressed(clean, quality)
+        row = by_our_model(restorer, degraded, clean, step_of_quality(quality))
+        yield f"JPEG quality {quality}", row
 
 
 JOBS: dict[str, tuple[str, Callable[[Images], Iterator[Row]]]] = {
@@ -174,6 +177,16 @@ JOBS: dict[str, tuple[str, Callable[[Images], Iterator[Row]]]] = {
 }
 
 
+def read_photographs(folder: str, count: int | None = None) -> Images:
+    """Reads the first photographs of a folder, in the order of their names."""
+    names = [
+        name
+        for name in sorted(os.listdir(folder))
+        if os.path.splitext(name)[1].lower() in EXTENSIONS
+    ]
+    return [decode(os.path.join(folder, name), 3) for name in names[:count]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="the folder of the test sets")
@@ -182,12 +195,7 @@ def main() -> None:
     flags = parser.parse_args()
     for job in flags.jobs:
         folder, rows_of = JOBS[job]
-        paths = [
-            os.path.join(flags.data, folder, name)
-            for name in sorted(os.listdir(os.path.join(flags.data, folder)))
-            if os.path.splitext(name)[1].lower() in EXTENSIONS
-        ][: flags.num_photos]
-        clean = [decode(path, 3) for path in paths]
+        clean = read_photographs(os.path.join(flags.data, folder), flags.num_photos)
         rows: dict[str, Any] = {}
         for name, row in rows_of(clean):
             rows[name] = row
