@@ -100,6 +100,8 @@ REQUIRED = {
     "kernel_size": 3,
     "keep": (0.5, 0.2),
     "alphas_cumprod": (0.5, 0.2),
+    "image_weights": (0.5, 0.2),
+    "endpoint_weights": (0.5, 0.8),
     "blur_sigmas": (1.0, 2.0),
     "qualities": (50.0, 20.0),
     "lengths": (3.0, 5.0),
