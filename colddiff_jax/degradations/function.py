@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from colddiff_jax import checks
+from colddiff_jax.checks import InputError
 from colddiff_jax.degradations import base
 
 
@@ -42,7 +43,17 @@ class FunctionDegradation:
         t = checks.check_steps(t, self.num_steps, x.shape[0])
         # Avoid t = 0: an infinite slope there would make all gradients NaN.
         steps = jnp.maximum(t, 1)
-        x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, steps)
+        try:
+            x_t = jax.vmap(self.fn, in_axes=(0, 0 if t.ndim else None))(x, steps)
+        except (TypeError, AttributeError) as error:
+            if not _needs_numbers(error):
+                raise
+            raise InputError(
+                "the function of `from_function` must be written in jax.numpy; call "
+                "one of NumPy, SciPy or PIL by jax.pure_callback(fn, "
+                'jax.ShapeDtypeStruct(x.shape, x.dtype), x, t, vmap_method="sequential"'
+                ") (docs/extending.md)"
+            ) from error
         shape = x_t.shape if hasattr(x_t, "shape") else type(x_t).__name__
         if shape != x.shape:
             raise ValueError(
@@ -50,6 +61,17 @@ class FunctionDegradation:
                 f"{x.shape[1:]}; for the batch {x.shape} it returned {shape}"
             )
         return base.keep_clean(x, x_t, t)
+
+
+def _needs_numbers(error: Exception) -> bool:
+    """Whether a function failed since it asked a traced array for its numbers."""
+    asked = (
+        jax.errors.TracerArrayConversionError,
+        jax.errors.TracerIntegerConversionError,
+        jax.errors.ConcretizationTypeError,
+    )
+    # PIL looks for the buffer of an array, which traced arrays do not have.
+    return isinstance(error, asked) or "__array_interface__" in str(error)
 
 
 def from_function(
@@ -61,9 +83,10 @@ def from_function(
 
     Args:
         fn: maps an image [H, W, C] and a scalar int32 t in 1..T to an image of the same
-            shape; it must be traceable. Every new function is compiled anew. Bind
-            arrays with `jax.tree_util.Partial(fn, array)` to keep them out of the
-            compiled program; fn is then called as fn(array, x, t).
+            shape; it must be traceable, and calls NumPy, SciPy or PIL by
+            `jax.pure_callback`. Every new function is compiled anew. Bind arrays with
+            `jax.tree_util.Partial(fn, array)` to keep them out of the compiled program;
+            fn is then called as fn(array, x, t).
         num_steps: T.
 
     Returns:
