@@ -16,6 +16,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.field_types import converted
+from colddiff_jax.experiment.own_degradation import own
 from colddiff_jax.experiment.sections import (
     call,
     call_named,
@@ -40,6 +41,7 @@ DEGRADATIONS: dict[str, Callable] = {
     "holes": degradations.holes,
     "jpeg_like": degradations.jpeg_like,
     "motion_blur": degradations.motion_blur,
+    "own": own,
     "pixelate": degradations.pixelate,
     "snow": degradations.snow,
 }

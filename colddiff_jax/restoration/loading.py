@@ -9,7 +9,9 @@ import numpy as np
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
+from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.own_degradation import check_given
 from colddiff_jax.experiment.prior import load_prior
 from colddiff_jax.experiment.run_folder import (
     load_description,
@@ -33,9 +35,17 @@ _SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "shipped")
 @overload
 def load() -> tuple[str, ...]: ...
 @overload
-def load(source: str | os.PathLike[str], *, checkpoint: str = ...) -> Restorer: ...
 def load(
-    source: str | os.PathLike[str] | None = None, *, checkpoint: str = "latest"
+    source: str | os.PathLike[str],
+    *,
+    checkpoint: str = ...,
+    degradation: Degradation | None = ...,
+) -> Restorer: ...
+def load(
+    source: str | os.PathLike[str] | None = None,
+    *,
+    checkpoint: str = "latest",
+    degradation: Degradation | None = None,
 ) -> Restorer | tuple[str, ...]:
     """Loads a trained model; without arguments, lists those that come with the package.
 
@@ -45,6 +55,7 @@ def load(
         source: a run folder of `train_and_evaluate`, a file of `export_model`, or the
             name of a model that comes with the package.
         checkpoint: as in `load_run`.
+        degradation: as in `load_run`.
 
     Returns:
         The model, or the names of those that come with the package.
@@ -59,10 +70,14 @@ def load(
     """
     if source is None:
         return _shipped_models()
-    return load_run(os.fspath(source), checkpoint)
+    return load_run(os.fspath(source), checkpoint, degradation)
 
 
-def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
+def load_run(
+    workdir: str,
+    checkpoint: str = "latest",
+    degradation: Degradation | None = None,
+) -> Restorer:
     """Loads the trained model of a run folder, or of an exported file.
 
     Args:
@@ -70,9 +85,12 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
             has one checkpoint, or the name of a model that comes with the package.
         checkpoint: "latest" (the newest that is not damaged), "best" (by the run's
             `evaluation.best_by`) or the number of a step.
+        degradation: D, unbound, if the model was trained with an object in place of a
+            degradation of its configuration.
 
     Raises:
-        InputError: no such folder or file, no checkpoint in it, or one that is damaged.
+        InputError: no such folder or file, no checkpoint in it, or one that is damaged;
+            a degradation that is missing or does not fit.
 
     Example:
         >>> restorer = load_run("runs/digits_blur")
@@ -89,11 +107,13 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
             )
         workdir = os.path.join(_SHIPPED, f"{workdir}.safetensors")
     if os.path.isfile(workdir):
-        return _load_file(workdir, checkpoint)
+        return _load_file(workdir, checkpoint, degradation)
     # Orbax takes a second to import, and files do not need it.
     from colddiff_jax.io.checkpoints import open_checkpoints
 
     description = load_description(workdir)
+    if degradation is not None:
+        check_given(description["config"]["degradation"], degradation)
     best_by = description["config"]["evaluation"].get("best_by", "test_loss")
     with open_checkpoints(workdir, best_by) as saved:
         if not saved.steps():
@@ -101,7 +121,7 @@ def load_run(workdir: str, checkpoint: str = "latest") -> Restorer:
                 f"{workdir!r} has no checkpoint yet; continue its training first"
             )
         chosen = _choose_step(saved, checkpoint)
-        model = _build_model(description, saved)
+        model = _build_model(description, saved, degradation)
         like = {"ema_params": devices.replicated_like(model.abstract_params)}
         if chosen is None:
             parts, step = saved.restore_newest(like, partial=True)
@@ -146,11 +166,15 @@ def _choose_step(saved: "Checkpoints", checkpoint: str) -> int | None:
     )
 
 
-def _build_model(description: Mapping[str, Any], saved: "Checkpoints") -> Model:
+def _build_model(
+    description: Mapping[str, Any],
+    saved: "Checkpoints",
+    degrade: Degradation | None,
+) -> Model:
     config, scales = description["config"], scales_of(description)
     channels = description["channels"]
     if channels is not None:
-        return build_model(config, channels=channels, scales=scales)
+        return build_model(config, channels=channels, scales=scales, degrade=degrade)
     for channels in _CHANNELS:
         model = build_model(config, channels=channels, scales=scales)
         if saved.has_parts({"ema_params": model.abstract_params}):
@@ -159,7 +183,7 @@ def _build_model(description: Mapping[str, Any], saved: "Checkpoints") -> Model:
     return build_model(config, channels=3, scales=scales)
 
 
-def _load_file(path: str, checkpoint: str) -> Restorer:
+def _load_file(path: str, checkpoint: str, degrade: Degradation | None) -> Restorer:
     about, params, prior_arrays = read_model(path)
     if checkpoint not in ("latest", str(about["step"])):
         raise InputError(
@@ -168,7 +192,11 @@ def _load_file(path: str, checkpoint: str) -> Restorer:
         )
     description = upgrade_description(about)
     config, scales = description["config"], scales_of(description)
-    model = build_model(config, channels=about["channels"], scales=scales)
+    if degrade is not None:
+        check_given(config["degradation"], degrade)
+    model = build_model(
+        config, channels=about["channels"], scales=scales, degrade=degrade
+    )
     like = model.abstract_params
     if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
         raise InputError(

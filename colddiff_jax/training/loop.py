@@ -17,6 +17,7 @@ import jax
 from colddiff_jax import devices, prng
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.data.workers import check_main_guard
+from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.experiment.prior import measure_prior, save_prior
 from colddiff_jax.experiment.run_folder import (
@@ -56,6 +57,7 @@ def train_and_evaluate(
     workdir: str,
     *,
     splits: ImageSplits | None = None,
+    degradation: Degradation | None = None,
     force: bool = False,
 ) -> TrainState:
     """Trains a restorer, or resumes training in its run folder.
@@ -69,6 +71,9 @@ def train_and_evaluate(
         workdir: the run folder; created if it does not exist.
         splits: images to use instead of those that the configuration names, such as
             `data.arrays(train_images, test_images)` in a notebook.
+        degradation: D, any object of the protocol, such as one of `from_function` or
+            `compose`, in place of the one that the configuration describes. Resuming
+            and `load` ask for it again; `config.json` names its class and steps.
         force: whether to continue in a folder of another configuration or other data.
 
     Returns:
@@ -90,7 +95,7 @@ def train_and_evaluate(
         Bansal et al. (2022), sections 3 and 4.
     """
     check_main_guard()
-    model, task = _build(config, workdir, splits)
+    model, task = _build(config, workdir, splits, degradation)
     options = task.training
     evaluator = Evaluator(
         model,
@@ -196,13 +201,18 @@ def _train(
 
 
 def _build(
-    config: Mapping[str, Any], workdir: str, splits: ImageSplits | None
+    config: Mapping[str, Any],
+    workdir: str,
+    splits: ImageSplits | None,
+    degradation: Degradation | None,
 ) -> tuple[Model, Task]:
     """Builds the model and the task, with the saved scales if a run is resumed."""
     scales = None
     if Checkpoints(workdir).steps() and is_run_folder(workdir):
         scales = scales_of(load_description(workdir))
-    model, task = build_model_and_task(config, splits=splits, scales=scales)
+    model, task = build_model_and_task(
+        config, splits=splits, scales=scales, degradation=degradation
+    )
     check_counts(
         task.training,
         task.evaluation,

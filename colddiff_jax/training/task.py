@@ -33,8 +33,9 @@ from colddiff_jax.experiment.model import (
     consistent_noise_of,
     with_inverse,
 )
+from colddiff_jax.experiment.own_degradation import own_section
 from colddiff_jax.experiment.prior import PriorOptions, check_prior
-from colddiff_jax.experiment.sections import call, call_named
+from colddiff_jax.experiment.sections import call, call_named, plain
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
@@ -91,6 +92,7 @@ def build_model_and_task(
     *,
     splits: ImageSplits | None = None,
     scales: Scales | None = None,
+    degradation: Degradation | None = None,
 ) -> tuple[Model, Task]:
     """Builds the model and the task that a configuration describes.
 
@@ -102,6 +104,7 @@ def build_model_and_task(
         splits: images to use instead of those that the section data names.
         scales: the scales of a preconditioned network; None measures them on the
             training images.
+        degradation: D, unbound, in place of the one that the configuration describes.
 
     Returns:
         The model and the task, checked against each other.
@@ -109,6 +112,8 @@ def build_model_and_task(
     Raises:
         InputError: an unknown or missing field or name, or an invalid value.
     """
+    if degradation is not None:
+        config = plain(config) | {"degradation": own_section(degradation)}
     config = complete_config(config)
     seed = prng.check_seed(config["seed"])
     training = call("training", TrainingOptions, config["training"])
@@ -116,7 +121,9 @@ def build_model_and_task(
     if training.skip_nonfinite:
         optimizer = optax.apply_if_finite(optimizer, training.skip_nonfinite)
     preprocessing = make_preprocessing(config["data"])
-    degrade = make_degradation(config["degradation"], preprocessing.image_size)
+    degrade = degradation
+    if degrade is None:
+        degrade = make_degradation(config["degradation"], preprocessing.image_size)
     degrade = with_inverse(degrade, config["model"])
     objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
     objective = dataclasses.replace(

@@ -186,7 +186,7 @@ SECTIONS = {
 
 
 def test_every_degradation_of_a_configuration_is_tested_here():
-    assert SECTIONS.keys() == DEGRADATIONS.keys()
+    assert SECTIONS.keys() == DEGRADATIONS.keys() - {"own"}  # It needs an object.
 
 
 @pytest.mark.parametrize("name", SECTIONS)
