@@ -118,7 +118,8 @@ REQUIRED = {
     "increment": 0.1,
 }
 CHOICES = {
-    "degradation": DEGRADATIONS,
+    # The fields of an object of one's own are not given, but describe it.
+    "degradation": {name: DEGRADATIONS[name] for name in DEGRADATIONS if name != "own"},
     "model": NETWORKS,
     "loss": DISTANCES,
     "ema": EMA_DECAYS,
