@@ -9,7 +9,7 @@ import re
 import pytest
 
 from colddiff_jax.evaluation.paper_tables import Number, Row
-from colddiff_jax.evaluation.tables import table
+from colddiff_jax.evaluation.tables import generation_table, table
 
 
 def test_every_configuration_is_listed(pytestconfig):
@@ -111,6 +111,17 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
         assert f"| {row} |" in page
     readme = (root / "README.md").read_text()
     assert sum(f"| {row} |" in readme for row in rows) == 4
+
+
+def test_the_table_of_generated_images_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "generation.md").read_text()
+    path = root / "benchmarks" / "results" / "generation" / "mnist.json"
+    result = json.loads(path.read_text())
+    assert f"    {result['command']}\n" in page
+    table = generation_table(result["distances"], result["copies"], fid=[])
+    assert table in page
+    assert len(result["rows"]) == 13
 
 
 @pytest.mark.parametrize("network", ["large", "small"])
