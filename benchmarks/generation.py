@@ -3,7 +3,7 @@
     for config in blur pixelate heat color noise flow; do
         python train.py --config=configs/generate_$config.py:mnist
     done
-    python train.py --config=configs/mnist_ihd.py:cpu
+    python train.py --config=configs/generate_ihd.py:mnist
     python train.py --config=configs/animorph.py:mnist
     python -m benchmarks.generation --set=mnist
     python -m benchmarks.generation --set=cifar --features=weights/cifar10_resnet56.npz
@@ -71,7 +71,7 @@ ROWS = [
 ]
 OTHERS = {
     "mnist": [
-        Row("inverse heat dissipation", "mnist_ihd-cpu", "ihd"),
+        Row("inverse heat dissipation", "generate_ihd-mnist", "ihd"),
         Row("animorphosis, fixed endpoint", "animorph-mnist"),
         Row("animorphosis, estimated", "animorph-mnist", endpoint="estimated"),
     ],

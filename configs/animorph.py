@@ -5,6 +5,8 @@ python train.py --config=configs/animorph.py $FOLDERS          one GPU or TPU
 python train.py --config=configs/animorph.py:cpu $FOLDERS      64 x 64, two CPU cores
 python train.py --config=configs/animorph.py:paper $FOLDERS    the published settings
 python train.py --config=configs/animorph.py:mnist             clothes into digits
+python train.py --config=configs/animorph.py:fashion           digits into clothes
+python train.py --config=configs/animorph.py:cifar    a folder's images into CIFAR-10
 python train.py --config=configs/animorph.py:smoke    seconds, on bundled digits
 
 `data` names the images to generate and `endpoints` the images to start from; the paper
@@ -20,9 +22,9 @@ turns the test endpoints into images, and --generate=64 those of training. It ke
 endpoint fixed, as the official code does to generate images; --endpoint=estimated
 solves for it at every step, as the official code does for its test grids.
 
-`mnist` turns Fashion-MNIST into MNIST on two CPU cores, and any image into a digit has
-784 numbers to choose it by. For files, add --config.data.source=npz
---config.data.path=mnist.npz, and the same for --config.endpoints.
+`mnist` turns Fashion-MNIST into MNIST on two CPU cores, `fashion` the other way, and
+`cifar` images of the folder --config.endpoints.path into CIFAR-10. For files, add
+--config.data.source=npz --config.data.path=mnist.npz, and the same for endpoints.
 
 Reference: Bansal et al. (2022), section 5.3. `paper` has its schedule, network
 (56,615,708 parameters), optimizer, average and number of steps. The official loader
@@ -33,6 +35,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
+    use_cifar,
     use_generation,
     use_mnist,
     use_published_generation,
@@ -57,6 +60,8 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         cpu=_use_cpu,
         paper=use_published_generation,
         mnist=_use_mnist,
+        fashion=_use_fashion,
+        cifar=_use_cifar,
         smoke=_use_smoke,
     )
 
@@ -69,6 +74,16 @@ def _use_cpu(config: ml_collections.ConfigDict) -> None:
 def _use_mnist(config: ml_collections.ConfigDict) -> None:
     use_mnist(config)
     config.endpoints.update({"source": "tfds", "name": "fashion_mnist"})
+    use_two_cores_for_generation(config)
+
+
+def _use_fashion(config: ml_collections.ConfigDict) -> None:
+    _use_mnist(config)
+    config.data.name, config.endpoints.name = "fashion_mnist", "mnist"
+
+
+def _use_cifar(config: ml_collections.ConfigDict) -> None:
+    use_cifar(config)
     use_two_cores_for_generation(config)
 
 

@@ -51,10 +51,10 @@ def test_the_documented_configurations_exist():
         "generate_color",
         "generate_flow",
         "generate_heat",
+        "generate_ihd",
         "generate_noise",
         "generate_pixelate",
         "mnist_blur",
-        "mnist_ihd",
         "mnist_mask",
         "mnist_pixelate",
         "photo_deblur",
@@ -82,8 +82,15 @@ def test_every_default_and_smoke_variant_builds(name):
         assert smoke.degrade.num_steps == model.degrade.num_steps
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "generate" in name])
-@pytest.mark.parametrize("variant", ["cpu", "mnist", "cifar"])
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        (name, variant)
+        for name in NAMES
+        for variant in ("cpu", "mnist", "cifar")
+        if name.startswith("generate") and (name, variant) != ("generate_ihd", "cpu")
+    ],
+)
 def test_generation_on_two_cores_has_a_small_network_and_the_squared_error(
     name, variant
 ):
@@ -135,6 +142,13 @@ def test_the_published_pixelation_matches_the_paper(name):
     found = degradation_of(name, "paper")
     expected = cd.pixelate(32, [16, 8, 4], method="bicubic")
     np.testing.assert_array_equal(found.operators[0], expected.operators[0])
+
+
+def test_animorphosis_goes_both_ways_between_digits_and_clothes():
+    there, back = config_of("animorph", "mnist"), config_of("animorph", "fashion")
+    assert (there.data.name, there.endpoints.name) == ("mnist", "fashion_mnist")
+    assert (back.data.name, back.endpoints.name) == ("fashion_mnist", "mnist")
+    assert config_of("animorph", "cifar").data.name == "cifar10"
 
 
 def test_the_published_animorphosis_matches_the_paper():
@@ -197,16 +211,16 @@ def test_digits_are_never_flipped():
     for name in ("digits_blur", "mnist_blur", "mnist_mask", "mnist_pixelate"):
         for variant in (None, "smoke") if name == "digits_blur" else (None, "paper"):
             assert not config_of(name, variant).data.flip
-    assert not config_of("mnist_ihd").data.flip
+    assert not config_of("generate_ihd").data.flip
 
 
 def test_inverse_heat_dissipation_has_the_published_blur_noise_and_optimizer():
-    for variant in (None, "cpu", "smoke"):
-        config = config_of("mnist_ihd", variant)
+    for variant in (None, "mnist", "cifar", "smoke"):
+        config = config_of("generate_ihd", variant)
         assert config.objective.target == "previous" and config.loss.name == "l2"
         assert config.optimizer.clip_norm == 1.0
         assert config.model.precondition == (variant != "smoke")
-    degrade = degradation_of("mnist_ihd", "cpu")
+    degrade = degradation_of("generate_ihd", "mnist")
     sigmas = 0.5 * 40 ** np.linspace(0, 1, 50)
     expected = cd.heat_blur(32, sigmas)
     x = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
@@ -214,7 +228,7 @@ def test_inverse_heat_dissipation_has_the_published_blur_noise_and_optimizer():
         found = degrade.degradation(x, t)
         np.testing.assert_allclose(found, expected(x, t), atol=1e-5)
         assert degrade.levels(t)[1] == pytest.approx(2 * 0.01)
-    default = config_of("mnist_ihd")
+    default = config_of("generate_ihd")
     assert (default.optimizer.learning_rate, default.optimizer.warmup_steps) == (
         2e-4,
         5000,
@@ -233,7 +247,7 @@ def test_an_unknown_variant_raises_and_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits_blur"])
 def test_the_variant_for_two_cores_is_small(name):
-    config = config_of(name, "cpu")
+    config = config_of(name, "mnist" if name == "generate_ihd" else "cpu")
     model, _ = build(config)
     shapes = model.abstract_params
     size = sum(leaf.size for leaf in jax.tree.leaves(shapes))

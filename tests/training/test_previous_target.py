@@ -16,13 +16,13 @@ from colddiff_jax.experiment.run_folder import load_description
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
 from colddiff_jax.training import train_and_evaluate
-from configs import mnist_ihd
+from configs import generate_ihd
 
 T, STD = 8, 0.02
 
 
 def make(**training):
-    config = mnist_ihd.get_config("smoke")
+    config = generate_ihd.get_config("smoke")
     config.data.update({"image_size": 16, "resize_to": 16})
     config.degradation.blur_sigmas.update({"num_steps": T, "stop": 4.0})
     config.degradation.noise_stds = T * (STD,)

@@ -1,8 +1,9 @@
 """Inverse heat dissipation on MNIST: blur and a little noise, T = 50.
 
-python train.py --config=configs/mnist_ihd.py          one GPU or TPU
-python train.py --config=configs/mnist_ihd.py:cpu      a small network, two CPU cores
-python train.py --config=configs/mnist_ihd.py:smoke    seconds, on bundled digits
+python train.py --config=configs/generate_ihd.py          one GPU or TPU
+python train.py --config=configs/generate_ihd.py:mnist    a small network, two cores
+python train.py --config=configs/generate_ihd.py:cifar    CIFAR-10, two CPU cores
+python train.py --config=configs/generate_ihd.py:smoke    seconds, on bundled digits
 
 The network predicts the image of the step before, without its noise, and not the clean
 image; only the sampler ihd takes such predictions. The default settings have not been
@@ -20,7 +21,12 @@ Reference: Rissanen, Heinonen, Solin (2022), arXiv:2206.13397, and its official 
 import ml_collections
 
 from colddiff_jax.training.config import default_config, section, with_variant
-from colddiff_jax.training.presets import use_smoke, use_two_cores_for_generation
+from colddiff_jax.training.presets import (
+    use_cifar,
+    use_mnist,
+    use_smoke,
+    use_two_cores_for_generation,
+)
 
 T = 50
 
@@ -39,7 +45,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "noise_stds": T * (0.02,),
         }
     )
-    config.data.update({"name": "mnist", "resize_to": 32})
+    use_mnist(config)
     config.model.update({"base_channels": 64, "dropout": 0.0, "precondition": True})
     config.objective.target = "previous"
     config.loss = section("loss", name="l2")
@@ -49,5 +55,15 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.ema.decay = 0.999
     config.prior.images = 1024
     return with_variant(
-        config, variant, cpu=use_two_cores_for_generation, smoke=use_smoke
+        config,
+        variant,
+        mnist=use_two_cores_for_generation,
+        cifar=_use_cifar,
+        smoke=use_smoke,
     )
+
+
+def _use_cifar(config: ml_collections.ConfigDict) -> None:
+    use_cifar(config)
+    config.data.flip = True
+    use_two_cores_for_generation(config)
