@@ -8,7 +8,8 @@ them, of what is lost by one prediction from the estimated step instead of the t
 
 import argparse
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -50,16 +51,27 @@ def main() -> None:
     folder = os.path.join(flags.data, "cbsd68")
     clean = photo_quality.read_photographs(folder, flags.num_photos)
     deblur, unjpeg = cd.load("photo-deblur"), cd.load("photo-unjpeg")
-    rows: dict[str, Any] = {}
-    for width in photo_quality.WIDTHS:
-        degraded = photo_quality.blurred(clean, float(width))
-        t = photo_quality.step_of_blur(width)
-        rows[f"blur of {width} px"] = error_and_cost(deblur, degraded, clean, t)
-        print(rows, flush=True)
-    for quality in photo_quality.QUALITIES:
-        degraded = photo_quality.compressed(clean, quality)
-        t = photo_quality.step_of_quality(quality)
-        rows[f"JPEG quality {quality}"] = error_and_cost(unjpeg, degraded, clean, t)
+    tasks: list[tuple[str, cd.Restorer, Callable[[], Images], int]] = [
+        (
+            f"blur of {width} px",
+            deblur,
+            partial(photo_quality.blurred, clean, float(width)),
+            photo_quality.step_of_blur(width),
+        )
+        for width in photo_quality.WIDTHS
+    ] + [
+        (
+            f"JPEG quality {quality}",
+            unjpeg,
+            partial(photo_quality.compressed, clean, quality),
+            photo_quality.step_of_quality(quality),
+        )
+        for quality in photo_quality.QUALITIES
+    ]
+    rows: dict[str, dict[str, float]] = {}
+    for name, restorer, degrade, t in tasks:
+        rows[name] = error_and_cost(restorer, degrade(), clean, t)
+        print(name, rows[name], flush=True)
     timing.write("photo_quality/severity", {"photographs": len(clean), "rows": rows})
 
 

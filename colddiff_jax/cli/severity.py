@@ -53,8 +53,9 @@ def main() -> None:
     T = degrade.num_steps
     errors = estimator.from_features(found) - np.arange(1, T + 1)[:, None]
     off = np.abs(errors).mean(axis=1) / T
+    what = "windows" if restorer.model.preprocessing.crop else "images"
     print(
-        f"fitted to {len(train)} images; on {len(test)} test images, the mean error is "
+        f"fitted to {len(train)} {what}; on {len(test)} test {what}, the mean error is "
         f"{off.mean():.1%} of T = {T}, and {off.max():.1%} at t = {off.argmax() + 1}"
     )
 

@@ -20,6 +20,7 @@ from colddiff_jax.io.images import as_saved
 _DIGITS = 5  # Of the numbers in the file of a model.
 _REDUCTIONS = 2, 4  # By which images are also reduced, to see low frequencies.
 _SHRINKAGE = 0.02  # Of the correlations of features.
+_CHUNK = 64  # Images degraded together, so that memory does not grow with the set.
 _FILE = "severity.json"  # In a run folder.
 
 
@@ -143,10 +144,17 @@ def degraded_features(
     degrade: Degradation, x_0: chex.Array, *, key: chex.PRNGKey
 ) -> np.ndarray:
     """Returns the features of images degraded to every step, float64 [T, B, F]."""
-    bound = degrade.bind(prng.indexed_keys(key, jnp.arange(len(x_0))), x_0.shape)
     at = jax.jit(_features_at)
     steps = range(1, degrade.num_steps + 1)
-    return np.stack([np.asarray(at(bound, x_0, t), np.float64) for t in steps])
+
+    def features(first: int) -> np.ndarray:
+        images = x_0[first : first + _CHUNK]
+        indices = jnp.arange(first, first + len(images))
+        bound = degrade.bind(prng.indexed_keys(key, indices), images.shape)
+        return np.stack([np.asarray(at(bound, images, t), np.float64) for t in steps])
+
+    chunks = [features(first) for first in range(0, len(x_0), _CHUNK)]
+    return np.concatenate(chunks, axis=1)
 
 
 def _features_at(degrade: Callable, x_0: chex.Array, t: chex.Array) -> chex.Array:

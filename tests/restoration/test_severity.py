@@ -11,6 +11,7 @@ from PIL import Image
 
 import colddiff_jax as cd
 from colddiff_jax import InputError
+from colddiff_jax.restoration import severity
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.photo_files import restore_photos
@@ -87,18 +88,24 @@ def test_reduced_images_tell_wide_blurs_apart():
     sigmas = [3.0, 3.5, 4.0]
     degrade = cd.heat_blur((64, 48), sigmas)
     found = fit_severity(degrade, textures(0, count=96), key=jax.random.key(0))
-    # What models of earlier versions have.
-    first = SeverityEstimator(found.means[:, :66], found.precision[:66, :66])
-    wrong = {
-        name: np.mean(
-            [
-                np.mean(estimator.estimate(degrade(textures(1, count=96), t)) != t)
-                for t in (1, 2, 3)
-            ]
-        )
-        for name, estimator in (("all", found), ("first", first))
-    }
-    assert wrong["all"] < wrong["first"]
+    # Without the features of reduced images, as fitted to the others alone.
+    covariance = np.linalg.inv(found.precision)[:66, :66]
+    whole = SeverityEstimator(found.means[:, :66], np.linalg.inv(covariance))
+    test = textures(1, count=96)
+
+    def wrong(estimator: SeverityEstimator) -> float:
+        steps = [estimator.estimate(degrade(test, t)) for t in (1, 2, 3)]
+        return float(np.mean(np.array(steps) != np.array([[1], [2], [3]])))
+
+    assert wrong(found) < wrong(whole)
+
+
+def test_images_are_degraded_in_chunks_with_randomness_of_their_own(monkeypatch):
+    degrade = cd.noisy(cd.heat_blur((64, 48), SIGMAS), [0.02] * len(SIGMAS))
+    found = degraded_features(degrade, textures(0, count=5), key=jax.random.key(0))
+    monkeypatch.setattr(severity, "_CHUNK", 2)
+    again = degraded_features(degrade, textures(0, count=5), key=jax.random.key(0))
+    np.testing.assert_allclose(again, found, atol=1e-4)
 
 
 def test_its_json_gives_the_same_estimates(estimator, tmp_path):
