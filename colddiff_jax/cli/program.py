@@ -12,6 +12,7 @@ from absl import app, flags, logging
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli.compilation_cache import keep_compiled_programs
+from colddiff_jax.cli.endings import readable_endings
 from colddiff_jax.io import disk
 
 flags.disclaim_key_flags()  # Flags defined here are those of the program, for --help.
@@ -73,7 +74,7 @@ def run(
         except InputError as error:
             _fail(_with_flags(str(error)))
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None:  # Not a file, such as a closed pipe.
                 raise
             reason, fix = disk.refusal(error) or (str(error), "")
             _fail(f"{error.filename}: {reason}; {fix}")
@@ -86,7 +87,8 @@ def run(
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal cannot show is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
-    app.run(checked_main, flags_parser=_parse_flags)
+    with readable_endings():
+        app.run(checked_main, flags_parser=_parse_flags)
     raise SystemExit(0)  # For type checkers: app.run does not return.
 
 

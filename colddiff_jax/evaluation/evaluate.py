@@ -102,7 +102,7 @@ def evaluate(
         batch_size: images restored at once; a multiple of the number of devices. The
             last bits of the scores depend on it.
         num_examples: the number of images in each group of `examples`.
-        progress: the label of a progress bar on a terminal; empty for no bar.
+        progress: the label of a progress bar, as for `BatchSampler`.
 
     Returns:
         The results for each seed; the same call returns the same results.

@@ -110,7 +110,7 @@ def generate_pixels(
         seed: of all draws, which are the same for all samplers.
         endpoint: as in `Restorer.generate`.
         options: further arguments of `Restorer.generate`.
-        progress: the label of a progress bar on a terminal; empty for no bar.
+        progress: the label of a progress bar, as for `BatchSampler`.
 
     Returns:
         uint8 [count, H, W, C].

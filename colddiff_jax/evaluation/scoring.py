@@ -97,7 +97,7 @@ class Scorer:
             seed: the seed of all random draws.
             indices: the indices of the images to score, in any order.
             check_finite: whether to raise for scores that are not finite.
-            progress: the label of a progress bar on a terminal; empty for no bar.
+            progress: the label of a progress bar, as for `BatchSampler`.
 
         Raises:
             InputError: a score that is NaN or infinite.

@@ -1,5 +1,6 @@
 """Sampling any number of images, on all devices, with one compiled program."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,7 +48,8 @@ class BatchSampler:
         Args:
             shared: the values that all images share, such as (restore_fn, degrade).
             images: a NumPy or JAX array [N, ...], or such arrays in any structure.
-            progress: label of a progress bar on the terminal; no bar if empty.
+            progress: label of a progress bar on a terminal, or of one line elsewhere;
+                neither if empty.
 
         Returns:
             The results of `sample` for all N images, as NumPy arrays.
@@ -86,7 +88,8 @@ class BatchSampler:
             shared: the values that all images share.
             load: load(start, stop) returns the images start..stop - 1, as NumPy arrays.
             num_images: the number of images.
-            progress: label of a progress bar on the terminal; no bar if empty.
+            progress: label of a progress bar on a terminal, or of one line elsewhere;
+                neither if empty.
 
         Yields:
             The results of `sample` for the images of each batch, as NumPy arrays.
@@ -98,6 +101,8 @@ class BatchSampler:
 
         shared = devices.replicate(shared)
         running: list[tuple[Any, int]] = []
+        if progress and not sys.stderr.isatty():
+            print(f"{progress} {num_images} images", file=sys.stderr, flush=True)
         # None means a bar only on a terminal.
         disable = None if progress else True
         with tqdm(

@@ -82,7 +82,7 @@ def _listening(before: dict[int, Any]) -> Iterator[None]:
             num_received += 1
             if num_received == 1:
                 name = signal.Signals(number).name
-                text = f"{name}: stopping after this step; again to stop at once\n"
+                text = f"{name}: stopping and saving; again to stop at once\n"
                 os.write(1, text.encode())
             elif before[number] in defaults and not hasattr(sys, "ps1"):
                 os._exit(128 + number)

@@ -95,6 +95,8 @@ def train_and_evaluate(
         Bansal et al. (2022), sections 3 and 4.
     """
     check_main_guard()
+    if devices.is_main_process():
+        print(f"{workdir}: preparing the images and the network", flush=True)
     model, task = _build(config, workdir, splits, degradation)
     options = task.training
     evaluator = Evaluator(
@@ -121,9 +123,10 @@ def train_and_evaluate(
         devices.check_agreement(f"checkpoints in {workdir}", first_step)
         save_description(about, workdir)
         _save_prior(model, task, workdir)
-        quiet = not devices.is_main_process()
         progress = Progress(
-            first_step, options.num_steps, options.batch_size, quiet=quiet
+            options.num_steps,
+            options.batch_size,
+            quiet=not devices.is_main_process(),
         )
         progress.message(_greeting(workdir, state, first_step))
         check_first_step(first_step, options.steps_per_call, workdir)
@@ -185,7 +188,11 @@ def _train(
                 trace(step, state)
                 with outputs.kept(state, step), progress.waiting():
                     batches = next(training.batches)
+                if step == first_step:
+                    progress.message("compiling the training step")
                 state, metrics = steps(state, training.resident, batches, degrade, key)
+                if step == first_step:
+                    progress.start(step + options.steps_per_call)
                 # Metrics of earlier steps are ready by now: reading them does not wait.
                 if logging:
                     outputs.log(step)

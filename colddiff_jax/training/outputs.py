@@ -103,6 +103,7 @@ class Outputs:
             state.ema_params,
             self.task.evaluation.num_images,
             stop_requested=stop_requested,
+            progress="evaluating" if devices.is_main_process() else "",
         )
         by_name = scores_by_name(scores)
         if devices.is_main_process():

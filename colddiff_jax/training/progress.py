@@ -1,31 +1,36 @@
-"""The progress line of a run."""
+"""What a run says while it trains: a line with its speed, and messages."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Iterator
+
+from tqdm import tqdm
 
 
 class Progress:
     """Prints the loss, steps/s, images/s, time left and time spent waiting for data.
 
-    On a terminal, the line is overwritten; in a file, each report is a new line.
+    On a terminal, the line is overwritten; in a file, each report is a new line. The
+    clock runs from `start` on, so that compilation does not count as training.
 
     Args:
-        first_step: the step the run starts or resumes at.
         num_steps: the step the run ends at.
         batch_size: images per step.
         quiet: whether to print nothing, as in all processes of a run but one.
     """
 
-    def __init__(
-        self, first_step: int, num_steps: int, batch_size: int, *, quiet: bool = False
-    ):
+    def __init__(self, num_steps: int, batch_size: int, *, quiet: bool = False):
         self._quiet = quiet
         self._num_steps = num_steps
         self._batch_size = batch_size
-        self._end = "\r" if sys.stdout.isatty() else "\n"
-        self._step, self._time = first_step, time.perf_counter()
+        self._on_terminal = sys.stdout.isatty()
+        self.start(0)
+
+    def start(self, step: int) -> None:
+        """Starts the clock at a step."""
+        self._step, self._time = step, time.perf_counter()
         self._waited = 0.0
 
     def report(self, step: int, loss: float) -> dict[str, float]:
@@ -33,21 +38,23 @@ class Progress:
 
         Returns:
             "steps_per_second" and "waiting_for_data", the fraction of the time spent
-            waiting, since the last report.
+            waiting, since the last report or start; nothing if there was no step.
         """
         now = time.perf_counter()
-        rate = (step - self._step) / (now - self._time)
-        waiting = self._waited / (now - self._time)
-        self._step, self._time, self._waited = step, now, 0.0
-        minutes, seconds = divmod(round((self._num_steps - step) / rate), 60)
-        line = (
-            f"step {step}/{self._num_steps}  loss {loss:.4f}  {rate:.2f} steps/s  "
-            f"{rate * self._batch_size:.0f} images/s  {minutes}:{seconds:02d} left  "
-            f"data {waiting:.0%}"
-        )
-        if not self._quiet:
-            print(f"{line:<85}", end=self._end, flush=True)
-        return {"steps_per_second": rate, "waiting_for_data": waiting}
+        taken, seconds = step - self._step, now - self._time
+        speed: dict[str, float] = {}
+        line = f"step {step}/{self._num_steps}  loss {loss:.4f}"
+        if taken:
+            rate, waiting = taken / seconds, self._waited / seconds
+            speed = {"steps_per_second": rate, "waiting_for_data": waiting}
+            left = tqdm.format_interval((self._num_steps - step) / rate)
+            line += (
+                f"  {rate:.2f} steps/s  {rate * self._batch_size:.0f} images/s  "
+                f"{left} left  data {waiting:.0%}"
+            )
+        self.start(step)
+        self._print(line, passing=True)
+        return speed
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -60,10 +67,23 @@ class Progress:
     def paused(self) -> Iterator[None]:
         """Stops the clock during an evaluation or a checkpoint."""
         start = time.perf_counter()
+        if self._on_terminal:
+            self._print("", passing=True)  # Makes room for a progress bar.
         yield
         self._time += time.perf_counter() - start
 
     def message(self, text: str) -> None:
-        """Prints a separate line."""
-        if not self._quiet:
-            print(f"{text:<85}", flush=True)
+        """Prints a line that stays."""
+        self._print(text)
+
+    def _print(self, text: str, *, passing: bool = False) -> None:
+        """Prints a line, which on a terminal replaces a passing one."""
+        if self._quiet:
+            return
+        if not self._on_terminal:
+            print(text, flush=True)
+            return
+        if passing:  # A line that wraps cannot be overwritten.
+            text = text[: shutil.get_terminal_size().columns - 1]
+        # Erases what is left of a longer line.
+        print(f"\r{text}\x1b[K", end="" if passing else "\n", flush=True)

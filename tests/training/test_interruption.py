@@ -24,7 +24,7 @@ def test_the_first_signal_is_a_request_and_the_second_acts_as_before(number, cap
             os.kill(os.getpid(), number)
             assert received == ["ours"]
         assert signal.getsignal(number) is ours
-        message = f"{number.name}: stopping after this step; again to stop at once\n"
+        message = f"{number.name}: stopping and saving; again to stop at once\n"
         assert capfd.readouterr().out == message
     finally:
         signal.signal(number, before)
@@ -49,7 +49,9 @@ def test_signals_are_handled_while_the_main_thread_is_in_native_code(number):
         assert process.stdout.readline() == "working\n"
         time.sleep(0.5)
         process.send_signal(number)
-        assert process.stdout.readline().startswith(f"{number.name}: stopping after")
+        assert process.stdout.readline().startswith(
+            f"{number.name}: stopping and saving"
+        )
         process.send_signal(number)
         assert process.wait(timeout=60) == 128 + number
     finally:

@@ -75,7 +75,7 @@ def test_ctrl_c_in_one_process_and_its_workers_stops_both_at_the_same_step(tmp_p
         time.sleep(0.1)
     os.killpg(trainers[1].pid, signal.SIGINT)
     first, second = succeed(trainers)
-    assert "SIGINT: stopping after this step" in second and "SIGINT" not in first
+    assert "SIGINT: stopping and saving" in second and "SIGINT" not in first
     assert "leaked" not in first + second
     step = int(re.findall(r"stopped and saved at step (\d+); run again", first)[0])
     assert load_run(str(tmp_path)).step == step > 0

@@ -1,0 +1,73 @@
+"""The lines that a run prints while it trains."""
+
+import io
+import os
+
+import pytest
+
+from colddiff_jax.training import progress as progress_module
+from colddiff_jax.training.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that only pass when they are added."""
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_time_left_does_not_count_compilation_and_has_hours(clock, capsys):
+    progress = Progress(num_steps=100_011, batch_size=4)
+    clock[0] += 60.0
+    progress.start(1)  # After the first, compiled step.
+    clock[0] += 1.0
+    assert progress.report(11, 0.5) == {
+        "steps_per_second": 10.0,
+        "waiting_for_data": 0.0,
+    }
+    assert capsys.readouterr().out == (
+        "step 11/100011  loss 0.5000  10.00 steps/s  40 images/s  "
+        "2:46:40 left  data 0%\n"
+    )
+
+
+def test_evaluations_and_checkpoints_do_not_count_and_waiting_does(clock):
+    progress = Progress(num_steps=100, batch_size=4, quiet=True)
+    progress.start(0)
+    with progress.paused():
+        clock[0] += 50.0
+    with progress.waiting():
+        clock[0] += 1.0
+    clock[0] += 3.0
+    assert progress.report(8, 0.5) == {
+        "steps_per_second": 2.0,
+        "waiting_for_data": 0.25,
+    }
+
+
+def test_without_a_timed_step_there_is_no_speed(clock, capsys):
+    progress = Progress(num_steps=100, batch_size=4)
+    progress.start(1)
+    assert progress.report(1, 0.5) == {}
+    assert capsys.readouterr().out == "step 1/100  loss 0.5000\n"
+
+
+def test_a_line_on_a_terminal_fits_it_and_is_replaced(clock, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(progress_module.sys, "stdout", terminal)
+    monkeypatch.setattr(
+        progress_module.shutil, "get_terminal_size", lambda: os.terminal_size((20, 9))
+    )
+    progress = Progress(num_steps=100, batch_size=4)
+    clock[0] += 1.0
+    progress.report(2, 0.5)
+    progress.message("a long message that stays, and may wrap")
+    assert terminal.getvalue() == (
+        "\rstep 2/100  loss 0.\x1b[K\ra long message that stays, and may wrap\x1b[K\n"
+    )
