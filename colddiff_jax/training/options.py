@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from colddiff_jax.checks import InputError, check_choice, check_integer
 from colddiff_jax.data import ImageSplits
@@ -106,6 +107,15 @@ class LoggingOptions:
 
     tensorboard: bool = False
     wandb: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError if a package is missing: before any work, not after it."""
+        for name, package in (("tensorboard", "tensorboardX"), ("wandb", "wandb")):
+            if getattr(self, name) and find_spec(package) is None:
+                raise InputError(
+                    f"`logging.{name}` needs {package}: "
+                    f"pip install 'colddiff-jax[{name}]'"
+                )
 
 
 def check_best_by(best_by: str, samplers: Sequence[str]) -> None:

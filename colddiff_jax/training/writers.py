@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from colddiff_jax.checks import InputError
 from colddiff_jax.io.atomic import write_atomically
 
 
@@ -81,13 +80,8 @@ class TensorBoard:
     """
 
     def __init__(self, workdir: str, first_step: int):
-        try:
-            import tensorboardX
-        except ImportError as error:
-            raise InputError(
-                "`logging.tensorboard` needs tensorboardX: pip install "
-                "'colddiff-jax[tensorboard]'"
-            ) from error
+        import tensorboardX
+
         self._writer = tensorboardX.SummaryWriter(
             workdir, purge_step=first_step and first_step + 1
         )
@@ -110,12 +104,8 @@ class WeightsAndBiases:
     """Logs to a Weights & Biases run, which continues when the training run resumes."""
 
     def __init__(self, workdir: str, project: str, config: dict[str, Any]):
-        try:
-            import wandb
-        except ImportError as error:
-            raise InputError(
-                "`logging.wandb` needs wandb: pip install 'colddiff-jax[wandb]'"
-            ) from error
+        import wandb
+
         self._wandb = wandb
         self._run = wandb.init(
             project=project,

@@ -266,3 +266,18 @@ def test_a_network_that_cannot_be_built_raises_before_images_are_opened(field):
     config["model"][field] = -1
     with pytest.raises(InputError, match=f"^`model.{field}` must be .*, got -1"):
         build_model_and_task(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "package"),
+    [("tensorboard", True, "tensorboardX"), ("wandb", "project", "wandb")],
+)
+def test_a_missing_package_for_logs_raises_before_any_image_is_read(
+    name, value, package, monkeypatch
+):
+    monkeypatch.setattr("colddiff_jax.training.options.find_spec", lambda name: None)
+    monkeypatch.delattr("colddiff_jax.training.task.open_data")
+    config = change(f"logging.{name}", value)
+    message = rf"`logging.{name}` needs {package}: pip install 'colddiff-jax\[{name}\]'"
+    with pytest.raises(InputError, match=message):
+        build_model_and_task(config)
