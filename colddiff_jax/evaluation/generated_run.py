@@ -17,12 +17,13 @@ from colddiff_jax.evaluation.generated_images import (
     open_splits,
 )
 from colddiff_jax.evaluation.output import over_seeds, write_references
-from colddiff_jax.evaluation.tables import generation_table, title
+from colddiff_jax.evaluation.tables import generation_table
 from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.io import disk, figures
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import to_float
 from colddiff_jax.restoration.loading import load_run, output_folder
+from colddiff_jax.restoration.samplers import title
 from colddiff_jax.sampling.priors import with_noise
 
 _COLUMNS, _ROWS = 16, 4  # Of each sampler, in the picture of generated images.

@@ -10,12 +10,13 @@ import numpy as np
 
 from colddiff_jax.evaluation.evaluate import Evaluation
 from colddiff_jax.evaluation.paper_tables import Row, data_set_name, rows_for
-from colddiff_jax.evaluation.tables import histograms, table, title
+from colddiff_jax.evaluation.tables import histograms, table
 from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.io import figures
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import to_float
 from colddiff_jax.metrics.reference import Reference, save_reference
+from colddiff_jax.restoration.samplers import title
 
 
 def write_results(

@@ -6,19 +6,10 @@ from typing import Any
 import numpy as np
 
 from colddiff_jax.evaluation.paper_tables import Number, Row
+from colddiff_jax.restoration.samplers import title
 
-_TITLES = {"alg1": "Algorithm 1", "alg2": "Algorithm 2"}
 _PIXELS = {"rmse": "RMSE", "psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 _DIGITS = {"rmse": 3, "psnr": 2, "ssim": 3, "ms_ssim": 3}
-
-
-def title(name: str) -> str:
-    """Returns the title of a sampler: "Algorithm 2, 5 steps" for "alg2:5"."""
-    method, _, steps = name.partition(":")
-    sampler, plus, _ = method.partition("+")
-    parts = [_TITLES.get(sampler, sampler)]
-    parts += ["consistent"] * bool(plus) + [f"{steps} steps"] * bool(steps)
-    return ", ".join(parts)
 
 
 def table(

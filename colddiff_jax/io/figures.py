@@ -83,6 +83,18 @@ def mosaic(images: np.ndarray, *, columns: int = 0) -> np.ndarray:
     return canvas
 
 
+def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """Adds a line of text above a uint8 picture [H, W, 3], on white."""
+    check_uint8(picture)
+    height, width = picture.shape[:2]
+    canvas = Image.new("RGB", (width, _HEAD + height), "white")
+    font = ImageFont.load_default(size=13)
+    place = (width // 2, _HEAD // 2)
+    ImageDraw.Draw(canvas).text(place, text, fill="black", font=font, anchor="mm")
+    canvas.paste(Image.fromarray(picture), (0, _HEAD))
+    return np.asarray(canvas)
+
+
 def strip(images: np.ndarray) -> np.ndarray:
     """Draws images, float [N, H, W, C] in [-1, 1], in one row, uint8 [H, width, 3]."""
     return beside(list(_rgb(images)))

@@ -12,16 +12,23 @@ from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.io.images import to_uint8
 from colddiff_jax.restoration.generation import prepare_generation
 from colddiff_jax.restoration.loading import load_run, output_folder
+from colddiff_jax.restoration.pictures import (
+    captions,
+    file_name,
+    shown_steps,
+    with_predictions,
+)
 from colddiff_jax.restoration.sample_run import (
     SampleOptions,
     check_sample_options,
     label_of,
 )
-from colddiff_jax.sampling import Prior, SampleResult
+from colddiff_jax.sampling import Prior, SampleResult, equal_stride
 from colddiff_jax.sampling.priors import with_noise
 
 _NUM_SHOWN = 64  # Images in the picture.
-_NUM_MOVING = 16  # Images in the strip and the animation.
+_NUM_MOVING = 16  # Images in the animation.
+_NUM_STRIPS = 8  # Images in the strip.
 
 
 def generate_run(
@@ -58,8 +65,9 @@ def generate_run(
         seed: the seed of all draws.
         files: whether to also write every image as a PNG file, into a folder.
         arrays: whether to also write the images as npz, uint8 [N, H, W, C].
-        trajectory: whether to also write a strip of the trajectories of 16 images.
-        gif: whether to also write an animation of them.
+        trajectory: whether to also write a strip of the trajectories of 8 images, and
+            of their predictions.
+        gif: whether to also write an animation of 16 images.
 
     Returns:
         The paths of the files, and of the folder.
@@ -72,7 +80,7 @@ def generate_run(
         >>> prior = sampling.EmpiricalPrior(np.zeros((1, 16, 16, 1), np.float32))
         >>> paths = generate_run("runs/digits_blur", 4, prior=prior)
         >>> paths
-        ['runs/digits_blur/generated/alg2_step_00000006.png']
+        ['runs/digits_blur/generated/alg2_4_images_step_00000006.png']
     """
     check_sample_options(options, trajectory=trajectory, gif=gif)
     if os.path.isfile(out):
@@ -101,13 +109,16 @@ def generate_run(
         few = min(num_images, _NUM_MOVING)
         moving = prepare_generation(*parts, few, **given, return_trajectory=True)()
     name = options.file_name + "_interpolated" * interpolate
-    if seed:
-        name += f"_seed_{seed}"
-    stem = os.path.join(out, f"{name}_step_{restorer.step:08d}")
+    name += "" if prior_noise is None else f"_noise_{prior_noise:g}"
+    stem = os.path.join(out, file_name(name, num_images, seed, restorer.step))
     with disk.refusals(out):
         paths = _write(stem, result.x_0, files=files, arrays=arrays)
         if moving is not None:
-            paths += _write_trajectory(stem, moving, trajectory=trajectory, gif=gif)
+            T = restorer.degradation.num_steps
+            timesteps = equal_stride(T, num_calls=options.steps or T)
+            paths += _write_trajectory(
+                stem, moving, timesteps, trajectory=trajectory, gif=gif
+            )
     for path in paths:
         print(path)
     return paths
@@ -130,20 +141,31 @@ def _write(stem: str, x_0: np.ndarray, *, files: bool, arrays: bool) -> list[str
 
 
 def _write_trajectory(
-    stem: str, result: SampleResult, *, trajectory: bool, gif: bool
+    stem: str,
+    result: SampleResult,
+    timesteps: np.ndarray,
+    *,
+    trajectory: bool,
+    gif: bool,
 ) -> list[str]:
     """Writes the strip, with about ten steps per image, and the animation."""
-    assert result.trajectory is not None
-    paths, last = [], result.trajectory.shape[1] - 1
+    paths = []
+    steps, predictions = with_predictions(result)
+    times = captions(timesteps)
     if trajectory:
         paths.append(f"{stem}_trajectory.png")
-        shown = np.unique(np.linspace(0, last, min(10, last + 1)).round().astype(int))
-        strips = result.trajectory[:, shown]
-        columns = len(shown)
-        strips = strips.reshape(-1, *strips.shape[2:])
-        figures.save_png(paths[-1], figures.mosaic(strips, columns=columns))
+        shown = shown_steps(len(steps))
+        rows = {}
+        for i in range(min(_NUM_STRIPS, steps.shape[1])):
+            rows[f"{i}: x_t"] = steps[shown, i]
+            rows[f"{i}: R(x_t, t)"] = predictions[shown, i]
+        columns = [times[i] for i in shown]
+        figures.save_png(paths[-1], figures.grid(rows, columns=columns))
     if gif:
         paths.append(f"{stem}.gif")
-        frames = [figures.mosaic(x_t) for x_t in result.trajectory.swapaxes(0, 1)]
+        frames = [
+            figures.captioned(figures.mosaic(x_t), t)
+            for x_t, t in zip(steps, times, strict=True)
+        ]
         figures.save_gif(paths[-1], frames)
     return paths

@@ -240,7 +240,7 @@ def _sample(
 ) -> SampleResult:
     given = {"endpoint": options.endpoint, "eta": options.eta}
     sampler: Callable[..., SampleResult] = SAMPLERS[options.sampler]
-    result = sampler(
+    return sampler(
         restore_fn,
         degrade,
         x_T,
@@ -248,7 +248,4 @@ def _sample(
         timesteps=np.array(options.timesteps),
         return_trajectory=options.return_trajectory,
         **{name: value for name, value in given.items() if value is not None},
-    )
-    if result.trajectory is None:
-        return result
-    return result._replace(trajectory=result.trajectory.swapaxes(0, 1))
+    ).images_first()

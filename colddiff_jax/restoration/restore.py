@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax import devices, prng
+from colddiff_jax import devices, metrics, prng
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.io.images import to_float
+from colddiff_jax.io.images import as_saved, to_float
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
 
@@ -65,12 +66,22 @@ class RestoredImages(NamedTuple):
     Attributes:
         clean: x_0, float [N, H, W, C].
         degraded: D(x_0, start), likewise.
-        result: the sampler's; its trajectory is [n, steps, H, W, C].
+        result: the sampler's, with the images first; those of its trajectory are n.
     """
 
     clean: np.ndarray
     degraded: np.ndarray
     result: SampleResult
+
+    def describe(self) -> str:
+        """Returns RMSE and SSIM before and after the restoration, in one line."""
+        texts = []
+        for name, x in (("degraded", self.degraded), ("restored", self.result.x_0)):
+            x, x_0 = as_saved(jnp.asarray(x)), jnp.asarray(self.clean)
+            rmse = float(jnp.sqrt(metrics.mean_squared_error(x, x_0).mean()))
+            similarity = float(metrics.ssim(x, x_0).mean())
+            texts.append(f"{name} RMSE {rmse:.3f}, SSIM {similarity:.3f}")
+        return "; ".join(texts)
 
 
 def restore_images(
@@ -117,7 +128,10 @@ def restore_images(
     ):
         if part.result.trajectory is not None:  # Too large to keep all of them.
             room = max(0, num_trajectories - sum(len(p.clean) for p in parts))
-            kept = part.result._replace(trajectory=part.result.trajectory[:room])
+            kept = part.result._replace(
+                trajectory=part.result.trajectory[:room],
+                predictions=part.result.predictions[:room],
+            )
             part = part._replace(result=kept)
         parts.append(part)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
@@ -139,8 +153,6 @@ def _restore_program(
             params, labels=batch.labels, guidance=guidance, degrade=bound
         )
         result = sampler(restore_fn, bound, x_t, key=sampler_keys)
-        if result.trajectory is not None:
-            result = result._replace(trajectory=result.trajectory.swapaxes(0, 1))
-        return RestoredImages(x_0, x_t, result)
+        return RestoredImages(x_0, x_t, result.images_first())
 
     return restore

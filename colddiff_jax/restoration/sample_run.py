@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,7 @@ from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.loading import load_run, output_folder
-from colddiff_jax.restoration.pictures import NUM_PICTURED, write_pictures
+from colddiff_jax.restoration.pictures import NUM_PICTURED, file_name, write_pictures
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import (
@@ -30,6 +31,7 @@ from colddiff_jax.restoration.samplers import (
 )
 from colddiff_jax.sampling.consistency import with_factors
 
+_NUM_IMAGES = 8  # By default.
 _NUM_MEASURED = 64  # The number of images that a spacing is measured on.
 
 
@@ -93,7 +95,7 @@ def sample_run(
     *,
     out: str = "",
     checkpoint: str = "latest",
-    num_images: int = 8,
+    num_images: int = _NUM_IMAGES,
     batch_size: int = 64,
     seed: int = 0,
     arrays: bool = False,
@@ -157,7 +159,10 @@ def sample_run(
         restored.result.raise_if_not_finite()
     except FloatingPointError as error:
         raise InputError(f"checkpoint {restorer.step}: {error}") from error
-    stem = os.path.join(out, f"{options.file_name}_step_{restorer.step:08d}")
+    print(restored.describe(), file=sys.stderr)
+    count = 0 if num_images == _NUM_IMAGES else num_images
+    name = file_name(options.file_name, count, seed, restorer.step)
+    stem = os.path.join(out, name)
     with disk.refusals(out):
         return write_pictures(
             stem,

@@ -19,8 +19,18 @@ DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
 """The samplers that the paper's tables compare."""
 WITHOUT_ENDPOINT = ("direct", "ddim", "ihd")
 """Those that have no choice of the endpoint."""
+_TITLES = {"alg1": "Algorithm 1", "alg2": "Algorithm 2"}
 _OF_PREVIOUS = ("ihd",)
 """Those for a model that predicts the step before."""
+
+
+def title(name: str) -> str:
+    """Returns the title of a sampler: "Algorithm 2, 5 steps" for "alg2:5"."""
+    method, _, steps = name.partition(":")
+    sampler, plus, _ = method.partition("+")
+    parts = [_TITLES.get(sampler, sampler)]
+    parts += ["consistent"] * bool(plus) + [f"{steps} steps"] * bool(steps)
+    return ", ".join(parts)
 
 
 def default_samplers(target: Target) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class SampleResult(NamedTuple):
         x_0: the restored images, float [B, H, W, C], about [-1, 1], not clipped.
         direct: the first prediction R(x_T, T), like x_0.
         trajectory: x_t from x_T to x_0, [N, B, H, W, C], or None.
+        predictions: R(x_t, t) for each x_t of the trajectory but x_0,
+            [N - 1, B, H, W, C], or None.
         nonfinite_step: with `check_finite`, the first step t at which the image x_t or
             its prediction R(x_t, t) had NaN or infinity, int32 [B], or -1 where all
             were finite; otherwise None.
@@ -36,7 +38,23 @@ class SampleResult(NamedTuple):
     x_0: chex.Array
     direct: chex.Array
     trajectory: chex.Array | None = None
+    predictions: chex.Array | None = None
     nonfinite_step: chex.Array | None = None
+
+    def images_first(self) -> "SampleResult":
+        """Returns the result with the axis of the images first, as in batches.
+
+        Example:
+            >>> result = sample_alg2(restore_fn, degrade, x_T, return_trajectory=True)
+            >>> len(result.images_first().trajectory) == len(x_T)
+            True
+        """
+        if self.trajectory is None or self.predictions is None:
+            return self
+        return self._replace(
+            trajectory=self.trajectory.swapaxes(0, 1),
+            predictions=self.predictions.swapaxes(0, 1),
+        )
 
     def raise_if_not_finite(self) -> None:
         """Raises if NaN or infinity appeared, for a result returned from `jit`.
@@ -143,9 +161,10 @@ def scan_trajectory(
     num_steps = len(visited) - 1
     # Every k-th image, starting at x_T, and x_0.
     num_kept = -(-num_steps // every) + 1
-    trajectory = None
+    kept = None
     if return_trajectory:
-        trajectory = jnp.zeros((num_kept, *x_T.shape), x_T.dtype).at[0].set(x_T)
+        visited_images = jnp.zeros((num_kept, *x_T.shape), x_T.dtype).at[0].set(x_T)
+        kept = (visited_images, jnp.zeros_like(visited_images[1:]))
 
     def step_down(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
         x_s, state = step(inputs, state)
@@ -155,7 +174,7 @@ def scan_trajectory(
         return step_back(inputs).astype(x_T.dtype), state
 
     def body(carry: tuple, pair: tuple) -> tuple[tuple, None]:
-        x_t, direct, trajectory, nonfinite_step, state = carry
+        x_t, direct, kept, nonfinite_step, state = carry
         t, s, index = pair
         x0_hat = predict(restore_fn, x_t, t)
         # The first prediction is part of the carry: another call outside the scan would
@@ -177,20 +196,25 @@ def scan_trajectory(
         if nonfinite_step is not None:
             nonfinite_step = _record_nonfinite(x0_hat, t, nonfinite_step)
             nonfinite_step = _record_nonfinite(x_s, s, nonfinite_step)
-        if trajectory is not None:
+        if kept is not None:
+            trajectory, predictions = kept
+            slot = jnp.where(index % every == 0, index // every, num_kept)
+            predictions = predictions.at[slot].set(x0_hat, mode="drop")
             slot = jnp.where((index + 1) % every == 0, (index + 1) // every, num_kept)
             slot = jnp.where(index == num_steps - 1, num_kept - 1, slot)
             trajectory = trajectory.at[slot].set(x_s, mode="drop")
-        return (x_s, direct, trajectory, nonfinite_step, state), None
+            kept = (trajectory, predictions)
+        return (x_s, direct, kept, nonfinite_step, state), None
 
     steps = jnp.asarray(visited, jnp.int32)
     nonfinite_step = None
     if check_finite:
         nonfinite_step = _record_nonfinite(x_T, steps[0], jnp.full(x_T.shape[0], -1))
-    carry = (x_T, jnp.zeros_like(x_T), trajectory, nonfinite_step, state)
+    carry = (x_T, jnp.zeros_like(x_T), kept, nonfinite_step, state)
     pairs = (steps[:-1], steps[1:], jnp.arange(num_steps, dtype=jnp.int32))
-    (x_0, direct, trajectory, nonfinite_step, _), _ = jax.lax.scan(body, carry, pairs)
-    result = SampleResult(x_0, direct, trajectory, nonfinite_step)
+    (x_0, direct, kept, nonfinite_step, _), _ = jax.lax.scan(body, carry, pairs)
+    trajectory, predictions = (None, None) if kept is None else kept
+    result = SampleResult(x_0, direct, trajectory, predictions, nonfinite_step)
     if check_finite and not isinstance(nonfinite_step, jax.core.Tracer):
         result.raise_if_not_finite()
     return result

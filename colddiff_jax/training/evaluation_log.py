@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from colddiff_jax.io import figures
 from colddiff_jax.io.images import to_float
+from colddiff_jax.restoration.samplers import title
 from colddiff_jax.training.evaluator import HeldOutScores
 from colddiff_jax.training.writers import Writer
 
@@ -29,11 +30,15 @@ def log_evaluation(
     logs: Sequence[Writer],
 ) -> str:
     """Writes an evaluation and its grid, and returns the line to print."""
-    picture = figures.grid({name: to_float(x) for name, x in scores.examples.items()})
+    picture = figures.grid(
+        {title(name): to_float(x) for name, x in scores.examples.items()}
+    )
     path = os.path.join(workdir, "grids", f"step_{step:08d}.png")
     figures.save_png(path, picture)
     for log in logs:
         log.scalars(step, by_name)
         log.image(step, "grid", picture)
-    rmse = "  ".join(f"{sampler} {value:.3f}" for sampler, value in scores.rmse.items())
+    rmse = "  ".join(
+        f"{title(sampler)} {value:.3f}" for sampler, value in scores.rmse.items()
+    )
     return f"step {step}  test loss {scores.loss:.4f}  RMSE {rmse}  {path}"

@@ -5,12 +5,8 @@ import pytest
 from PIL import Image
 
 from colddiff_jax.evaluation.paper_tables import RESTORATION
-from colddiff_jax.evaluation.tables import (
-    generation_table,
-    histograms,
-    table,
-    title,
-)
+from colddiff_jax.evaluation.tables import generation_table, histograms, table
+from colddiff_jax.restoration.samplers import title
 
 PIXELS = {
     "degraded": {"rmse": 0.2868, "rmse_per_image": 0.28, "psnr": 11.0, "ssim": 0.0141},

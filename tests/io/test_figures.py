@@ -52,3 +52,11 @@ def test_a_mosaic_has_about_as_many_columns_as_rows():
     )
     assert (picture[84:, 62:] == 255).all()
     assert figures.mosaic(images, columns=7).shape == (40, 7 * 62 - 2, 3)
+
+
+def test_a_caption_is_a_line_above_the_picture():
+    picture = np.full((5, 40, 3), 7, np.uint8)
+    found = figures.captioned(picture, "t = 3")
+    assert found.shape == (25, 40, 3)
+    np.testing.assert_array_equal(found[20:], picture)
+    assert found[:20].min() < 100 and found[:20].max() == 255

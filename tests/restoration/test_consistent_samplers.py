@@ -9,10 +9,10 @@ import colddiff_jax as cd
 from colddiff_jax import InputError, sampling
 from colddiff_jax.evaluation.protocol import Protocol
 from colddiff_jax.evaluation.settings import check_settings
-from colddiff_jax.evaluation.tables import title
 from colddiff_jax.restoration.samplers import (
     parse_samplers,
     run_samplers,
+    title,
 )
 from colddiff_jax.sampling.consistency import with_factors
 from tests.restoration.small_restorers import make_restorer

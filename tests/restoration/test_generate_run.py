@@ -43,7 +43,7 @@ def test_images_strips_and_animations_are_written(run, tmp_path, capsys):
     )
     assert capsys.readouterr().out.split() == paths
     names = [os.path.relpath(path, out) for path in paths]
-    stem = "alg2_step_00000003"
+    stem = "alg2_5_images_step_00000003"
     assert names == [
         f"{stem}.png", f"{stem}.npz", stem, f"{stem}_trajectory.png", f"{stem}.gif",
     ]  # fmt: skip
@@ -57,8 +57,8 @@ def test_images_strips_and_animations_are_written(run, tmp_path, capsys):
         assert picture.size == (3 * 66 - 2, 2 * 66 - 2)
         shown = np.asarray(picture)[66 : 66 + 64 : 4, 66 : 66 + 64 : 4, :1]
         np.testing.assert_array_equal(shown, images[4])
-    with Image.open(paths[3]) as strips:  # Five images, at t = 3, 2, 1 and 0.
-        assert strips.size == (4 * 66 - 2, 5 * 66 - 2)
+    with Image.open(paths[3]) as strips:  # Two rows for each, at t = 3, 2, 1 and 0.
+        assert strips.height == 20 + 10 * 66 and strips.width > 4 * 66
     with Image.open(paths[4]) as animation:
         assert animation.n_frames == 4
 

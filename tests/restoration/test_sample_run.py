@@ -8,6 +8,7 @@ from PIL import Image
 
 import colddiff_jax as cd
 from colddiff_jax import InputError
+from colddiff_jax.io.images import as_saved
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
@@ -68,9 +69,10 @@ def test_images_pictures_and_trajectories_are_written(blur, tmp_path, capsys):
         trajectory=True,
         gif=True,
     )
-    stem = str(tmp_path / "alg2_3_by_stride_step_00000003")
+    stem = str(tmp_path / "alg2_3_by_stride_5_images_step_00000003")
     names = [f"{stem}{end}" for end in (".png", ".npz", "_trajectory.png", ".gif")]
-    assert paths == names == capsys.readouterr().out.split()
+    printed = capsys.readouterr()
+    assert paths == names == printed.out.split()
     with np.load(paths[1]) as arrays:
         assert {name: arrays[name].shape for name in arrays.files} == dict.fromkeys(
             ("clean", "degraded", "alg2"), (5, 16, 16, 1)
@@ -88,6 +90,12 @@ def test_images_pictures_and_trajectories_are_written(blur, tmp_path, capsys):
     np.testing.assert_allclose(x_0, expected.x_0, atol=1e-4)
     with Image.open(paths[3]) as gif:
         assert gif.n_frames == 4
+    scores = [
+        f"{name} RMSE {np.sqrt(cd.metrics.mean_squared_error(x, clean).mean()):.3f}, "
+        f"SSIM {cd.metrics.ssim(x, clean).mean():.3f}"
+        for name, x in (("degraded", as_saved(degraded)), ("restored", as_saved(x_0)))
+    ]
+    assert printed.err.splitlines()[-1] == "; ".join(scores)
 
 
 def test_a_file_writes_next_to_itself(blur, tmp_path):
@@ -95,7 +103,7 @@ def test_a_file_writes_next_to_itself(blur, tmp_path):
     export_model(load_run(blur), file)
     (path,) = sample_run(file, SampleOptions("direct", start=2), num_images=1)
     assert path == str(
-        tmp_path / "model" / "samples" / "direct_from_2_step_00000003.png"
+        tmp_path / "model" / "samples" / "direct_from_2_1_image_step_00000003.png"
     )
     assert os.path.isfile(path)
 
@@ -130,7 +138,10 @@ def test_labels_guidance_and_stochastic_samplers_change_the_images(
 def test_spacings_are_measured_on_test_images(blur, tmp_path, spacing):
     options = SampleOptions(steps=2, spacing=spacing, start=5)
     (path,) = sample_run(blur, options, out=str(tmp_path), num_images=2)
-    assert os.path.basename(path) == f"alg2_2_by_{spacing}_from_5_step_00000003.png"
+    assert (
+        os.path.basename(path)
+        == f"alg2_2_by_{spacing}_from_5_2_images_step_00000003.png"
+    )
 
 
 @pytest.mark.parametrize(

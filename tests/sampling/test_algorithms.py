@@ -140,17 +140,29 @@ def test_the_scan_equals_a_python_loop(sampler, degrade, photos, timesteps):
     result = sampler(
         restore_fn, degrade, x_t, timesteps=timesteps, return_trajectory=True
     )
-    visited = [x_t]
+    visited, predictions = [x_t], []
     for t, s in itertools.pairwise(steps):
         x0_hat = restore_fn(x_t, jnp.full(4, t))
+        predictions.append(x0_hat)
         x_s = degrade(x0_hat, s)
         x_t = x_s if sampler is cd.sample_alg1 else x_t - degrade(x0_hat, t) + x_s
         visited.append(x_t)
     np.testing.assert_allclose(result.x_0, x_t, atol=2e-6)
     np.testing.assert_allclose(result.trajectory, jnp.stack(visited), atol=2e-6)
     np.testing.assert_array_equal(result.trajectory[-1], result.x_0)
+    np.testing.assert_allclose(result.predictions, jnp.stack(predictions), atol=2e-6)
     first = restore_fn(visited[0], jnp.full(4, steps[0]))
     np.testing.assert_allclose(result.direct, first, atol=1e-6)
+
+
+def test_every_third_image_is_kept_with_its_prediction(degrade, photos):
+    given = (toy_restorer(8), degrade, degrade(photos, 8))
+    whole = cd.sample_alg2(*given, return_trajectory=True)
+    some = cd.sample_alg2(*given, return_trajectory=True, trajectory_every=3)
+    np.testing.assert_array_equal(some.trajectory, whole.trajectory[[0, 3, 6, 8]])
+    np.testing.assert_array_equal(some.predictions, whole.predictions[[0, 3, 6]])
+    assert some.images_first().predictions.shape[:2] == (4, 3)
+    assert cd.sample_alg2(*given).predictions is None
 
 
 def test_restore_direct_is_the_first_prediction_of_both_algorithms(degrade, photos):

@@ -103,7 +103,7 @@ def test_evaluate_and_sample_take_its_sampler_by_default(workdir, tmp_path):
         workdir, out=str(tmp_path), num_images=3, arrays=True, trajectory=True
     )
     names = [os.path.basename(path) for path in paths]
-    stem = "ihd_step_00000006"
+    stem = "ihd_3_images_step_00000006"
     assert names == [f"{stem}.png", f"{stem}.npz", f"{stem}_trajectory.png"]
     with np.load(paths[1]) as arrays:
         assert arrays["ihd"].shape == (3, 16, 16, 1)
@@ -111,7 +111,7 @@ def test_evaluate_and_sample_take_its_sampler_by_default(workdir, tmp_path):
     (path,) = sample_run(
         workdir, SampleOptions(start=2, steps=2), out=str(tmp_path), num_images=1
     )
-    assert os.path.basename(path) == "ihd_2_by_stride_from_2_step_00000006.png"
+    assert os.path.basename(path) == "ihd_2_by_stride_from_2_1_image_step_00000006.png"
 
 
 def test_images_are_generated_from_a_prior(restorer, tmp_path):
