@@ -26,7 +26,7 @@ from colddiff_jax.sampling import SAMPLERS
 flags.DEFINE_string("workdir", "", "run folder of train.py, or an exported file")
 flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/samples")
 flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
-flags.DEFINE_integer("num_images", 8, "number of test images to restore", 1)
+flags.DEFINE_integer("num_images", None, "test images to restore; default 8 or all", 1)
 flags.DEFINE_integer("batch_size", 64, "images at once, over all devices", 1)
 flags.DEFINE_integer("seed", 0, "seed of the degradation and the sampler")
 flags.DEFINE_bool("arrays", False, "also write the images as npz")

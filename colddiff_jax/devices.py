@@ -133,6 +133,16 @@ def unshard(shards: jax.Array) -> np.ndarray:
     return np.asarray(shards).reshape(-1, *shards.shape[2:])
 
 
+def divisible(number: int) -> int:
+    """Returns a number of images, rounded up to a multiple of the local devices.
+
+    Example:
+        >>> divisible(1) == num_local_devices()
+        True
+    """
+    return -(-number // num_local_devices()) * num_local_devices()
+
+
 def check_batch_size(
     name: str, batch_size: int, num_devices: int, micro_batches: int = 1
 ) -> None:

@@ -31,9 +31,10 @@ def folder(
     Subfolders `train` (or `training`) and `test` (or `testing`, `val`, `valid`,
     `validation`, `dev`, `eval`, `evaluation`), in any case, are the splits, and all
     other files are ignored. Without them the split of a file depends only on its
-    relative path, so adding files moves no others. Names that begin with a dot are
-    ignored. Links are followed, and every file is used once, even if several links lead
-    to it: as a test image if they put it into both splits.
+    relative path, so adding files moves no others, except that of two files or more
+    each split has at least one. Names that begin with a dot are ignored. Links are
+    followed, and every file is used once, even if several links lead to it: as a test
+    image if they put it into both splits.
 
     The sizes of the splits, the classes, and the number of files skipped because their
     extension is not that of an image are printed.
@@ -79,9 +80,8 @@ def folder(
     for split, names in (("train", train), ("test", test)):
         if not names:
             raise InputError(
-                f"{path}: no readable image in the split {split!r}; add some, or (if "
-                "there are no subfolders train and test) change `data.test_fraction` = "
-                f"{test_fraction}"
+                f"{path}: no readable image in the split {split!r}; add some: at least "
+                "two images are needed, one to train and one to test on"
             )
     splits = ImageSplits(
         _ImageFiles(root, train, channels), _ImageFiles(root, test, channels)

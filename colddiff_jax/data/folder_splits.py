@@ -56,8 +56,11 @@ def find_splits(path: str, root: str, test_fraction: float) -> SplitFiles:
     if folders is None:
         (names,), skipped = find_images(root, [""])
         _check_no_splits_below(path, names)
-        test = [name for name in names if _position(name) < test_fraction]
-        train = [name for name in names if _position(name) >= test_fraction]
+        names.sort(key=_position)
+        num_test = sum(_position(name) < test_fraction for name in names)
+        # Of few files, the hash may assign none to a split: each has at least one.
+        num_test = max(min(num_test, len(names) - 1), 1)
+        test, train = names[:num_test], sorted(names[num_test:])
         ignored, loose = [], 0
     else:
         # Test images first: a file that links put into both splits is held out.

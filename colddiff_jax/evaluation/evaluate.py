@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from colddiff_jax import devices
 from colddiff_jax.evaluation.batch_files import BatchFiles
 from colddiff_jax.evaluation.description import (
     describe_data,
@@ -100,7 +101,7 @@ def evaluate(
         protocol: the faults of the official evaluation to repeat.
         endpoint: the endpoint of a blend, fixed or estimated at every step.
         batch_size: images restored at once; a multiple of the number of devices. The
-            last bits of the scores depend on it.
+            last bits of the scores depend on it. Fewer if there are fewer images.
         num_examples: the number of images in each group of `examples`.
         progress: the label of a progress bar, as for `BatchSampler`.
 
@@ -134,6 +135,8 @@ def evaluate(
         batch_size=batch_size,
     )
     check_nets(nets, references, protocol, len(indices))
+    # Batches are padded to their full size: a larger one would score padding.
+    batch_size = min(batch_size, devices.divisible(len(indices)))
     specs = parse_samplers(samplers, model.degrade, target=model.target)
     data = describe_data(model, images, len(indices), protocol)
     notes = []

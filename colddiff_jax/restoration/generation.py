@@ -128,12 +128,11 @@ def prepare_generation(
         guidance,
         return_trajectory,
     )
-    num_devices = devices.num_local_devices()
     program = _program(
         options,
         model.consistent_noise[:1],
         model.num_classes,
-        -(-min(batch_size, n) // num_devices) * num_devices,
+        devices.divisible(min(batch_size, n)),
     )
     indices, x_T = np.arange(n), None
     if interpolate:

@@ -113,10 +113,10 @@ def restore_images(
         num_trajectories: the number n of images whose trajectory is kept, if the
             sampler returns it.
     """
-    num_images, num_devices = len(batch.images), devices.num_local_devices()
+    num_images = len(batch.images)
     in_batches = BatchSampler(
         _restore_program(restorer.model, sampler, start, guidance),
-        batch_size=-(-min(batch_size, num_images) // num_devices) * num_devices,
+        batch_size=devices.divisible(min(batch_size, num_images)),
     )
     indexed = (batch, np.arange(num_images))
     parts: list[RestoredImages] = []

@@ -95,7 +95,7 @@ def sample_run(
     *,
     out: str = "",
     checkpoint: str = "latest",
-    num_images: int = _NUM_IMAGES,
+    num_images: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
     arrays: bool = False,
@@ -109,7 +109,8 @@ def sample_run(
         options: how to restore.
         out: the folder to write to; by default `samples` in the run folder.
         checkpoint: "latest", "best" or the number of a step.
-        num_images: the number of test images; the pictures show the first 16.
+        num_images: the number of test images; by default 8, or all if there are fewer.
+            The pictures show the first 16.
         batch_size: images restored at once, over all devices.
         seed: the seed of the degradation and the sampler.
         arrays: whether to also write the images as npz.
@@ -160,7 +161,7 @@ def sample_run(
     except FloatingPointError as error:
         raise InputError(f"checkpoint {restorer.step}: {error}") from error
     print(restored.describe(), file=sys.stderr)
-    count = 0 if num_images == _NUM_IMAGES else num_images
+    count = num_images if num_images and num_images != _NUM_IMAGES else 0
     name = file_name(options.file_name, count, seed, restorer.step)
     stem = os.path.join(out, name)
     with disk.refusals(out):
@@ -203,10 +204,14 @@ def check_sample_options(options: SampleOptions, **trajectories: bool) -> None:
             raise InputError("`guidance` 0 ignores labels; leave `label` out")
 
 
-def _load_batch(restorer: Restorer, options: SampleOptions, num_images: int) -> Batch:
+def _load_batch(
+    restorer: Restorer, options: SampleOptions, num_images: int | None
+) -> Batch:
     """Loads test images, with their own or the given label, and endpoints."""
     images = images_of_run(restorer)
     available = len(images.images)
+    if num_images is None:
+        num_images = min(_NUM_IMAGES, available)
     if num_images > available:
         raise InputError(f"`num_images` must be at most {available}, got {num_images}")
     label = label_of(options, restorer.model)

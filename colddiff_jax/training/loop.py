@@ -7,6 +7,7 @@ steps equal 2 k steps bit for bit. Nothing in the step path waits for the device
 """
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +36,7 @@ from colddiff_jax.training import writers
 from colddiff_jax.training.batches import open_batches
 from colddiff_jax.training.evaluator import Evaluator
 from colddiff_jax.training.interruption import Interrupted, stop_requests
-from colddiff_jax.training.options import check_counts, check_decay, check_first_step
+from colddiff_jax.training.options import check_decay, check_first_step, fit_evaluation
 from colddiff_jax.training.outputs import Outputs, evaluation_is_due
 from colddiff_jax.training.parallel_step import parallel_train_step
 from colddiff_jax.training.profile import trace_steps
@@ -129,6 +130,7 @@ def train_and_evaluate(
             quiet=not devices.is_main_process(),
         )
         progress.message(_greeting(workdir, state, first_step))
+        progress.message(_test_images(task, model.config["evaluation"]["num_images"]))
         check_first_step(first_step, options.steps_per_call, workdir)
         complete = first_step == options.num_steps and not evaluates_first
         if complete or first_step > options.num_steps:
@@ -220,12 +222,8 @@ def _build(
     model, task = build_model_and_task(
         config, splits=splits, scales=scales, degradation=degradation
     )
-    check_counts(
-        task.training,
-        task.evaluation,
-        task.data.splits,
-        crop=task.preprocessing.crop,
-    )
+    evaluation = fit_evaluation(task.evaluation, len(task.data.splits.test))
+    task = dataclasses.replace(task, evaluation=evaluation)
     decay_steps = model.config["optimizer"]["decay_steps"]
     check_decay(decay_steps, task.training.num_steps)
     devices.check_batch_size(
@@ -253,6 +251,14 @@ def _greeting(workdir: str, state: TrainState, first_step: int) -> str:
         f"{jax.default_backend()} device(s), "
         f"{'resuming at' if first_step else 'starting at'} step {first_step}"
     )
+
+
+def _test_images(task: Task, asked: int) -> str:
+    """Says how many images are put aside for testing, and how many are scored."""
+    available, scored = len(task.data.splits.test), task.evaluation.num_images
+    aside = f"{available:,} test image{' is' if available == 1 else 's are'} put aside"
+    fewer = f" instead of evaluation.num_images = {asked:,}" if scored < asked else ""
+    return f"{aside}; evaluations score {scored:,}{fewer}"
 
 
 def _open_logs(

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from colddiff_jax import devices
 from colddiff_jax.checks import InputError, check_choice, check_integer
-from colddiff_jax.data import ImageSplits
 
 # Only slips exceed these; integers are int32 on devices.
 _MAX_WORKERS = 1024
@@ -17,7 +17,8 @@ class TrainingOptions:
     """The length of a run, its batches, and the intervals of the loop.
 
     Attributes:
-        batch_size: images per step, over all devices of all processes.
+        batch_size: images per step, over all devices of all processes; if there are
+            fewer, a step sees some of them several times, each time with another t.
         micro_batches: parts of a device's shard of the batch that are processed one
             after the other, for batches that do not fit in memory. The step is the same
             up to rounding.
@@ -79,7 +80,7 @@ class EvaluationOptions:
     """Evaluations during training.
 
     Attributes:
-        num_images: test images to score; at most as many as there are.
+        num_images: test images to score; all of them if there are fewer.
         batch_size: images restored at once, over all devices of one process.
         best_by: the score that selects the best checkpoint, such as "test_loss",
             "rmse_alg2" or "ssim_direct"; higher is better for SSIM, lower for the
@@ -127,27 +128,12 @@ def check_best_by(best_by: str, samplers: Sequence[str]) -> None:
         raise InputError(str(error)) from error
 
 
-def check_counts(
-    training: TrainingOptions,
-    evaluation: EvaluationOptions,
-    splits: ImageSplits,
-    *,
-    crop: bool = False,
-) -> None:
-    """Raises InputError for a batch or an evaluation larger than the data set.
-
-    With `crop`, a batch may have several windows of one image.
-    """
-    if training.batch_size > len(splits.train) and not crop:
-        raise InputError(
-            f"`training.batch_size` must be at most {len(splits.train)}, the number of "
-            f"training images, got {training.batch_size}"
-        )
-    if evaluation.num_images > len(splits.test):
-        raise InputError(
-            f"`evaluation.num_images` must lie in 1..{len(splits.test)}, the number of "
-            f"test images, got {evaluation.num_images}"
-        )
+def fit_evaluation(options: EvaluationOptions, num_test: int) -> EvaluationOptions:
+    """Returns options for a test set that may have fewer images than they ask for."""
+    num_images = min(options.num_images, num_test)
+    # Batches are padded to their full size: a larger one would restore padding.
+    batch_size = min(options.batch_size, devices.divisible(num_images))
+    return dataclasses.replace(options, num_images=num_images, batch_size=batch_size)
 
 
 def check_decay(decay_steps: int, num_steps: int) -> None:

@@ -66,6 +66,18 @@ def test_folders_that_look_like_splits_but_are_unclear_raise(
     assert len(data.images_in_folder(str(tmp_path))) == len(folders)
 
 
+@pytest.mark.parametrize("test_fraction", [0.001, 0.999])
+def test_each_split_of_few_files_has_one_at_least(tmp_path, capsys, test_fraction):
+    names = [f"{i}.png" for i in range(3)]
+    for i, name in enumerate(names):
+        save(tmp_path / name, width=8 + i)
+    splits = read(tmp_path, test_fraction=test_fraction)
+    sizes = (len(splits.train), len(splits.test))
+    assert sizes == ((2, 1) if test_fraction < 0.5 else (1, 2))
+    assert sorted([*widths(splits.train), *widths(splits.test)]) == [8, 9, 10]
+    assert f"{sizes[0]} training image" in capsys.readouterr().out
+
+
 def test_class_names_that_merely_contain_the_name_of_a_split_are_classes(tmp_path):
     for name in ("trains", "testament", "contest", "valley", "train_station"):
         for i in range(20):

@@ -192,6 +192,11 @@ def test_few_images_for_the_features_are_noted(score, tmp_path):
     assert "has 22 images for 40 features of pixels" in note
 
 
+def test_no_padding_is_scored_for_the_sake_of_a_large_batch(score, tmp_path):
+    found = score(tmp_path, nets=[], num_images=3, batch_size=200)
+    assert found.settings["batch_size"] == 4  # One image per device.
+
+
 def test_settings_that_do_not_fit_raise_before_any_work(score, found, images, tmp_path):
     references = {"colours": found.references["colours"]}
     unfilled = Protocol(feature_rows_unfilled=True)

@@ -178,6 +178,17 @@ def test_trajectories_of_the_direct_prediction_raise(blur):
         sample_run(blur, SampleOptions("direct"), gif=True)
 
 
+def test_by_default_all_test_images_are_restored_if_they_are_few(
+    blur, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("colddiff_jax.restoration.sample_run._NUM_IMAGES", 99)
+    options = {"options": SampleOptions("direct"), "arrays": True}
+    paths = sample_run(blur, **options, out=str(tmp_path))
+    (arrays,) = (path for path in paths if path.endswith(".npz"))
+    with np.load(arrays) as file:
+        assert {len(file[name]) for name in ("clean", "degraded")} == {8}
+
+
 def test_counts_labels_and_folders_that_do_not_fit_raise(blur, conditional, tmp_path):
     with pytest.raises(InputError, match="`num_images` must be at most 8, got 9"):
         sample_run(blur, num_images=9)

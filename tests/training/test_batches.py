@@ -9,10 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from colddiff_jax import InputError
 from colddiff_jax.data import Batch, ImageSplits, arrays
 from colddiff_jax.training.batches import gather, open_batches, resident_limit
-from colddiff_jax.training.options import EvaluationOptions, check_counts
+from colddiff_jax.training.options import EvaluationOptions, fit_evaluation
 from colddiff_jax.training.task import build_model_and_task
 from configs import mnist_mask
 
@@ -100,8 +99,23 @@ def test_windows_of_photographs_are_the_same_in_memory_and_decoded(first_step):
             np.testing.assert_array_equal(next(resumed.batches).images, found[-1][2])
     np.testing.assert_array_equal(*found)
     assert found[0][0].shape[-3:] == (32, 32, 1)
-    check_counts(
-        task.training, EvaluationOptions(num_images=3), task.data.splits, crop=True
-    )
-    with pytest.raises(InputError, match=r"`training.batch_size` must be at most 3"):
-        check_counts(task.training, EvaluationOptions(num_images=3), task.data.splits)
+
+
+def test_a_batch_may_be_larger_than_the_set():
+    config = mnist_mask.get_config("smoke")
+    config.training.update({"batch_size": 8, "resident_mb": 0})
+    images = np.arange(3, dtype=np.uint8).repeat(32 * 32).reshape(3, 32, 32, 1)
+    _, task = build_model_and_task(config, splits=ImageSplits(images, images))
+    with open_batches(task, 0) as training:
+        shown = np.asarray(next(training.batches).images)[..., 0, 0, 0]
+    assert sorted(np.bincount(shown.ravel())) == [2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"), [(100, (20, 8)), (12, (12, 8)), (5, (5, 8)), (3, (3, 4))]
+)
+def test_evaluations_score_what_there_is_and_restore_no_padding(available, expected):
+    options = EvaluationOptions(num_images=20, batch_size=8)
+    fitted = fit_evaluation(options, available)
+    assert (fitted.num_images, fitted.batch_size) == expected
+    assert fitted.best_by == options.best_by
