@@ -3,6 +3,8 @@
 python train.py --config=configs/cifar_blur.py
 python train.py --config=configs/mnist_blur.py:cpu --workdir=runs/mnist
 python train.py --config=configs/cifar_blur.py --config.training.batch_size=64
+python train.py --list                                lists the configurations
+python train.py --config=configs/cifar_blur.py --help explains one and its fields
 
 The same command resumes a run that was stopped. To train on several machines, run it on
 each of them with the same --workdir, on a shared file system. On a cluster that JAX
@@ -17,11 +19,13 @@ from absl import flags
 from colddiff_jax import distributed
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
+from colddiff_jax.cli.config_help import list_configs
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.config_files import split_name
 
 _CONFIG = program.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", "", "run folder; default runs/NAME[-VARIANT]")
+_LIST = flags.DEFINE_bool("list", False, "list the configurations and stop")
 _FORCE = flags.DEFINE_bool(
     "force", False, "continue in a run folder of another configuration or other images"
 )
@@ -39,9 +43,13 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "the index of this proces
 
 def main() -> None:
     """Trains as the flags specify."""
+    if _LIST.value:
+        print(list_configs())
+        return
     if _CONFIG.value is None:
         raise InputError(
-            "--config is missing; give, for example, --config=configs/digits_blur.py"
+            "--config is missing; give, for example, --config=configs/digits_blur.py; "
+            "--list shows all"
         )
     if _DISTRIBUTED.value or _COORDINATOR.value is not None:
         distributed.initialize(

@@ -33,7 +33,7 @@ def constant(num_steps: int, *, value: float) -> np.ndarray:
     """Makes a constant schedule, s_i = value.
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         value: the value at every step, in the unit of the scheduled quantity.
 
     Returns:
@@ -53,7 +53,7 @@ def linear(num_steps: int, *, start: float, increment: float) -> np.ndarray:
     """Makes a linear schedule, s_i = start + (i - 1) increment.
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         start: the first value.
         increment: the difference between consecutive values.
 
@@ -74,7 +74,7 @@ def exponential(num_steps: int, *, rate: float) -> np.ndarray:
     """Makes a schedule that grows exponentially from one, s_i = exp((i - 1) rate).
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         rate: growth rate per step.
 
     Returns:
@@ -98,7 +98,7 @@ def geometric(num_steps: int, *, start: float, stop: float) -> np.ndarray:
         s_i = start (stop / start)^((i - 1) / (T - 1))
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         start: the first value, positive.
         stop: the last value, positive.
 
@@ -129,7 +129,7 @@ def linear_decay(num_steps: int) -> np.ndarray:
     """Makes a fraction that decreases linearly to zero, s_i = 1 - i / T.
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
 
     Returns:
         float64 [T], in [0, 1).
@@ -153,7 +153,7 @@ def exponential_decay(
     """Makes a fraction that decreases by a constant factor per step, s_i = factor^i.
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         factor: the ratio of consecutive values, in [0, 1].
         to_zero: set the last value to 0.
 
@@ -184,7 +184,7 @@ def halving(image_size: int, *, num_steps: int) -> list[int]:
 
     Args:
         image_size: side of the images in pixels.
-        num_steps: T.
+        num_steps: T, the number of steps.
 
     Returns:
         T integers.
@@ -220,7 +220,7 @@ def cosine(num_steps: int, *, offset: float = 0.008) -> np.ndarray:
     and the last value is a thousandth of the one before.
 
     Args:
-        num_steps: T.
+        num_steps: T, the number of steps.
         offset: non-negative; keeps the first steps from being too small.
 
     Returns:

@@ -17,6 +17,8 @@ from colddiff_jax.io import disk
 
 flags.disclaim_key_flags()  # Flags defined here are those of the program, for --help.
 
+_HELP = {"--help", "-help"}
+
 
 class GivenConfig(NamedTuple):
     """The configuration that the flags of a program describe.
@@ -36,7 +38,8 @@ def define_config() -> flags.FlagHolder:
         _ConfigParser(),
         "config",
         None,
-        "configs/NAME.py[:VARIANT]; --config.FIELD=VALUE changes a field",
+        "configs/NAME.py[:VARIANT]; --config.FIELD=VALUE changes a field, and --help "
+        "beside it explains all fields",
     )
 
 
@@ -196,6 +199,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
         if parser := _config_parser():
             argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
             parser.changes, argv = _split_changes(argv)
+            if _asks_for_fields(argv):
+                _explain_and_exit(argv)
         rest = flags.FLAGS(argv)
         if parser and parser.changes and flags.FLAGS["config"].value is None:
             path, _ = parser.changes[0]
@@ -209,6 +214,23 @@ def _parse_flags(argv: list[str]) -> list[str]:
         flags.FLAGS["verbosity"].value = logging.ERROR
         flags.FLAGS["verbosity"].using_default_value = False
     return rest
+
+
+def _asks_for_fields(argv: list[str]) -> bool:
+    """Whether --help stands beside a configuration, which it then explains."""
+    given = [re.match("--?config(=|$)", argument) for argument in argv]
+    return any(given) and not _HELP.isdisjoint(argv)
+
+
+def _explain_and_exit(argv: list[str]) -> NoReturn:
+    """Prints the fields of the configuration that the flags describe."""
+    from colddiff_jax.cli.config_help import explain_config
+
+    flags.FLAGS([argument for argument in argv if argument not in _HELP])
+    given = flags.FLAGS["config"].value
+    assert isinstance(given, GivenConfig)
+    print(explain_config(given.name, given.fields))
+    raise SystemExit(0)
 
 
 def _with_home(argument: str) -> str:

@@ -30,7 +30,7 @@ class Preprocessing:
     `image_size` is cut out of the whole image on the host, anew in every step.
 
     Attributes:
-        image_size: side of the result in pixels.
+        image_size: side of the images that the network is given, in pixels.
         resize_to: length of the shorter side before the crop; 0 keeps the images at
             their size, which must then be the same for all, except with `crop`.
         pad: black pixels added on every side before a random crop.

@@ -144,8 +144,9 @@ def fade_to_color(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step. With `reverse`, step t uses
-            the first T - t of them, so the last is never used.
+        stds: standard deviations in pixels, whatever the image's size, one per step.
+            With `reverse`, step t uses the first T - t of them, so the last is never
+            used.
         reverse: whether the colour spreads from the border inwards.
         color_range: bounds of the colours, (low, high) in [-1, 1].
 

@@ -83,7 +83,7 @@ def gaussian_blur(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step.
+        stds: standard deviations in pixels, whatever the image's size, one per step.
         kernel_size: odd number of taps per axis, for all kernels or one per step.
         padding: "circular", or "reflect" (mirrored without repeating the edge pixel).
         repeated: apply the kernels of all steps up to t; if False, only the kernel of
@@ -143,7 +143,8 @@ def heat_blur(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        blur_sigmas: total widths in pixels, one per step, non-decreasing.
+        blur_sigmas: total widths in pixels, whatever the image's size, one per step,
+            non-decreasing.
 
     Returns:
         A deterministic degradation with T = len(blur_sigmas).

@@ -149,9 +149,9 @@ def holes(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        num_steps: T.
-        radii: bounds of half the length of random holes, in pixels; its logarithm is
-            uniform.
+        num_steps: T, the number of steps.
+        radii: bounds of half the length of random holes, in pixels, whatever the
+            image's size; its logarithm is uniform.
         density: the largest number of random holes per 1,000 pixels; each is present in
             every other image.
 

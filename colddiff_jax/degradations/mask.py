@@ -149,7 +149,7 @@ def gaussian_mask(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        stds: standard deviations in pixels, one per step.
+        stds: standard deviations in pixels, whatever the image's size, one per step.
         center: "middle", which is (side + 1) // 2 - 1 on each axis, as in the official
             code; "random", drawn per example by `bind`; or (row, column).
 

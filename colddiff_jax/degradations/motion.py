@@ -107,8 +107,8 @@ def motion_blur(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        lengths: lengths of the line in pixels, one per step, from 0 to the shorter
-            side, non-decreasing.
+        lengths: lengths of the line in pixels, whatever the image's size, one per
+            step, from 0 to the shorter side, non-decreasing.
         angle: degrees from the horizontal, clockwise as displayed, or "random", drawn
             per example by `bind`.
         padding: "circular", or "reflect" (mirrored without repeating the edge pixel).

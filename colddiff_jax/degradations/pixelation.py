@@ -33,7 +33,8 @@ def pixelate(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        sizes: side or (height, width) of the small image, one per step, non-increasing.
+        sizes: side or (height, width) of the small image in pixels, whatever the
+            image's size, one per step, non-increasing.
             `schedules.halving` makes the published sizes; range(S, S - T, -1) removes
             one pixel per step, except that the first step, to S itself, does nothing.
         method: interpolation for shrinking: "bicubic" (four neighbours, a = -0.75,

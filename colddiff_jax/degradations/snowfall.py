@@ -173,7 +173,7 @@ def snow(
 
     Args:
         image_size: side of the images in pixels, or (height, width).
-        num_steps: T.
+        num_steps: T, the number of steps.
         level: 1 (light) to 4 (heavy); the paper uses 3 for CIFAR-10 and 4 for CelebA,
             both with T = 200.
         brighten: also brighten the image. If there are not three channels, luma is

@@ -8,9 +8,8 @@ degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 prior (`experiment.prior`).
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import ml_collections
 from ml_collections.config_dict import config_dict
@@ -33,7 +32,7 @@ from colddiff_jax.experiment.sections import (
     plain,
 )
 from colddiff_jax.losses import DISTANCES
-from colddiff_jax.training.config_files import load_config, split_name
+from colddiff_jax.training.config_files import find_config, load_config
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EMA_DECAYS, make_optimizer
 from colddiff_jax.training.options import (
@@ -59,18 +58,52 @@ _FIXED: dict[str, list[Callable]] = {
     "prior": [PriorOptions],
 }
 _ADDED = ("prior",)  # Sections that configurations of earlier versions lack.
-EXTRA_FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
-    "data": {"source": (str, "tfds")},
-    "endpoints": {"source": (str, "")},
-    "degradation": {"noise_stds": (Sequence[float], ())},
+
+
+class ExtraField(NamedTuple):
+    """A field that is not an argument, or whose value is a name for the argument's."""
+
+    type: Any
+    default: Any
+    meaning: str
+
+
+EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
+    "data": {
+        "source": ExtraField(str, "tfds", f"what to read: {', '.join(sorted(SOURCES))}")
+    },
+    "endpoints": {
+        "source": ExtraField(
+            str, "", "the source of the images to degrade into; empty for none"
+        )
+    },
+    "degradation": {
+        "noise_stds": ExtraField(
+            Sequence[float],
+            (),
+            "standard deviations of noise to add to D(x, t), in units of [-1, 1], one "
+            "per step; empty for none",
+        )
+    },
     "model": {
-        "precondition": (bool, False),
-        "consistent_noise": (Sequence[float], ()),
-        "dtype": (Literal["auto", *DTYPES], "auto"),
+        "precondition": ExtraField(
+            bool, False, "scale input and output for each step, as measured on images"
+        ),
+        "consistent_noise": ExtraField(
+            Sequence[float],
+            (),
+            "train predictions that agree with x_t: the least and the largest noise of "
+            "x_t, in units of [-1, 1]; empty for none",
+        ),
+        "dtype": ExtraField(
+            Literal["auto", *DTYPES],
+            "auto",
+            f"computation dtype: {', '.join(DTYPES)}, or auto, bfloat16 where it is "
+            "fast",
+        ),
     },
 }
-"""Fields by section that are not arguments, or whose values in a configuration are
-names instead of the values of the argument: their types and defaults."""
+"""Fields by section that no signature describes."""
 
 # Arguments that follow from other sections.
 _NO_FIELDS = {
@@ -120,7 +153,7 @@ def section(section_name: str, **fields: Any) -> ml_collections.ConfigDict:
         {'name': 'pseudo_huber', 'scale': 0.1}
     """
     completed = fields | default_fields(section_name, fields) | fields
-    for function in _functions(section_name, fields):
+    for function in functions_of(section_name, fields):
         for name, default in defaults_of(function).items():
             if default is None and completed.get(name) is None:
                 hint = parameters_of(function)[name].annotation
@@ -162,12 +195,12 @@ def types_of_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, A
     """
     hints = {
         name: parameter.annotation
-        for function in _functions(section_name, fields)
+        for function in functions_of(section_name, fields)
         for name, parameter in parameters_of(function).items()
         if name not in _no_fields(section_name)
     }
     extra = EXTRA_FIELDS.get(section_name, {})
-    return hints | {name: hint for name, (hint, _) in extra.items()}
+    return hints | {name: field.type for name, field in extra.items()}
 
 
 def with_variant(
@@ -212,36 +245,25 @@ def get_config(name: str) -> ml_collections.ConfigDict:
         >>> get_config("mnist_blur:cpu").training.num_steps
         12000
     """
-    path, variant = split_name(name)
-    shipped = os.path.join(_shipped_configs(), f"{path}.py")
-    if not path.endswith(".py") and os.path.isfile(shipped):
-        path = shipped
-    if not os.path.isfile(path):
-        names = sorted(
-            file.removesuffix(".py")
-            for file in os.listdir(_shipped_configs())
-            if file.endswith(".py")
-        )
-        raise InputError(
-            f"no configuration {name!r}; this library has {', '.join(names)}"
-        )
-    return load_config(path, variant)
+    return load_config(*find_config(name))
 
 
-def _shipped_configs() -> str:
-    """Returns the folder of the configurations, in a wheel or in a clone."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    in_wheel = os.path.join(package, "configs")
-    in_clone = os.path.join(os.path.dirname(package), "configs")
-    return in_wheel if os.path.isdir(in_wheel) else in_clone
+def functions_of(section_name: str, fields: Mapping[str, Any]) -> list[Callable]:
+    """Returns the functions whose arguments a section holds.
 
-
-def _functions(section_name: str, fields: Mapping[str, Any]) -> list[Callable]:
-    """Returns the functions whose arguments a section holds."""
+    Args:
+        section_name: as for `types_of_fields`.
+        fields: the fields of the section; `name` selects a function where there is a
+            choice.
+    """
     if section_name in _FIXED:
         return _FIXED[section_name]
-    choices = _NAMED.get(section_name, SCHEDULES)
-    return [chosen(section_name, choices, fields)]
+    return [chosen(section_name, choices_of(section_name), fields)]
+
+
+def choices_of(section_name: str) -> Mapping[str, Callable]:
+    """Returns the functions that `name` selects in a section, or in a schedule."""
+    return _NAMED.get(section_name, SCHEDULES)
 
 
 def _no_fields(section_name: str) -> tuple[str, ...]:
@@ -264,8 +286,8 @@ def _typed_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any
 def default_fields(section_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the defaults of the fields of a section, except those without one."""
     extra = EXTRA_FIELDS.get(section_name, {})
-    defaults = {name: default for name, (_, default) in extra.items()}
-    for function in _functions(section_name, fields):
+    defaults = {name: field.default for name, field in extra.items()}
+    for function in functions_of(section_name, fields):
         for name, default in defaults_of(function).items():
             if name not in _no_fields(section_name):
                 defaults.setdefault(name, plain(default))

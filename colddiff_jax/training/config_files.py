@@ -1,12 +1,13 @@
 """Configuration files: Python files with a function `get_config(variant)`."""
 
+import ast
 import importlib.util
 import inspect
 import os
 import sys
 import traceback
 import types
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
 
@@ -29,6 +30,74 @@ def split_name(name: str) -> tuple[str, str]:
     if not colon or "/" in variant or os.path.isfile(name):
         return name, ""
     return path, variant
+
+
+class ConfigFile(NamedTuple):
+    """What the text of a configuration file says about it.
+
+    Attributes:
+        purpose: the first line of its docstring, which says what is trained.
+        variants: their names, in the order of the file.
+    """
+
+    purpose: str
+    variants: tuple[str, ...]
+
+
+def shipped_configs() -> dict[str, str]:
+    """Returns the paths of the configurations of this library, by name."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    in_wheel = os.path.join(package, "configs")
+    in_clone = os.path.join(os.path.dirname(package), "configs")
+    folder = in_wheel if os.path.isdir(in_wheel) else in_clone
+    return {
+        file.removesuffix(".py"): os.path.join(folder, file)
+        for file in sorted(os.listdir(folder))
+        if file.endswith(".py")
+    }
+
+
+def find_config(name: str) -> tuple[str, str]:
+    """Returns the path and the variant of a configuration.
+
+    Args:
+        name: of a configuration of this library, or the path of a file. A variant
+            follows a colon.
+
+    Raises:
+        InputError: no such configuration.
+    """
+    path, variant = split_name(name)
+    shipped = shipped_configs()
+    path = shipped.get(path, path)
+    if not os.path.isfile(path):
+        raise InputError(
+            f"no configuration {name!r}; this library has {', '.join(shipped)}"
+        )
+    return path, variant
+
+
+def read_config(path: str) -> ConfigFile:
+    """Reads what a configuration says about itself, without running it.
+
+    Its variants are the keywords with which it calls `training.config.with_variant`.
+
+    Example:
+        >>> read_config(shipped_configs()["photo_deblur"]).variants
+        ('cpu', 'smoke')
+    """
+    with open(path, encoding="utf-8") as file:
+        module = ast.parse(file.read())
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+    variants = [
+        keyword.arg
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "with_variant"
+        for keyword in call.keywords
+        if keyword.arg
+    ]
+    purpose, _, _ = (ast.get_docstring(module) or "").partition("\n")
+    return ConfigFile(purpose, tuple(variants))
 
 
 def load_config(path: str, variant: str) -> Any:

@@ -38,7 +38,7 @@ class Objective:
         distance: the penalty of a difference of pixel values.
         target: what R predicts, "clean" for y = x_0, or "previous" for the mean of
             D(x_0, t - 1) over its noise, which of all samplers only `sample_ihd` takes.
-        weights: w, one number per step; empty for ones.
+        weights: w, the weights of the losses, one number per step; empty for ones.
         input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
             errors of the network that x_t contains during sampling.
         rollouts: fraction of the examples, in [0, 1], whose input comes from a sampler:

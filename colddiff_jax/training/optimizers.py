@@ -76,6 +76,9 @@ def _are_kernels(params: Any) -> Any:
 def warmup_ema(*, decay: float = 0.9999) -> EmaDecay:
     """Returns d_n = min(decay, (1 + n) / (10 + n)): a short average at first.
 
+    Args:
+        decay: the fraction of the average that a step keeps, in [0, 1).
+
     Raises:
         ValueError: a decay outside [0, 1).
     """
@@ -87,6 +90,11 @@ def periodic_ema(*, decay: float, every: int, start: int) -> EmaDecay:
     """Returns the paper's decay: d = `decay` at every `every`-th step, 1 in between.
 
     Before step `start`, d is 0 instead of `decay`: the average copies the parameters.
+
+    Args:
+        decay: the fraction of the average that a step keeps, in [0, 1).
+        every: steps between two updates of the average.
+        start: the step before which the average copies the parameters.
 
     Raises:
         ValueError: a decay outside [0, 1), or an interval below one step.

@@ -30,8 +30,8 @@ def override(
         config: nested fields as in `configs/`.
         changes: pairs of the path of a field, such as "training.num_steps", and a text:
             a Python literal, items separated by commas for a list, or a string without
-            quotes. A new name of a section, such as "degradation.name", sets the
-            arguments to the defaults of the function with that name.
+            quotes. A new name of a section, "snow" for "degradation.name" or for
+            "degradation", sets the arguments to the defaults of that function.
 
     Returns:
         The changed configuration, and a line for each section that lost settings to a
@@ -49,12 +49,18 @@ def override(
     changed = complete_config(config)
     notices = []
     # Names come first, since they determine which other fields exist.
-    for path, text in sorted(changes, key=lambda change: not _is_name(change[0])):
+    named = [(_path_of_name(path, text), text) for path, text in changes]
+    for path, text in sorted(named, key=lambda change: not _is_name(change[0])):
         if _is_name(path):
             notices += _rename(changed, path.removesuffix(".name"), text)
         else:
             _set(changed, path, text)
     return complete_config(changed), notices
+
+
+def _path_of_name(path: str, text: str) -> str:
+    """Returns loss.name for the change loss=l2, and the path of any other change."""
+    return f"{path}.name" if path in NAMED_SECTIONS and text.isidentifier() else path
 
 
 def _is_name(path: str) -> bool:

@@ -143,6 +143,7 @@ BAD = {
         "--steps is 7; set --config.data.path or --workdir, not x"
     ),
     f"{CONFIG}:paper": "no variant 'paper' of this configuration; it has smoke",
+    f"{CONFIG} --config.seed=one --help": "--config.seed must be an integer, got",
     "small_0.py --config=nope.py": "no configuration 'nope.py'; this library has",
     "small_0.py --config=~/nope.py": f"no configuration '{HOME}/nope.py'; this",
     f"{CONFIG} --config.data.pathe=y": (
@@ -177,6 +178,15 @@ def test_bad_input_prints_one_line_and_exits_with_1(answers, command):
 def test_a_program_gets_the_arguments_that_are_not_flags(run):
     done = run("--workdir=x", "y", "z", num_arguments=None)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done x y z\n", "")
+
+
+def test_help_beside_a_configuration_explains_its_fields_as_they_are_changed(run):
+    given = ("--config=digits_blur.py:smoke", "--config.loss=l2", "--help")
+    done = run(*given, "--config.seed=7")  # Without the required --workdir.
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("digits_blur.py:smoke: Deblurring scikit-learn's")
+    for line in ("  --config.seed=7", "  --config.loss.name=l2", "loss: Squared error"):
+        assert f"\n{line}" in done.stdout
 
 
 def test_a_bug_keeps_its_traceback(run):

@@ -16,6 +16,13 @@ def test_the_run_folder_has_the_name_of_the_configuration_and_resumes(folder, tm
     assert "resuming at step 6" in done.stdout and "step 8/8" in done.stdout
 
 
+def test_the_configurations_are_listed(tmp_path):
+    done = run("train.py --list", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\ndigits_blur :smoke\n    Deblurring scikit-learn's digits" in done.stdout
+    assert not list(tmp_path.glob("runs"))
+
+
 BAD = {
     f"{TRAIN} --config.nope=1": "no field 'nope'; known: ",
     f"{TRAIN} --config.model.chanels=1": "no field 'model.chanels'; did you mean",

@@ -4,7 +4,13 @@ import pytest
 
 from colddiff_jax import InputError
 from colddiff_jax.training.config import get_config
-from colddiff_jax.training.config_files import split_name
+from colddiff_jax.training.config_files import (
+    find_config,
+    read_config,
+    shipped_configs,
+    split_name,
+)
+from tests.conftest import ROOT
 
 VARIANTS = "def get_config(variant=None):\n    return {'variant': variant}\n"
 WRONG = {
@@ -52,3 +58,25 @@ def test_a_folder_with_the_name_of_a_configuration_does_not_hide_it(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits_blur").mkdir()
     assert get_config("digits_blur").seed == 0
+
+
+def test_the_configurations_of_the_library_are_those_of_the_folder():
+    files = sorted((ROOT / "configs").glob("*.py"))
+    assert shipped_configs() == {file.stem: str(file) for file in files}
+    assert find_config("digits_blur:smoke") == (str(files[4]), "smoke")
+
+
+def test_every_configuration_says_what_it_trains_and_has_the_variants_it_names():
+    for name, path in shipped_configs().items():
+        found = read_config(path)
+        assert found.purpose.endswith(".") and len(found.purpose) > 40
+        assert "smoke" in found.variants
+        with pytest.raises(InputError) as raised:
+            get_config(f"{name}:none")
+        listed = str(raised.value).partition("it has ")[2]
+        assert listed == ", ".join(sorted(found.variants))
+
+
+def test_a_file_without_a_docstring_or_variants_can_be_read(tmp_path):
+    (tmp_path / "mine.py").write_text(VARIANTS)
+    assert read_config(str(tmp_path / "mine.py")) == ("", ())

@@ -104,6 +104,23 @@ def test_a_section_is_set_as_a_whole():
 
 
 @pytest.mark.parametrize(
+    ("section", "name"),
+    [("loss", "l2"), ("model", "convnext"), ("ema", "warmup"), ("degradation", "snow")],
+)
+def test_a_name_alone_chooses_the_function_of_a_section(section, name):
+    whole, notices = override(CONFIG, [(section, name)])
+    assert (whole, notices) == override(CONFIG, [(f"{section}.name", name)])
+    assert whole[section]["name"] == name
+
+
+def test_a_name_alone_comes_before_the_arguments_wherever_it_stands():
+    changes = [("degradation.level", "4"), ("degradation", "snow")]
+    changed, _ = override(CONFIG, [*changes, ("degradation.num_steps", "9")])
+    assert changed["degradation"]["level"] == 4
+    assert changed["degradation"]["num_steps"] == 9
+
+
+@pytest.mark.parametrize(
     ("path", "text", "message"),
     [
         ("training.num_steps", "many", "`training.num_steps` must be an integer, got"),
@@ -130,7 +147,13 @@ def test_a_section_is_set_as_a_whole():
             "`training.log_every` must be an ",
         ),
         ("degradation.name", "snowy", "`degradation.name` must be one of .*'snow'"),
-        ("model", "convnext", "`model` must be all fields of the section, such as {'n"),
+        ("training", "long", "`training` must be all fields of the section, such as {"),
+        (
+            "loss",
+            "{'name': 'l2'",
+            "`loss` must be all fields of the section, such as {",
+        ),
+        ("model", "resnet", "`model.name` must be one of .* got 'resnet'"),
         ("model.dtype", "int8", "`model.dtype` must be one of .*'bfloat16'.*, got"),
         ("", "1", "no field ''; known: seed, data"),
     ],
