@@ -13,6 +13,7 @@ from colddiff_jax.experiment.builders import make_degradation
 from colddiff_jax.experiment.model import build_model
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.objective import Objective
+from colddiff_jax.training.overrides import override
 from colddiff_jax.training.task import build_model_and_task
 from tests.networks import random_parameters
 
@@ -61,6 +62,7 @@ def test_the_documented_configurations_exist():
         "photo_inpaint",
         "photo_unjpeg",
         "photo_upscale",
+        "photos",
     ]
 
 
@@ -234,6 +236,15 @@ def test_inverse_heat_dissipation_has_the_published_blur_noise_and_optimizer():
         5000,
     )
     assert default.ema.decay == 0.999
+
+
+def test_photographs_take_any_degradation_by_its_name():
+    changes = [("degradation", "snow"), ("degradation.num_steps", "4")]
+    config, _ = override(config_of("photos", "smoke"), changes)
+    assert build_model_and_task(config)[0].degrade.num_steps == 4
+    whole = make_degradation(config["degradation"], 64, at=(40, 72))
+    x = jnp.zeros((1, 40, 72, 3))
+    assert whole.bind(jax.random.key(0), x.shape)(x, 4).shape == x.shape
 
 
 def test_auto_precision_is_float32_on_a_cpu():
