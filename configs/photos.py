@@ -15,9 +15,9 @@ the files is kept for testing, or those in a subfolder `test`. See docs/training
 
 The network and the training are those of `configs/photo_*.py`, which know more of one
 degradation each: prefer them for blur, large pixels, holes and JPEG files. Here nothing
-depends on the degradation, so that `--config.degradation=NAME` alone replaces it;
---help lists the names and their fields. By default, kernels of 11 x 11 pixels and
-standard deviation 0.9 make blurs of 0.9 to 4 pixels, whatever the photographs' size.
+depends on the degradation: `--config.degradation=NAME` replaces it, and with --help
+lists the fields of the new one. By default, kernels of 11 x 11 pixels and standard
+deviation 0.9 make blurs of 0.9 to 4 pixels, whatever the photographs' size.
 """
 
 import ml_collections

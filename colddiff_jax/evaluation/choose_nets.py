@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import ImageSplits
-from colddiff_jax.evaluation.settings import check_count
+from colddiff_jax.evaluation.settings import LEAST_OF_SETS, check_count
 from colddiff_jax.experiment.builders import load_splits
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.feature_nets import FeatureNet
@@ -33,7 +33,8 @@ def choose_nets(
             "classifier" (trained on the run's training images unless cached), or a file
             of weights: npz, which may be in the same folders, or Inception's pth.
             "auto" alone means Inception if its file is found, and the classifier if the
-            images are grey and have labels; "none" alone means no network.
+            images are grey and have labels, or no network if there are too few images;
+            "none" alone means no network.
         model: the model of a `Restorer`.
         num_images: the number of images to compare.
         splits: labelled images to use instead of the configured ones.
@@ -45,6 +46,9 @@ def choose_nets(
     if list(names) == ["none"]:
         return []
     if list(names) == ["auto"]:
+        if num_images < LEAST_OF_SETS:
+            print(f"no distances between sets: {num_images} images are too few")
+            return []
         names = ["inception"] if find_weights(INCEPTION_FILE) else []
         if not names:
             print(

@@ -89,12 +89,16 @@ def check_settings(
     return range(first, first + (num_images or available))
 
 
+LEAST_OF_SETS = NUM_NEIGHBOURS + 2
+"""The number of images that distances between sets need."""
+
+
 def check_count(num_images: int) -> None:
     """Raises InputError if there are too few images for distances between sets."""
-    least = NUM_NEIGHBOURS + 2
-    if num_images < least:
+    if num_images < LEAST_OF_SETS:
         raise InputError(
-            f"distances between sets need at least {least} images, got {num_images}; "
+            f"distances between sets need at least {LEAST_OF_SETS} images, got "
+            f"{num_images}; "
             "increase `num_images` or set `features` to none"
         )
 

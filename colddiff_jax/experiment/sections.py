@@ -125,9 +125,10 @@ def check_fields(
                 f"{_where(section)} has an unknown field {name!r}; known: "
                 f"{sorted(known)}"
             )
-    for name in required:
-        if name not in fields:
-            raise InputError(f"{_where(section)} lacks the field {name!r}")
+    missing = [repr(name) for name in required if name not in fields]
+    if missing:
+        noun = "field" if len(missing) == 1 else "fields"
+        raise InputError(f"{_where(section)} lacks the {noun} {', '.join(missing)}")
 
 
 def only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -76,6 +76,11 @@ def test_invalid_sections_raise(fields, message):
         call_named("part", CHOICES, fields, size=1)
 
 
+def test_one_error_names_all_missing_fields():
+    with pytest.raises(InputError, match=r"lacks the fields 'size', 'name_of_file'$"):
+        call("part", scaled, {"factor": 1.0})
+
+
 def test_errors_of_a_function_name_its_field_or_section():
     with pytest.raises(InputError, match=r"^`part.size` must not be negative, got -1$"):
         call("part", scaled, {"size": -1, "name_of_file": ""})
