@@ -57,7 +57,7 @@ def describe(config: Mapping[str, Any]) -> Iterator[Section]:
         config: all fields, as returned by `complete_config`.
 
     Example:
-        >>> config = complete_config(get_config("digits_blur"))
+        >>> config = get_config("digits_blur").to_dict()
         >>> sections = {section.name: section for section in describe(config)}
         >>> sections["training"].fields[0]
         Field(path='training.batch_size', value=64, meaning='images per step, over ...')

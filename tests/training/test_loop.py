@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from colddiff_jax import InputError, devices
-from colddiff_jax.data import digits
+from colddiff_jax.data import arrays, digits
 from colddiff_jax.evaluation import evaluate_run
 from colddiff_jax.experiment.run_folder import locked
 from colddiff_jax.io.checkpoints import open_checkpoints
@@ -214,14 +214,17 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_its_steps_are_repeated(
     assert lines(workdir)[-1] == lines(finished[0])[-1]
 
 
-def test_batches_and_evaluations_larger_than_the_data_raise(tmp_path):
-    with pytest.raises(InputError, match=r"at most 1500, the number of .* got 1504"):
-        train_and_evaluate(smoke(batch_size=1504), str(tmp_path / "run"))
-    config = smoke()
-    config.evaluation.num_images = 298
-    with pytest.raises(InputError, match=r"_images` must lie in 1..297, .* got 298"):
-        train_and_evaluate(config, str(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
+def test_a_few_images_train_and_a_line_says_how_many_are_scored(tmp_path, capsys):
+    whole = digits()
+    few = arrays(whole.train[:3], whole.test[:1])
+    state = train_and_evaluate(smoke(num_steps=3), str(tmp_path), splits=few)
+    assert state.step == 3
+    out = capsys.readouterr().out
+    expected = (
+        "1 test image is put aside; evaluations score 1 instead of evaluation.num"
+    )
+    assert f"{expected}_images = 8" in out
+    assert [line["step"] for line in lines(tmp_path) if "test_loss" in line] == [0, 3]
 
 
 def test_a_run_folder_that_cannot_be_created_raises_before_any_work(tmp_path):
