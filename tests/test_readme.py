@@ -121,7 +121,7 @@ def test_the_table_of_generated_images_is_the_committed_result(pytestconfig):
     assert f"    {result['command']}\n" in page
     table = generation_table(result["distances"], result["copies"], fid=[])
     assert table in page
-    assert len(result["rows"]) == 13
+    assert len(result["rows"]) == 12
 
 
 @pytest.mark.parametrize("network", ["large", "small"])

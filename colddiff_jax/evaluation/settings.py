@@ -98,8 +98,7 @@ def check_count(num_images: int) -> None:
     if num_images < LEAST_OF_SETS:
         raise InputError(
             f"distances between sets need at least {LEAST_OF_SETS} images, got "
-            f"{num_images}; "
-            "increase `num_images` or set `features` to none"
+            f"{num_images}; increase `num_images` or set `features` to none"
         )
 
 

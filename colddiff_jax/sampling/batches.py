@@ -102,7 +102,7 @@ class BatchSampler:
         shared = devices.replicate(shared)
         running: list[tuple[Any, int]] = []
         if progress and not sys.stderr.isatty():
-            print(f"{progress} {num_images} images", file=sys.stderr, flush=True)
+            print(f"{progress}: {num_images} images", file=sys.stderr, flush=True)
         # None means a bar only on a terminal.
         disable = None if progress else True
         with tqdm(

@@ -180,6 +180,13 @@ def test_a_program_gets_the_arguments_that_are_not_flags(run):
     assert (done.returncode, done.stdout, done.stderr) == (0, "done x y z\n", "")
 
 
+@pytest.mark.parametrize("flag", ["--help", "--helpfull"])
+def test_help_is_no_failure(run, flag):
+    done = run(flag)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--config" in done.stdout
+
+
 def test_help_beside_a_configuration_explains_its_fields_as_they_are_changed(run):
     given = ("--config=digits_blur.py:smoke", "--config.loss=l2", "--help")
     done = run(*given, "--config.seed=7")  # Without the required --workdir.

@@ -41,7 +41,7 @@ def test_batches_on_several_devices_give_the_same_images(folder):
         done = run(f"{command} {options}", folder, devices)
         assert done.returncode == 0, done.stderr
         saying, scores = done.stderr.splitlines()  # No progress bar in a file.
-        assert saying == "restoring 10 images" and scores.startswith("degraded RMSE ")
+        assert saying == "restoring: 10 images" and scores.startswith("degraded RMSE ")
         path = done.stdout.split()[1]
         assert pathlib.Path(path).name.startswith(
             "heun_3_by_change_from_12_10_images_step_"

@@ -159,8 +159,12 @@ def test_every_third_image_is_kept_with_its_prediction(degrade, photos):
     given = (toy_restorer(8), degrade, degrade(photos, 8))
     whole = cd.sample_alg2(*given, return_trajectory=True)
     some = cd.sample_alg2(*given, return_trajectory=True, trajectory_every=3)
-    np.testing.assert_array_equal(some.trajectory, whole.trajectory[np.array([0, 3, 6, 8])])
-    np.testing.assert_array_equal(some.predictions, whole.predictions[np.array([0, 3, 6])])
+    np.testing.assert_array_equal(
+        some.trajectory, whole.trajectory[np.array([0, 3, 6, 8])]
+    )
+    np.testing.assert_array_equal(
+        some.predictions, whole.predictions[np.array([0, 3, 6])]
+    )
     assert some.images_first().predictions.shape[:2] == (4, 3)
     assert cd.sample_alg2(*given).predictions is None
 
