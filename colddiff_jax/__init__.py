@@ -5,15 +5,16 @@
     Alg. 1:   x_s = D(x0_hat, s)
     Alg. 2:   x_s = x_t - D(x0_hat, t) + D(x0_hat, s)
 
-`load` and `Restorer` are imported when they are first used, since they need Pillow.
-Training is imported by name, `from colddiff_jax.training import train_and_evaluate`,
-since it alone needs Orbax, Grain and TensorFlow Datasets.
+`load`, `load_run` and `Restorer` are imported when they are first used, since they need
+Pillow; so are `get_config` and `train_and_evaluate`, since training alone needs Orbax,
+Grain and TensorFlow Datasets.
 
 Reference:
     Bansal et al., "Cold Diffusion: Inverting Arbitrary Image Transforms Without Noise",
     NeurIPS 2023, arXiv:2208.09392.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from colddiff_jax import degradations, losses, metrics, models, sampling, schedules
@@ -57,7 +58,8 @@ from colddiff_jax.sampling import (
 )
 
 if TYPE_CHECKING:
-    from colddiff_jax.restoration import Restorer, load
+    from colddiff_jax.restoration import Restorer, load, load_run
+    from colddiff_jax.training import get_config, train_and_evaluate
 
 __version__ = "0.1.0"
 
@@ -79,10 +81,12 @@ __all__ = [
     "gaussian_blur",
     "gaussian_mask",
     "gaussian_noise",
+    "get_config",
     "heat_blur",
     "holes",
     "jpeg_like",
     "load",
+    "load_run",
     "losses",
     "metrics",
     "models",
@@ -106,12 +110,18 @@ __all__ = [
     "spiral_ranks",
     "to_float",
     "to_uint8",
+    "train_and_evaluate",
 ]
+_LAZY = {
+    "Restorer": "restoration",
+    "load": "restoration",
+    "load_run": "restoration",
+    "get_config": "training",
+    "train_and_evaluate": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Restorer", "load"):
-        from colddiff_jax import restoration
-
-        return getattr(restoration, name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,7 @@ def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
     # Other tests train the smoke variants of blur, mask and animorphosis.
     config = config_of("cifar_pixelate", "smoke")
     config.model.channel_multipliers = (1,)  # To compile faster.
-    state = train_and_evaluate(config, str(tmp_path))
+    state = train_and_evaluate(config, str(tmp_path)).state
     assert state.step == 6
 
 

@@ -15,13 +15,14 @@ from colddiff_jax import degradations, models, schedules
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import SOURCES, ImageSplits, Preprocessing
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.experiment import own_degradation, own_network
 from colddiff_jax.experiment.field_types import converted
-from colddiff_jax.experiment.own_degradation import own
 from colddiff_jax.experiment.sections import (
     call,
     call_named,
     check_fields,
     choose,
+    chosen,
     in_section,
     only,
     parameters_of,
@@ -41,7 +42,7 @@ DEGRADATIONS: dict[str, Callable] = {
     "holes": degradations.holes,
     "jpeg_like": degradations.jpeg_like,
     "motion_blur": degradations.motion_blur,
-    "own": own,
+    "own": own_degradation.own,
     "pixelate": degradations.pixelate,
     "snow": degradations.snow,
 }
@@ -57,6 +58,7 @@ SCHEDULES: dict[str, Callable] = {
 }
 NETWORKS: dict[str, Callable] = {
     "convnext": models.ConvNeXtUNet,
+    "own": own_network.own,
     "unet": models.UNet,
 }
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -165,7 +167,9 @@ def make_network(fields: Mapping[str, Any]) -> nn.Module:
     if isinstance(fields, Mapping):
         around = ("precondition", "consistent_noise")
         fields = {n: v for n, v in fields.items() if n not in around}
-        fields["dtype"] = _dtype(fields.get("dtype", "auto"))
+        dtype = fields.pop("dtype", "auto")
+        if "dtype" in parameters_of(chosen("model", NETWORKS, fields)):
+            fields["dtype"] = _dtype(dtype)
     network = call_named("model", NETWORKS, fields)
     try:
         check_options(network)  # Flax would only check them when it is first called.

@@ -19,6 +19,7 @@ from colddiff_jax.experiment.builders import (
     make_network,
     make_preprocessing,
 )
+from colddiff_jax.experiment.own_network import check_predictions
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
@@ -151,6 +152,7 @@ def build_model(
     channels: int,
     scales: Scales | None = None,
     degrade: Degradation | None = None,
+    network: nn.Module | None = None,
 ) -> Model:
     """Builds the model that a configuration describes, without any data.
 
@@ -159,6 +161,7 @@ def build_model(
         channels: the number of channels of the images.
         scales: the scales of a preconditioned network, measured on training images.
         degrade: the degradation of the configuration, if it is already built.
+        network: a network of one's own, in place of that of the configuration.
 
     Raises:
         InputError: an unknown or missing field, an unknown name, a value that does not
@@ -169,12 +172,13 @@ def build_model(
         >>> model.image_shape
         (16, 16, 1)
     """
-    config = plain(config)
+    config, is_own = plain(config), network is not None
     size = make_preprocessing(config["data"]).image_size
     if degrade is None:
         degrade = make_degradation(config["degradation"], size)
     degrade = with_inverse(degrade, config["model"])
-    network = make_network(config["model"])
+    if network is None:
+        network = make_network(config["model"])
     if config["model"].get("precondition", False):
         if scales is None:
             raise InputError(
@@ -189,6 +193,8 @@ def build_model(
     else:
         scales = None
     model = Model(dict(config), degrade, network, scales, (size, size, channels))
+    if is_own:
+        check_predictions(model.network, model.image_shape)
     _ = model.abstract_params  # Raises before any work if the network does not fit.
     return model
 

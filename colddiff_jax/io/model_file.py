@@ -62,7 +62,7 @@ def write_model(
 
     flat = flax.traverse_util.flatten_dict(params, sep="/")
     flat |= {_PRIOR + name: array for name, array in (prior_arrays or {}).items()}
-    weights = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
+    weights = {name: np.asarray(leaf, order="C") for name, leaf in flat.items()}
     text = json.dumps(dict(about))
     metadata = {"about": text, "sha256": _digest(text, weights)}
     disk.write_file(path, safetensors.numpy.save(weights, metadata))

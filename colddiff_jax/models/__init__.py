@@ -1,6 +1,7 @@
 """Restorers R(x_t, t) -> x0_hat in Flax linen."""
 
+from colddiff_jax.models.adapters import from_functions
 from colddiff_jax.models.convnext import ConvNeXtUNet
 from colddiff_jax.models.unet import UNet
 
-__all__ = ["ConvNeXtUNet", "UNet"]
+__all__ = ["ConvNeXtUNet", "UNet", "from_functions"]

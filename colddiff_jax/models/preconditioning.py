@@ -63,12 +63,12 @@ class Preconditioned(nn.Module):
     @property
     def num_classes(self) -> int:
         """Number of classes of the network, 0 if it is unconditional."""
-        return self.network.num_classes
+        return getattr(self.network, "num_classes", 0)
 
     @property
-    def size_multiple(self) -> int:
-        """The sides of images must be multiples of this number of pixels."""
-        return self.network.size_multiple
+    def size_multiple(self) -> int | None:
+        """The sides of images must be multiples of this number of pixels, if any."""
+        return getattr(self.network, "size_multiple", None)
 
     @property
     def local(self) -> bool:

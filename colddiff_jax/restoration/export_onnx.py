@@ -12,6 +12,7 @@ from jax.extend import core
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.experiment.model import Model, build_model
+from colddiff_jax.experiment.own_network import OWN
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.restorer import Restorer
 
@@ -78,6 +79,8 @@ def export_onnx(restorer: Restorer, path: str) -> None:
 def _as_portable(model: Model) -> Model:
     """Returns a model with the same weights, of layers that any runtime computes."""
     fields = dict(model.config["model"])
+    if fields["name"] == OWN:
+        return model
     portable = {
         "dtype": "float32",
         "remat": False,

@@ -10,8 +10,8 @@ import numpy as np
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.experiment import own_objects
 from colddiff_jax.experiment.model import Model, build_model
-from colddiff_jax.experiment.own_degradation import check_given
 from colddiff_jax.experiment.prior import load_prior
 from colddiff_jax.experiment.run_folder import (
     load_description,
@@ -40,12 +40,14 @@ def load(
     *,
     checkpoint: str = ...,
     degradation: Degradation | None = ...,
+    model: Any = ...,
 ) -> Restorer: ...
 def load(
     source: str | os.PathLike[str] | None = None,
     *,
     checkpoint: str = "latest",
     degradation: Degradation | None = None,
+    model: Any = None,
 ) -> Restorer | tuple[str, ...]:
     """Loads a trained model; without arguments, lists those that come with the package.
 
@@ -56,6 +58,7 @@ def load(
             name of a model that comes with the package.
         checkpoint: as in `load_run`.
         degradation: as in `load_run`.
+        model: as in `load_run`.
 
     Returns:
         The model, or the names of those that come with the package.
@@ -70,13 +73,15 @@ def load(
     """
     if source is None:
         return _shipped_models()
-    return load_run(os.fspath(source), checkpoint, degradation)
+    return load_run(os.fspath(source), checkpoint, degradation=degradation, model=model)
 
 
 def load_run(
     workdir: str,
     checkpoint: str = "latest",
+    *,
     degradation: Degradation | None = None,
+    model: Any = None,
 ) -> Restorer:
     """Loads the trained model of a run folder, or of an exported file.
 
@@ -87,10 +92,12 @@ def load_run(
             `evaluation.best_by`) or the number of a step.
         degradation: D, unbound, if the model was trained with an object in place of a
             degradation of its configuration.
+        model: the network, if one was given in place of that of the configuration; see
+            `train_and_evaluate`.
 
     Raises:
         InputError: no such folder or file, no checkpoint in it, or one that is damaged;
-            a degradation that is missing or does not fit.
+            a degradation or network that is missing or does not fit.
 
     Example:
         >>> restorer = load_run("runs/digits_blur")
@@ -107,13 +114,12 @@ def load_run(
             )
         workdir = os.path.join(_SHIPPED, f"{workdir}.safetensors")
     if os.path.isfile(workdir):
-        return _load_file(workdir, checkpoint, degradation)
+        return _load_file(workdir, checkpoint, degradation, model)
     # Orbax takes a second to import, and files do not need it.
     from colddiff_jax.io.checkpoints import open_checkpoints
 
     description = load_description(workdir)
-    if degradation is not None:
-        check_given(description["config"]["degradation"], degradation)
+    given = own_objects.checked(description["config"], degradation, model)
     best_by = description["config"]["evaluation"].get("best_by", "test_loss")
     with open_checkpoints(workdir, best_by) as saved:
         if not saved.steps():
@@ -121,14 +127,14 @@ def load_run(
                 f"{workdir!r} has no checkpoint yet; continue its training first"
             )
         chosen = _choose_step(saved, checkpoint)
-        model = _build_model(description, saved, degradation)
-        like = {"ema_params": devices.replicated_like(model.abstract_params)}
+        built = _build_model(description, saved, given)
+        like = {"ema_params": devices.replicated_like(built.abstract_params)}
         if chosen is None:
             parts, step = saved.restore_newest(like, partial=True)
         else:
             parts, step = saved.restore(like, chosen, partial=True), chosen
     return Restorer(
-        model,
+        built,
         parts["ema_params"],
         step,
         description["data"],
@@ -169,12 +175,12 @@ def _choose_step(saved: "Checkpoints", checkpoint: str) -> int | None:
 def _build_model(
     description: Mapping[str, Any],
     saved: "Checkpoints",
-    degrade: Degradation | None,
+    given: dict[str, Any],
 ) -> Model:
     config, scales = description["config"], scales_of(description)
     channels = description["channels"]
     if channels is not None:
-        return build_model(config, channels=channels, scales=scales, degrade=degrade)
+        return build_model(config, channels=channels, scales=scales, **given)
     for channels in _CHANNELS:
         model = build_model(config, channels=channels, scales=scales)
         if saved.has_parts({"ema_params": model.abstract_params}):
@@ -183,7 +189,9 @@ def _build_model(
     return build_model(config, channels=3, scales=scales)
 
 
-def _load_file(path: str, checkpoint: str, degrade: Degradation | None) -> Restorer:
+def _load_file(
+    path: str, checkpoint: str, degradation: Degradation | None, model: Any
+) -> Restorer:
     about, params, prior_arrays = read_model(path)
     if checkpoint not in ("latest", str(about["step"])):
         raise InputError(
@@ -192,12 +200,9 @@ def _load_file(path: str, checkpoint: str, degrade: Degradation | None) -> Resto
         )
     description = upgrade_description(about)
     config, scales = description["config"], scales_of(description)
-    if degrade is not None:
-        check_given(config["degradation"], degrade)
-    model = build_model(
-        config, channels=about["channels"], scales=scales, degrade=degrade
-    )
-    like = model.abstract_params
+    given = own_objects.checked(config, degradation, model)
+    built = build_model(config, channels=about["channels"], scales=scales, **given)
+    like = built.abstract_params
     if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
         raise InputError(
             f"the weights in {path!r} do not fit the network of its configuration; "
@@ -206,7 +211,7 @@ def _load_file(path: str, checkpoint: str, degrade: Degradation | None) -> Resto
     # Weights may be stored with fewer bits.
     params = jax.tree.map(lambda leaf, kind: leaf.astype(kind.dtype), params, like)
     return Restorer(
-        model,
+        built,
         devices.replicate(params),
         about["step"],
         about["data"],

@@ -79,12 +79,11 @@ class Restorer:
 
     def __repr__(self) -> str:
         """Describes the model in one line."""
-        config, T = self.model.config, self.degradation.num_steps
-        shape = " x ".join(map(str, self.image_shape))
-        return (
-            f"Restorer({config['degradation']['name']}, T = {T}; "
-            f"{config['model']['name']}, {shape}, {self.step} steps)"
-        )
+        sections = (self.model.config[name] for name in ("degradation", "model"))
+        # Objects of one's own have a kind.
+        degradation, model = (fields.get("kind", fields["name"]) for fields in sections)
+        T, shape = self.degradation.num_steps, " x ".join(map(str, self.image_shape))
+        return f"Restorer({degradation}, T = {T}; {model}, {shape}, {self.step} steps)"
 
     def degrade(
         self, images: Any, t: int | None = None, *, key: chex.PRNGKey | None = None

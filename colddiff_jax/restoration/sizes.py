@@ -61,7 +61,7 @@ class Sizing:
         """
         trained = model.image_shape[0]
         multiple = math.lcm(
-            getattr(model.network, "size_multiple", trained),
+            getattr(model.network, "size_multiple", None) or trained,
             size_multiple(model.config["degradation"], trained),
         )
         if is_local(model.network):

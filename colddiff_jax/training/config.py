@@ -23,6 +23,7 @@ from colddiff_jax.experiment.builders import (
     SCHEDULES,
 )
 from colddiff_jax.experiment.field_types import converted, is_sequence, type_if_given
+from colddiff_jax.experiment.own_objects import check_is_no_object
 from colddiff_jax.experiment.prior import PriorOptions
 from colddiff_jax.experiment.sections import (
     check_fields,
@@ -119,9 +120,16 @@ NAMED_SECTIONS = tuple(_NAMED)
 """The sections whose field `name` selects the function that has the other fields."""
 
 
-def default_config(
-    *, degradation: Mapping[str, Any], network: str = "unet"
-) -> ml_collections.ConfigDict:
+class Config(ml_collections.ConfigDict):
+    """A configuration of all sections, which refuses objects in their place."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Sets a section, also as an attribute."""
+        check_is_no_object(key, value)
+        super().__setitem__(key, value)
+
+
+def default_config(*, degradation: Mapping[str, Any], network: str = "unet") -> Config:
     """Returns a configuration with all fields, set to their defaults.
 
     Args:
@@ -133,7 +141,7 @@ def default_config(
         >>> config.degradation.level, config.optimizer.learning_rate
         (3, 0.0002)
     """
-    config = ml_collections.ConfigDict({"seed": 0})
+    config = Config({"seed": 0})
     named = {
         "degradation": degradation,
         "model": {"name": network},

@@ -51,6 +51,7 @@ from colddiff_jax.training.task import (
     start_state,
     train_step,
 )
+from colddiff_jax.training.trained import Trained, trained_model
 
 
 def train_and_evaluate(
@@ -59,8 +60,9 @@ def train_and_evaluate(
     *,
     splits: ImageSplits | None = None,
     degradation: Degradation | None = None,
+    model: Any = None,
     force: bool = False,
-) -> TrainState:
+) -> Trained:
     """Trains a restorer, or resumes training in its run folder.
 
     Writes to the run folder: `config.json`, `metrics.jsonl`, `checkpoints/` (the last
@@ -75,11 +77,15 @@ def train_and_evaluate(
         degradation: D, any object of the protocol, such as one of `from_function` or
             `compose`, in place of the one that the configuration describes. Resuming
             and `load` ask for it again; `config.json` names its class and steps.
+        model: R, likewise: a Flax linen module, a Flax NNX module, which starts from
+            its own weights, or any other network by `models.from_functions`.
+            `config.json` names its class.
         force: whether to continue in a folder of another configuration or other data.
 
     Returns:
-        The final state, on all local devices. After SIGTERM or SIGINT, the state of the
-        step at which training stopped; it is saved, and the same call resumes there.
+        The trained model, as `load` returns it, with its final state and its metrics.
+        After SIGTERM or SIGINT, those of the step at which training stopped; its state
+        is saved, and the same call resumes there.
 
     Raises:
         InputError: an invalid configuration, data that does not fit it, a run folder of
@@ -88,9 +94,10 @@ def train_and_evaluate(
 
     Example:
         >>> config = get_config("digits_blur:smoke")
-        >>> state = train_and_evaluate(config, "runs/digits_blur")
-        >>> int(state.step)
-        6
+        >>> trained = train_and_evaluate(config, "runs/digits_blur")
+        >>> trained
+        Restorer(gaussian_blur, T = 20; unet, 16 x 16 x 1, 6 steps)
+        >>> trained.restore("blurred.png").save("restored.png")
 
     Reference:
         Bansal et al. (2022), sections 3 and 4.
@@ -98,7 +105,17 @@ def train_and_evaluate(
     check_main_guard()
     if devices.is_main_process():
         print(f"{workdir}: preparing the images and the network", flush=True)
-    model, task = _build(config, workdir, splits, degradation)
+    built, task = _build(config, workdir, splits, degradation, model)
+    channels = built.image_shape[-1]
+    about = describe(built.config, task.data.fingerprint(), built.scales, channels)
+    state = _train_in_folder(workdir, about, built, task, force)
+    return trained_model(built, state, workdir, about["data"])
+
+
+def _train_in_folder(
+    workdir: str, about: dict[str, Any], model: Model, task: Task, force: bool
+) -> TrainState:
+    """Trains, or resumes training, in a run folder; returns the last state."""
     options = task.training
     evaluator = Evaluator(
         model,
@@ -106,8 +123,6 @@ def train_and_evaluate(
         seed=task.seed,
         batch_size=task.evaluation.batch_size,
     )
-    channels = model.image_shape[-1]
-    about = describe(model.config, task.data.fingerprint(), model.scales, channels)
     devices.check_agreement("configuration and images", crc32(repr(about).encode()))
     like = abstract_state(model, task)
     disk.check_space(os.path.join(workdir, "grids"), like)
@@ -214,13 +229,18 @@ def _build(
     workdir: str,
     splits: ImageSplits | None,
     degradation: Degradation | None,
+    network: Any,
 ) -> tuple[Model, Task]:
     """Builds the model and the task, with the saved scales if a run is resumed."""
     scales = None
     if Checkpoints(workdir).steps() and is_run_folder(workdir):
         scales = scales_of(load_description(workdir))
     model, task = build_model_and_task(
-        config, splits=splits, scales=scales, degradation=degradation
+        config,
+        splits=splits,
+        scales=scales,
+        degradation=degradation,
+        network=network,
     )
     evaluation = fit_evaluation(task.evaluation, len(task.data.splits.test))
     task = dataclasses.replace(task, evaluation=evaluation)

@@ -20,6 +20,7 @@ from colddiff_jax.data import (
     load_windows,
 )
 from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.experiment import own_network, own_objects
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -33,9 +34,8 @@ from colddiff_jax.experiment.model import (
     consistent_noise_of,
     with_inverse,
 )
-from colddiff_jax.experiment.own_degradation import own_section
 from colddiff_jax.experiment.prior import PriorOptions, check_prior
-from colddiff_jax.experiment.sections import call, call_named, plain
+from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
@@ -93,6 +93,7 @@ def build_model_and_task(
     splits: ImageSplits | None = None,
     scales: Scales | None = None,
     degradation: Degradation | None = None,
+    network: Any = None,
 ) -> tuple[Model, Task]:
     """Builds the model and the task that a configuration describes.
 
@@ -105,6 +106,7 @@ def build_model_and_task(
         scales: the scales of a preconditioned network; None measures them on the
             training images.
         degradation: D, unbound, in place of the one that the configuration describes.
+        network: R, likewise; see `own_network`.
 
     Returns:
         The model and the task, checked against each other.
@@ -112,9 +114,7 @@ def build_model_and_task(
     Raises:
         InputError: an unknown or missing field or name, or an invalid value.
     """
-    if degradation is not None:
-        config = plain(config) | {"degradation": own_section(degradation)}
-    config = complete_config(config)
+    config = complete_config(own_objects.named(config, degradation, network))
     seed = prng.check_seed(config["seed"])
     training = call("training", TrainingOptions, config["training"])
     optimizer = call("optimizer", make_optimizer, config["optimizer"])
@@ -138,7 +138,9 @@ def build_model_and_task(
     }
     samplers = default_samplers(objective.target)
     check_best_by(options["evaluation"].best_by, samplers)
-    network = make_network(config["model"])  # Raises before any image is read.
+    # Raises before any image is read.
+    own = None if network is None else own_network.own_network(network)
+    network = make_network(config["model"]) if own is None else own
     data = open_data(config, degrade, splits=splits)
     task = Task(
         seed=seed,
@@ -151,7 +153,9 @@ def build_model_and_task(
     )
     if config["model"].get("precondition") and scales is None:
         scales = _measure(task, degrade, centered=not is_local(network))
-    model = build_model(config, channels=data.channels, scales=scales, degrade=degrade)
+    model = build_model(
+        config, channels=data.channels, scales=scales, degrade=degrade, network=own
+    )
     return model, task
 
 

@@ -167,6 +167,18 @@ def make_writers(
     return writers
 
 
+def last_metrics(workdir: str) -> dict[str, float]:
+    """Returns the last value of each metric in the `metrics.jsonl` of a run folder."""
+    path = os.path.join(workdir, "metrics.jsonl")
+    if not os.path.exists(path):
+        return {}
+    with open(path, "rb") as file:
+        found = [_values(line) or {} for line in file]
+    last = {name: x for values in found for name, x in values.items()}
+    last.pop("step", None)
+    return last
+
+
 def _values(line: bytes) -> dict[str, Any] | None:
     """Returns the values of a line and their step, or None if the line is damaged."""
     try:

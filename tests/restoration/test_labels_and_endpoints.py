@@ -32,7 +32,7 @@ def make(**training):
 def finished(tmp_path_factory):
     """An uninterrupted run of six steps with classes and endpoints."""
     workdir = str(tmp_path_factory.mktemp("finished"))
-    return workdir, train_and_evaluate(make(), workdir)
+    return workdir, train_and_evaluate(make(), workdir).state
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def images(restorer):
 
 def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     train_and_evaluate(make(num_steps=3), str(tmp_path))
-    resumed = train_and_evaluate(make(), str(tmp_path))
+    resumed = train_and_evaluate(make(), str(tmp_path)).state
     chex.assert_trees_all_equal(resumed, finished[1])
 
 

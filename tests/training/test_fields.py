@@ -120,7 +120,7 @@ REQUIRED = {
 CHOICES = {
     # The fields of an object of one's own are not given, but describe it.
     "degradation": {name: DEGRADATIONS[name] for name in DEGRADATIONS if name != "own"},
-    "model": NETWORKS,
+    "model": {name: NETWORKS[name] for name in NETWORKS if name != "own"},
     "loss": DISTANCES,
     "ema": EMA_DECAYS,
     "degradation.stds": SCHEDULES,

@@ -34,7 +34,7 @@ def masks(**training):
 def finished(tmp_path_factory):
     """An uninterrupted run of six steps: random masks, dropout, micro-batches."""
     workdir = str(tmp_path_factory.mktemp("finished"))
-    return workdir, train_and_evaluate(masks(), workdir)
+    return workdir, train_and_evaluate(masks(), workdir).state
 
 
 def lines(workdir):
@@ -90,7 +90,7 @@ def test_metrics_of_a_run_agree_with_evaluate_run_on_the_same_images(
 def test_three_plus_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     _, expected = finished
     train_and_evaluate(masks(num_steps=3), str(tmp_path))
-    resumed = train_and_evaluate(masks(), str(tmp_path))
+    resumed = train_and_evaluate(masks(), str(tmp_path)).state
     chex.assert_trees_all_equal(resumed, expected)
     first, second = lines(finished[0]), lines(str(tmp_path))
     assert {line["step"] for line in first} <= {line["step"] for line in second}
@@ -111,7 +111,7 @@ def test_the_saved_state_is_the_returned_one_and_load_run_returns_its_average(fi
 def test_running_a_finished_run_again_changes_nothing(finished, capsys):
     workdir, state = finished
     before = lines(workdir)
-    again = train_and_evaluate(masks(), workdir)
+    again = train_and_evaluate(masks(), workdir).state
     assert "nothing to do: training.num_steps = 6 is reached" in capsys.readouterr().out
     chex.assert_trees_all_equal(again, state)
     assert lines(workdir) == before
@@ -138,7 +138,7 @@ def test_a_forced_run_continues_with_the_new_configuration(finished, tmp_path, c
     shutil.copytree(finished[0], workdir)
     config = masks(num_steps=9)
     config.objective.input_noise = 0.1
-    state = train_and_evaluate(config, workdir, force=True)
+    state = train_and_evaluate(config, workdir, force=True).state
     assert "resuming at step 6" in capsys.readouterr().out
     assert state.step == 9
 
@@ -158,7 +158,7 @@ def test_a_run_of_an_earlier_version_resumes_without_force(finished, tmp_path, c
     path.write_text(json.dumps(about))
     assert load_run(str(tmp_path / "run")).step == 6
     config = masks(num_steps=8)
-    state = train_and_evaluate(config, str(tmp_path / "run"))
+    state = train_and_evaluate(config, str(tmp_path / "run")).state
     assert "resuming at step 6" in capsys.readouterr().out and state.step == 8
     about = json.loads(path.read_text())
     assert about["channels"] == 1
@@ -206,7 +206,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_its_steps_are_repeated(
     damaged = bytearray(largest.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     largest.write_bytes(damaged)
-    again = train_and_evaluate(masks(), workdir)
+    again = train_and_evaluate(masks(), workdir).state
     out = capsys.readouterr().out
     assert "damaged: step 6 (" in out and "using step 3 instead" in out
     assert "resuming at step 3" in out

@@ -17,6 +17,11 @@ from colddiff_jax.experiment.own_degradation import own_section
 from colddiff_jax.restoration.export import export_model
 from colddiff_jax.training import train_and_evaluate
 from configs import digits_blur
+from tests.networks import apply_linear, init_linear
+from tests.restoration.runs import save_run
+
+# A network that compiles at once.
+LINEAR = cd.models.from_functions(init_linear, apply_linear)
 
 
 @jax.tree_util.register_dataclass
@@ -44,7 +49,7 @@ def darken(num_steps=4):
 
 def smoke(**training):
     config = digits_blur.get_config("smoke")
-    config.model.channel_multipliers = (1,)
+    config.model.update({"base_channels": 8, "channel_multipliers": (1,)})
     config.training.update(training)
     return config
 
@@ -59,8 +64,8 @@ def splits():
 def run(tmp_path_factory, splits):
     """A run of six steps with a function, and its final state."""
     workdir = str(tmp_path_factory.mktemp("own") / "run")
-    state = train_and_evaluate(smoke(), workdir, splits=splits, degradation=darken())
-    return workdir, state
+    given = {"splits": splits, "degradation": darken()}
+    return workdir, train_and_evaluate(smoke(), workdir, **given).state
 
 
 def test_a_function_is_trained_named_and_asked_for_again(run):
@@ -99,8 +104,8 @@ def test_a_run_is_resumed_with_its_object_alone(run, splits):
     with pytest.raises(InputError, match=r"degradation\.kind: 'Func.*' -> 'Rows'"):
         train_and_evaluate(smoke(), workdir, splits=splits, degradation=Rows(4))
     config = smoke(num_steps=8)
-    state = train_and_evaluate(config, workdir, splits=splits, degradation=darken())
-    assert state.step == 8
+    again = train_and_evaluate(config, workdir, splits=splits, degradation=darken())
+    assert again.step == again.state.step == 8
 
 
 def test_programs_say_that_python_is_needed(run):
@@ -116,15 +121,15 @@ def test_programs_say_that_python_is_needed(run):
 def test_classes_and_compositions_are_trained(degradation, splits, tmp_path):
     workdir = str(tmp_path / "run")
     config = smoke(num_steps=2, evaluate_every=2, checkpoint_every=2)
-    state = train_and_evaluate(config, workdir, splits=splits, degradation=degradation)
-    assert state.step == 2
-    assert cd.load(workdir, degradation=degradation).step == 2
+    given = {"degradation": degradation, "model": LINEAR}
+    assert train_and_evaluate(config, workdir, splits=splits, **given).step == 2
+    assert cd.load(workdir, **given).step == 2
 
 
-def test_an_object_for_a_run_of_a_configuration_is_refused(splits, tmp_path):
+def test_an_object_for_a_run_of_a_configuration_is_refused(tmp_path):
+    save_run(smoke(), tmp_path / "run", {1: 1.0})
     workdir = str(tmp_path / "run")
-    config = smoke(num_steps=1)
-    train_and_evaluate(config, workdir, splits=splits)
+    assert cd.load(workdir).step == 1
     with pytest.raises(InputError, match=r"must be left out: .* 'gaussian_blur'"):
         cd.load(workdir, degradation=darken())
 

@@ -35,7 +35,7 @@ def make(**training):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = str(tmp_path_factory.mktemp("finished"))
-    return workdir, train_and_evaluate(make(), workdir)
+    return workdir, train_and_evaluate(make(), workdir).state
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def digits(restorer, count):
 
 def test_three_and_three_steps_equal_six_bit_for_bit(finished, tmp_path):
     train_and_evaluate(make(num_steps=3), str(tmp_path))
-    resumed = train_and_evaluate(make(), str(tmp_path))
+    resumed = train_and_evaluate(make(), str(tmp_path)).state
     chex.assert_trees_all_equal(resumed, finished[1])
 
 

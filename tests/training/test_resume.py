@@ -42,7 +42,9 @@ def uninterrupted(images, tmp_path_factory):
     """Four steps on the same images in memory."""
     workdir = str(tmp_path_factory.mktemp("uninterrupted"))
     _, train, test = images
-    return train_and_evaluate(everything(4), workdir, splits=data.arrays(train, test))
+    return train_and_evaluate(
+        everything(4), workdir, splits=data.arrays(train, test)
+    ).state
 
 
 def save_png(folder, pixels):
@@ -92,7 +94,7 @@ def test_two_steps_on_one_source_and_two_on_another_equal_four_bit_for_bit(
     config = everything(4)
     splits = source(config, second)
     # Forced, since the configured source differs.
-    resumed = train_and_evaluate(config, workdir, splits=splits, force=True)
+    resumed = train_and_evaluate(config, workdir, splits=splits, force=True).state
     chex.assert_trees_all_equal(resumed, uninterrupted)
     assert os.listdir(os.path.join(workdir, "grids"))
     chex.assert_trees_all_equal(load_run(workdir).params, uninterrupted.ema_params)

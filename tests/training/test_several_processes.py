@@ -49,15 +49,15 @@ def test_two_processes_with_two_devices_equal_one_with_four_and_resume_as_one(
     assert jax.local_device_count() == 4
     workdir = str(tmp_path / "two")
     workers = start_two(workdir)
-    alone = train_and_evaluate(smoke(6), str(tmp_path / "one"))
+    alone = train_and_evaluate(smoke(6), str(tmp_path / "one")).state
     first, second = succeed(workers)
     assert "4 cpu device(s), starting at step 0" in first
     assert "step 6/6" in first and "step 6/6" not in second
     assert_close(load_run(workdir).params, alone.ema_params)
-    resumed = train_and_evaluate(smoke(8), workdir)
+    resumed = train_and_evaluate(smoke(8), workdir).state
     assert resumed.step == 8
     devices.assert_replicated(resumed)
-    alone = train_and_evaluate(smoke(8), str(tmp_path / "one"))
+    alone = train_and_evaluate(smoke(8), str(tmp_path / "one")).state
     assert_close(resumed.ema_params, alone.ema_params)
 
 

@@ -44,7 +44,7 @@ def scores(workdir):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
-    return workdir, train_and_evaluate(smoke(), str(workdir))
+    return workdir, train_and_evaluate(smoke(), str(workdir)).state
 
 
 def assert_same(workdir, state, undisturbed):
@@ -90,13 +90,13 @@ def test_sigterm_saves_without_an_evaluation_that_the_resumed_run_makes_up_for(
     *call, step = MOMENTS[moment]
     with monkeypatch.context() as patch:
         disturb(patch, *call, terminate)
-        stopped = train_and_evaluate(smoke(), str(tmp_path))
+        stopped = train_and_evaluate(smoke(), str(tmp_path)).state
     assert stopped.step == step
     assert f"stopped and saved at step {step}; run" in capsys.readouterr().out
     assert scores(tmp_path)[step] == {}
     evaluated = [x["step"] for x in lines(tmp_path) if "test_loss" in x]
     assert evaluated == list(range(0, step, 2))
-    state = train_and_evaluate(smoke(), str(tmp_path))
+    state = train_and_evaluate(smoke(), str(tmp_path)).state
     assert_same(tmp_path, state, undisturbed)
 
 
