@@ -25,7 +25,7 @@ PICTURES = {
     "quickstart": 6,
     "restore_a_photo": 4,
     "train_on_tpu": 1,
-    "your_own_degradation": 2,
+    "your_own_degradation": 3,
 }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from colddiff_jax import prng
 from colddiff_jax.degradations import Holes
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.degradations.function import FunctionDegradation
 from colddiff_jax.experiment.builders import make_degradation, size_multiple
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.models.preconditioning import is_local
@@ -104,7 +105,9 @@ def degradation_at(
         image_size: of the images.
         factors: whether to include the tables of its pseudo-inverse, if it has any.
     """
-    if image_size == model.image_shape[:2] and not factors:
+    # A function of an image is the same for images of any size.
+    of_any_size = isinstance(model.degrade, FunctionDegradation)
+    if of_any_size or (image_size == model.image_shape[:2] and not factors):
         return model.degrade
     fields = json.dumps(model.config["degradation"], sort_keys=True)
     return _degradation(fields, model.image_shape[0], image_size, factors)

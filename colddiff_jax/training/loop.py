@@ -97,7 +97,8 @@ def train_and_evaluate(
         >>> trained = train_and_evaluate(config, "runs/digits_blur")
         >>> trained
         Restorer(gaussian_blur, T = 20; unet, 16 x 16 x 1, 6 steps)
-        >>> trained.restore("blurred.png").save("restored.png")
+        >>> trained.restore(np.zeros((16, 16, 1), np.uint8)).dtype
+        dtype('uint8')
 
     Reference:
         Bansal et al. (2022), sections 3 and 4.

@@ -12,6 +12,7 @@ import optax
 
 from colddiff_jax.data import Batch, Preprocessing
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.models.adapters import as_linen
 from colddiff_jax.prng import indexed_keys, split_keys
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EmaDecay
@@ -40,7 +41,8 @@ def make_train_step(
     therefore gives the same step on any number of devices.
 
     Args:
-        model: the restorer R.
+        model: the restorer R, whose call takes x and t, and may take `labels` and
+            `dropout_keys`.
         optimizer: the optimizer.
         ema_decay: maps the step to the decay d.
         objective: the losses L_b.
@@ -64,6 +66,7 @@ def make_train_step(
         >>> batch = Batch(jnp.zeros((8, 32, 32, 3), jnp.uint8))
         >>> state, metrics = jax.jit(train_step)(state, batch, degrade, key)
     """
+    model = as_linen(model)
 
     def train_step(
         state: TrainState,

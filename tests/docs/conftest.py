@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from colddiff_jax.training import get_config
-from configs import photo_deblur
 from tests.conftest import ROOT
 from tests.docs.blocks import all_blocks
 from tests.programs.running import run_forked
@@ -40,6 +39,17 @@ def get_config(variant=None):
     config.model.update({SMALL})
     return config
 """
+SMALL_PHOTOS = f"""
+from configs import photo_deblur
+
+
+def get_config(variant=None):
+    config = photo_deblur.get_config("smoke")
+    config.data.source = "folder"
+    config.evaluation.num_images = 4
+    config.model.update({SMALL})
+    return config
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +70,9 @@ def folder(clone: pathlib.Path) -> pathlib.Path:
     path = clone
     _save_images(path)
     (path / "runs").mkdir()
-    photos = photo_deblur.get_config("smoke")
-    photos.data.update({"source": "folder", "path": str(path / "photos")})
-    photos.model.update(SMALL)
+    (path / "small_photos.py").write_text(SMALL_PHOTOS)
+    photos = get_config(str(path / "small_photos.py"))
+    photos.data.path = str(path / "photos")
     save_run(photos, path / "runs" / "photo_deblur-cpu", {6: 1.0})
     (path / "small_digits.py").write_text(SMALL_DIGITS)
     digits = get_config(str(path / "small_digits.py"))

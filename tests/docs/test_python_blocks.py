@@ -13,6 +13,7 @@ from tests.docs.blocks import LANGUAGES, PAGES, Block, blocks_of
 SMALLER = {
     'get_config("digits_blur")': 'get_config("small_digits.py")',
     'get_config("cifar_blur")': 'get_config("small_digits.py")',
+    'get_config("photo_deblur:cpu")': 'get_config("small_photos.py")',
 }
 # Blocks that begin like this do not run here, and why.
 NOT_RUN = {

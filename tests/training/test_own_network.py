@@ -63,6 +63,8 @@ def test_the_result_restores_and_has_the_last_metrics(run):
     degraded = trained.degrade(IMAGES[0], t=2)
     restored = trained.restore(degraded, t=2)
     assert restored.shape == degraded.shape and restored.dtype == np.uint8
+    larger = np.zeros((2, 24, 20, 1), np.uint8)  # A function degrades it, too.
+    assert trained.restore(trained.degrade(larger)).shape == larger.shape
     loaded = cd.load(workdir, degradation=darken(), model=LINEAR)
     np.testing.assert_array_equal(loaded.restore(degraded, t=2), restored)
 
