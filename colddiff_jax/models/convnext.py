@@ -36,7 +36,7 @@ class ConvNeXtUNet(nn.Module):
     Example:
         >>> model = ConvNeXtUNet(base_channels=8, channel_multipliers=(1,))
         >>> x, t = jnp.zeros((2, 32, 32, 1)), jnp.array([1, 20])
-        >>> variables = jax.jit(model.init)(jax.random.key(0), x, t)
+        >>> variables = initialize(model, (32, 32, 1), key=jax.random.key(0))
         >>> jax.jit(model.apply)(variables, x, t).shape
         (2, 32, 32, 1)
 

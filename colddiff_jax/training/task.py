@@ -38,6 +38,7 @@ from colddiff_jax.experiment.prior import PriorOptions, check_prior
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
+from colddiff_jax.models.initialization import COMPILER_OPTIONS
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.restoration.samplers import default_samplers
@@ -196,9 +197,9 @@ def initial_state(model: Model, task: Task) -> TrainState:
 
 def start_state(model: Model, task: Task) -> TrainState:
     """Returns the state before the first step, on every device."""
-    # Hundreds of random draws that run once: only compilation time matters.
-    fast = {"xla_backend_optimization_level": 0}
-    first = jax.jit(lambda: initial_state(model, task), compiler_options=fast)
+    first = jax.jit(
+        lambda: initial_state(model, task), compiler_options=COMPILER_OPTIONS
+    )
     return devices.replicate(first())
 
 
