@@ -198,7 +198,7 @@ def check(call, x, *, traced=False):
 def test_the_lists_are_complete():
     of_floats = set(METRICS) | set(FEATURE_METRICS)
     assert set(metrics.__all__) == of_floats | {"nearest_images"} | RESULTS
-    assert set(models.__all__) == set(NETWORKS)
+    assert set(models.__all__) == {*NETWORKS, "initialize"}
     assert set(sampling.__all__) == set(SAMPLING) | NOT_OF_IMAGES
     samplers = {function.__name__ for function in sampling.SAMPLERS.values()}
     assert samplers <= set(SAMPLING)
