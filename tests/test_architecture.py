@@ -11,16 +11,16 @@ PACKAGE = ROOT / "colddiff_jax"
 
 # A part imports only parts before it; docs/design.md shows the same order.
 LAYERS = [
-    *("checks", "prng", "devices", "distributed", "schedules", "io"),
+    *("checks", "reprs", "prng", "devices", "distributed", "schedules", "io"),
     *("degradations", "sampling", "models", "losses"),
     *("data", "feature_nets", "metrics"),
     *("experiment", "restoration", "runs", "evaluation", "training", "cli"),
 ]
 # The three parts of the algorithm depend on nothing else.
 ALLOWED = {
-    "degradations": {"checks", "prng"},
-    "sampling": {"checks", "prng", "devices", "degradations"},
-    "models": {"checks", "degradations"},
+    "degradations": {"checks", "reprs", "prng"},
+    "sampling": {"checks", "reprs", "prng", "devices", "degradations"},
+    "models": {"checks", "reprs", "degradations"},
 }
 
 

@@ -17,6 +17,7 @@ from colddiff_jax.data.order import Windows
 from colddiff_jax.data.preprocessing import Preprocessing
 from colddiff_jax.data.splits import Images, name_of
 from colddiff_jax.data.workers import STOP_SIGNALS, load_in_workers
+from colddiff_jax.reprs import short_repr
 
 
 class Batch(NamedTuple):
@@ -31,6 +32,9 @@ class Batch(NamedTuple):
     images: chex.Array
     labels: chex.Array | None = None
     endpoints: chex.Array | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def stream_batches(

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.reprs import sides
 
 # The largest number of channels in the first axis that is taken for a mistake.
 _MOST_CHANNELS = 4
@@ -48,6 +49,14 @@ class ImageSplits(NamedTuple):
     test: Images
     train_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        # Files are not opened for the sake of their size.
+        shape = getattr(self.train, "shape", (0,))[1:]
+        parts = [f"{len(self.train)} training and {len(self.test)} test images"]
+        parts += [sides(shape)] * bool(shape)
+        parts += [f"{self.num_classes} classes"] * bool(self.num_classes)
+        return f"ImageSplits({', '.join(parts)})"
 
     @property
     def num_classes(self) -> int:

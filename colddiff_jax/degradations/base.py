@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.checks import check_images, check_steps
+from colddiff_jax.reprs import sides
 
 EndpointKind = Literal["image", "noise", "color"]
 """The kind of endpoint that a degradation blends the image with."""
@@ -123,6 +124,17 @@ class WithNoise(WithEndpoint, Protocol):
     def levels(self, t: chex.Numeric) -> tuple[chex.Array, chex.Array]:
         """Returns alpha_t and sigma_t, float32 like the integer t [] or [B]."""
         ...
+
+
+def describe(name: str, num_steps: int, image_size: tuple[int, ...] = ()) -> str:
+    """Returns the repr of a degradation, such as "gaussian_blur(T=50, 32 x 32)".
+
+    Args:
+        name: the function that makes it.
+        num_steps: T.
+        image_size: (H, W) it was made for; empty for any size.
+    """
+    return f"{name}(T={num_steps}{', ' * bool(image_size)}{sides(image_size)})"
 
 
 def has_inverse(degrade: object) -> bool:

@@ -42,6 +42,9 @@ class RankMask:
     colors: chex.Array | None
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe("rank_mask", self.num_steps, np.shape(self.ranks))
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one fill colour per example, or returns self if c = 0."""
         if self.color_range is None:

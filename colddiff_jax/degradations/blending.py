@@ -7,6 +7,7 @@ from typing import Self
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
@@ -28,6 +29,7 @@ class Blend:
             ([B, 1, 1, C] for a colour); None until it is drawn or given.
         endpoint_kind: "image" (another image), "noise", or "color" (one per image).
         num_steps: T.
+        name: the function that made it.
 
     Example:
         >>> degrade = animorph([0.64]).with_endpoint(jnp.ones((1, 1, 1, 1)))
@@ -42,6 +44,11 @@ class Blend:
     endpoint: chex.Array | None
     endpoint_kind: base.EndpointKind = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
+    name: str = dataclasses.field(default="blend", metadata={"static": True})
+
+    def __repr__(self) -> str:
+        size = np.shape(self.image_weights)[1:]
+        return base.describe(self.name, self.num_steps, size)
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one endpoint per example; returns self if they cannot be drawn."""

@@ -68,7 +68,7 @@ def blend(
             "image_weights and endpoint_weights must both have one value per step, "
             f"got {len(a)} and {len(b)}"
         )
-    return _blend_of(a, b, endpoint)
+    return _blend_of("blend", a, b, endpoint)
 
 
 def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
@@ -96,7 +96,7 @@ def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
         code. D(x, T) still contains a_T x, with a_T = 0.00025, while generation starts
         from z itself.
     """
-    return _variance_preserving(alphas_cumprod, "image")
+    return _variance_preserving("animorph", alphas_cumprod, "image")
 
 
 def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
@@ -122,7 +122,7 @@ def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
         Ho et al. (2020), arXiv:2006.11239, equation 4; Bansal et al. (2022), section
         5.1; `denoising-diffusion-pytorch` in the official code.
     """
-    return _variance_preserving(alphas_cumprod, "noise")
+    return _variance_preserving("gaussian_noise", alphas_cumprod, "noise")
 
 
 def fade_to_color(
@@ -178,11 +178,14 @@ def fade_to_color(
         endpoint=None,
         endpoint_kind="color",
         num_steps=len(stds),
+        name="fade_to_color",
     )
 
 
 def _variance_preserving(
-    alphas_cumprod: Sequence[float] | np.ndarray, endpoint: Literal["noise", "image"]
+    name: str,
+    alphas_cumprod: Sequence[float] | np.ndarray,
+    endpoint: Literal["noise", "image"],
 ) -> Blend:
     values = checks.check_schedule(
         "alphas_cumprod",
@@ -191,10 +194,11 @@ def _variance_preserving(
         lambda v: (v >= 0) & (v <= 1),
         order="falling",
     )
-    return _blend_of(np.sqrt(values), np.sqrt(1.0 - values), endpoint)
+    return _blend_of(name, np.sqrt(values), np.sqrt(1.0 - values), endpoint)
 
 
 def _blend_of(
+    name: str,
     image_weights: np.ndarray,
     endpoint_weights: np.ndarray,
     endpoint: Literal["noise", "image"],
@@ -210,4 +214,5 @@ def _blend_of(
         endpoint=None,
         endpoint_kind=endpoint,
         num_steps=len(image_weights),
+        name=name,
     )

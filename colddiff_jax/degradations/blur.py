@@ -19,7 +19,7 @@ from colddiff_jax.degradations.separable import (
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class HeatBlur(Separable):
     """The blur of the heat equation, of which all steps have the same modes.
 
@@ -29,6 +29,7 @@ class HeatBlur(Separable):
         operators: as in `Separable`.
         num_steps: T.
         factors: as in `Separable`.
+        name: as in `Separable`.
         gains: the factors exp(-pi^2 n^2 sigma_t^2 / (2 S^2)) of the modes of rows and
             columns, float32 [T, H] and [T, W]; just one table for square images.
 
@@ -126,7 +127,8 @@ def gaussian_blur(
             operators[-1] = 1.0 / side
         return operators
 
-    return make_separable([table(side) for side in distinct_sides(image_size)])
+    tables = [table(side) for side in distinct_sides(image_size)]
+    return make_separable("gaussian_blur", tables)
 
 
 def heat_blur(
@@ -180,6 +182,7 @@ def heat_blur(
         operators=tuple(jnp.asarray(table(side)) for side in sides),
         num_steps=len(sigmas),
         gains=tuple(jnp.asarray(table, jnp.float32) for table in gains),
+        name="heat_blur",
     )
 
 

@@ -35,6 +35,11 @@ class Shrinkage:
     to_channel_mean: bool = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe(
+            "desaturate" if self.to_channel_mean else "fade", self.num_steps
+        )
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: there is nothing to draw."""
         del key, shape

@@ -32,6 +32,10 @@ class FunctionDegradation:
     fn: jax.tree_util.Partial
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        name = getattr(self.fn.func, "__name__", type(self.fn.func).__name__)
+        return f"from_function({name}, T={self.num_steps})"
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: the function has nothing to draw."""
         del key, shape

@@ -42,6 +42,9 @@ class Holes:
     num_holes: int = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe("holes", self.num_steps, self.image_size)
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws the holes of each example."""
         depths = jax.vmap(self._draw)(prng.keys_per_example(key, shape[0]))

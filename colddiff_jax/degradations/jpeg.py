@@ -69,6 +69,9 @@ class JpegLike:
     subsample: bool = dataclasses.field(default=False, metadata={"static": True})
     exact: bool = dataclasses.field(default=False, metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe("jpeg_like", self.num_steps)
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: there is nothing to draw."""
         del key, shape

@@ -32,6 +32,9 @@ class Mask:
     masks: chex.Array
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe("gaussian_mask", self.num_steps, np.shape(self.masks)[-2:])
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Returns self: the mask is the same for every example."""
         del key, shape
@@ -82,6 +85,10 @@ class RandomMask:
     masks: chex.Array
     windows: chex.Array | None
     num_steps: int = dataclasses.field(metadata={"static": True})
+
+    def __repr__(self) -> str:
+        size = tuple(side // 2 for side in np.shape(self.masks)[-2:])
+        return base.describe("gaussian_mask", self.num_steps, size)
 
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one window per example, uniform over 0..H and 0..W inclusive.

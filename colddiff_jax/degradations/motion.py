@@ -45,6 +45,9 @@ class MotionBlur:
     margin: int = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return base.describe("motion_blur", self.num_steps, self.image_size)
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one angle per example, U[0, pi), unless the angle was given."""
         if not self.random:

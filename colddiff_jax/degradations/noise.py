@@ -37,6 +37,9 @@ class Noisy:
     gains: chex.Array
     endpoint: chex.Array | None = None
 
+    def __repr__(self) -> str:
+        return f"noisy({self.degradation!r})"
+
     @property
     def num_steps(self) -> int:
         """T of the degradation without noise."""

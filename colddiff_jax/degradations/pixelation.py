@@ -87,7 +87,8 @@ def pixelate(
     sides: tuple[int, ...] = image_size
     if (sizes[:, 0] == sizes[:, 1]).all():
         sides = distinct_sides(image_size)
-    return make_separable([table(side, sizes[:, i]) for i, side in enumerate(sides)])
+    tables = [table(side, sizes[:, i]) for i, side in enumerate(sides)]
+    return make_separable("pixelate", tables)
 
 
 def _cells(small: int, side: int) -> np.ndarray:

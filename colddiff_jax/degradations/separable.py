@@ -26,6 +26,7 @@ class Separable:
         factors: from `with_factors`: the singular value decompositions (U, s, V) of A
             and B for all steps, U and V [T, S, S], or [1, S, S] if all steps share
             them, and s [T, S]; or None.
+        name: the function that made it.
 
     Example:
         >>> blur = gaussian_blur((24, 32), 5 * [1.0], kernel_size=5)
@@ -36,6 +37,12 @@ class Separable:
     operators: tuple[chex.Array, ...]
     num_steps: int = dataclasses.field(metadata={"static": True})
     factors: tuple[tuple[chex.Array, ...], ...] | None = None
+    name: str = dataclasses.field(default="separable", metadata={"static": True})
+
+    def __repr__(self) -> str:
+        rows, columns = self.operators[0], self.operators[-1]
+        size = np.shape(rows)[-1:] + np.shape(columns)[-1:]
+        return base.describe(self.name, self.num_steps, size)
 
     def with_factors(self) -> Self:
         """Returns this degradation with all that `pseudo_inverse` would compute anew.
@@ -115,11 +122,12 @@ def precise_einsum(subscripts: str, *operands: chex.Array) -> chex.Array:
     return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
 
 
-def make_separable(tables: Sequence[np.ndarray]) -> Separable:
-    """Makes a degradation from (A,) or (A, B), each float64 [T, S, S]."""
+def make_separable(name: str, tables: Sequence[np.ndarray]) -> Separable:
+    """Makes the degradation `name` from (A,) or (A, B), each float64 [T, S, S]."""
     return Separable(
         operators=tuple(jnp.asarray(table, jnp.float32) for table in tables),
         num_steps=len(tables[0]),
+        name=name,
     )
 
 

@@ -73,6 +73,11 @@ class Snow:
     brighten: bool = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        rows, columns = self.zoom
+        size = np.shape(rows)[-1:] + np.shape(columns)[-1:]
+        return base.describe("snow", self.num_steps, size)
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Draws one field and one direction per example, replacing given ones."""
         size = self._image_size()

@@ -34,6 +34,9 @@ class Composition:
     shares: tuple[chex.Array, ...]
     num_steps: int = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return f"compose({', '.join(map(repr, self.degradations))})"
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Binds every member with its own key."""
         keys = prng.keys_per_example(key, shape[0])
@@ -115,6 +118,9 @@ class Quantized:
     """
 
     degradation: Degradation
+
+    def __repr__(self) -> str:
+        return f"quantize({self.degradation!r})"
 
     @property
     def num_steps(self) -> int:

@@ -26,6 +26,7 @@ from colddiff_jax.metrics.reference import (
     check_reference,
     note_few_images,
 )
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.image_set import ImageSet, images_of_run
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import parse_samplers
@@ -62,6 +63,9 @@ class Evaluation(NamedTuple):
     references: dict[str, Reference]
     notes: list[str]
     examples: dict[str, dict[str, np.ndarray]]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def evaluate(

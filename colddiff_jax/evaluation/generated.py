@@ -27,6 +27,7 @@ from colddiff_jax.evaluation.settings import check_nets
 from colddiff_jax.evaluation.summary import random_order
 from colddiff_jax.feature_nets import FeatureNet
 from colddiff_jax.metrics.reference import Reference
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.restorer import Restorer
 
@@ -66,6 +67,9 @@ class GeneratedEvaluation(NamedTuple):
     notes: list[str]
     images: dict[str, np.ndarray]
     nearest: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def evaluate_generated(

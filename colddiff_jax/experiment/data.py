@@ -17,6 +17,7 @@ from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
 from colddiff_jax.experiment.sections import defaults_of, parameters_of
 from colddiff_jax.metrics.pixel import SSIM_SIDE
+from colddiff_jax.reprs import short_repr
 
 
 class RunData(NamedTuple):
@@ -29,6 +30,9 @@ class RunData(NamedTuple):
 
     splits: ImageSplits
     endpoints: ImageSplits | None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def channels(self) -> int:

@@ -23,6 +23,7 @@ from colddiff_jax.experiment.own_network import check_predictions
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
+from colddiff_jax.reprs import sides
 from colddiff_jax.sampling import RestoreFn, guide
 from colddiff_jax.sampling.consistency import trained_consistent, with_factors
 
@@ -44,6 +45,10 @@ class Model:
     network: nn.Module
     scales: Scales | None
     image_shape: tuple[int, int, int]
+
+    def __repr__(self) -> str:
+        network = self.config["model"]["name"]
+        return f"Model({self.degrade!r}, {network}, {sides(self.image_shape)})"
 
     @property
     def num_classes(self) -> int:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from colddiff_jax.checks import check_images
+from colddiff_jax.reprs import short_repr
 
 
 class Features(NamedTuple):
@@ -28,6 +29,9 @@ class Features(NamedTuple):
 
     pooled: chex.Array
     probabilities: chex.Array | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +57,9 @@ class FeatureNet:
     apply: Callable[[Any, chex.Array], Features]
     params: Any = ()
     is_fid: bool = False
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __call__(self, x: chex.Array) -> Features:
         """Computes the features of images, float32 [B, H, W, C] in [-1, 1].

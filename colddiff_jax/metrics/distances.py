@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from colddiff_jax.checks import InputError
+from colddiff_jax.reprs import short_repr
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +26,9 @@ class Moments:
     count: int
     mean: np.ndarray
     covariance: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class MomentsAccumulator:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from colddiff_jax.checks import InputError, check_uint8
 from colddiff_jax.metrics.distances import check_rows, check_same_length
+from colddiff_jax.reprs import short_repr
 
 _CHUNK_BYTES = 2**26  # Memory for the distances of one chunk of rows.
 _ROUNDING = 1e-12  # Of squared distances, relative to the features' squared lengths.
@@ -102,6 +103,9 @@ class NearestImages(NamedTuple):
 
     distances: np.ndarray
     indices: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def nearest_images(images: ArrayLike, reference: ArrayLike) -> NearestImages:

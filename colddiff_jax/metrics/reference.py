@@ -14,6 +14,7 @@ from colddiff_jax.io import disk
 from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.io.npz import open_npz
 from colddiff_jax.metrics.distances import Moments
+from colddiff_jax.reprs import short_repr
 
 MAX_FEATURES = 10_000
 _ARRAYS = ("description", "mean", "covariance", "features")
@@ -45,6 +46,9 @@ class Reference:
     data: Mapping[str, Any]
     moments: Moments
     features: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __post_init__(self) -> None:
         size = self.moments.mean.size

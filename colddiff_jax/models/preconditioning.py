@@ -14,6 +14,7 @@ from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.models.options import check_inputs
+from colddiff_jax.reprs import short_repr
 
 _MIN_SCALE = 2 / 255  # One level of an 8-bit image.
 
@@ -31,6 +32,9 @@ class Scales(NamedTuple):
     input: tuple[float, ...]
     skip: tuple[float, ...]
     output: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Preconditioned(nn.Module):

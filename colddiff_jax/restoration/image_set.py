@@ -18,6 +18,7 @@ from colddiff_jax.data import (
 )
 from colddiff_jax.experiment.data import RunData, open_data, open_endpoints
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.restorer import Restorer
 
 
@@ -40,6 +41,9 @@ class ImageSet(NamedTuple):
     labels: np.ndarray | None
     endpoints: Images | None
     preprocessing: Preprocessing
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def load(self, indices: Sequence[int] | np.ndarray, *, crop: bool = True) -> Batch:
         """Loads the images with these indices, with their labels and endpoints.

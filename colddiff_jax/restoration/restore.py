@@ -13,6 +13,7 @@ from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.images import as_saved, to_float
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
 
@@ -43,6 +44,9 @@ class DegradedBatch(NamedTuple):
     degrade: Degradation
     x_t: chex.Array
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def degrade_batch(
     degrade: Degradation, keys: chex.PRNGKey, batch: Batch, t: chex.Numeric
@@ -72,6 +76,9 @@ class RestoredImages(NamedTuple):
     clean: np.ndarray
     degraded: np.ndarray
     result: SampleResult
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def describe(self) -> str:
         """Returns RMSE and SSIM before and after the restoration, in one line."""

@@ -12,6 +12,7 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.experiment.prior import prior_of
+from colddiff_jax.reprs import sides
 from colddiff_jax.restoration.generation import generate_images
 from colddiff_jax.restoration.restore_options import (
     NO_ESTIMATE,
@@ -82,7 +83,7 @@ class Restorer:
         sections = (self.model.config[name] for name in ("degradation", "model"))
         # Objects of one's own have a kind.
         degradation, model = (fields.get("kind", fields["name"]) for fields in sections)
-        T, shape = self.degradation.num_steps, " x ".join(map(str, self.image_shape))
+        T, shape = self.degradation.num_steps, sides(self.image_shape)
         return f"Restorer({degradation}, T = {T}; {model}, {shape}, {self.step} steps)"
 
     def degrade(

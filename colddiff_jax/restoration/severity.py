@@ -16,6 +16,7 @@ from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.degradations.jpeg import block_transform
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import as_saved
+from colddiff_jax.reprs import short_repr
 
 _DIGITS = 5  # Of the numbers in the file of a model.
 _REDUCTIONS = 2, 4  # By which images are also reduced, to see low frequencies.
@@ -44,6 +45,9 @@ class SeverityEstimator(NamedTuple):
 
     means: np.ndarray
     precision: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def estimate(self, images: chex.Array) -> np.ndarray:
         """Estimates the steps of degraded images, float [B, H, W, C]; int [B]."""

@@ -13,6 +13,7 @@ from colddiff_jax.degradations.base import Degradation, Linear, num_steps_of
 from colddiff_jax.degradations.blur import HeatBlur
 from colddiff_jax.degradations.hole_masks import Holes
 from colddiff_jax.degradations.separable import Separable
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 AnyDegradation = TypeVar("AnyDegradation", bound=Degradation)
@@ -137,6 +138,9 @@ class Consistent:
     degrade: Linear
     damping: chex.Numeric
     prior_damping: chex.Numeric | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __call__(self, x_t: chex.Array, t: chex.Array) -> chex.Array:
         """Predicts the clean images; see `RestoreFn`."""

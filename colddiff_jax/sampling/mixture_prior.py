@@ -12,6 +12,7 @@ import numpy as np
 from colddiff_jax import prng
 from colddiff_jax.checks import check_images, check_integer
 from colddiff_jax.degradations.base import Degradation
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.sampling.priors import DrawnPerKey
 
 _FITTED_AT_ONCE = 512  # Images degraded in one call.
@@ -42,6 +43,9 @@ class MixturePrior(DrawnPerKey):
     factors: chex.Array
     image_shape: tuple[int, int, int] = dataclasses.field(metadata={"static": True})
     block: int = dataclasses.field(metadata={"static": True})
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""

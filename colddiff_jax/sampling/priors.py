@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from colddiff_jax import prng
 from colddiff_jax.checks import check_images, check_integer, check_number
+from colddiff_jax.reprs import short_repr
 
 
 class Prior(Protocol):
@@ -65,6 +66,9 @@ class EmpiricalPrior(DrawnPerKey):
 
     images: chex.Array
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of the images."""
@@ -91,6 +95,9 @@ class NormalPrior(DrawnPerKey):
 
     image_shape: tuple[int, int, int] = dataclasses.field(metadata={"static": True})
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""
         return prng.draw_normal(keys, self.image_shape)
@@ -113,6 +120,9 @@ class ColorPrior(DrawnPerKey):
 
     color_range: chex.Array
     image_shape: tuple[int, int, int] = dataclasses.field(metadata={"static": True})
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def draw(self, keys: chex.PRNGKey) -> chex.Array:
         """Draws one image per key, float32 [B, H, W, C]."""
@@ -143,6 +153,9 @@ class PerturbedPrior(DrawnPerKey):
 
     prior: Any
     std: chex.Numeric
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

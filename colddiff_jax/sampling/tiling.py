@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax.checks import check_images, check_integer
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 
@@ -50,6 +51,9 @@ class Tiled:
     tile: int = dataclasses.field(metadata={"static": True})
     overlap: int = dataclasses.field(metadata={"static": True})
     multiple: int = dataclasses.field(default=1, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __post_init__(self) -> None:
         for name in ("tile", "overlap", "multiple"):

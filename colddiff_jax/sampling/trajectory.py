@@ -10,6 +10,7 @@ import numpy as np
 
 from colddiff_jax.checks import check_choice, check_images, check_integer
 from colddiff_jax.degradations.base import Degradation, WithEndpoint, endpoint_kind
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.sampling.timesteps import Restart, check_timesteps, with_restart
 
 RestoreFn = Callable[[chex.Array, chex.Array], chex.Array]
@@ -40,6 +41,9 @@ class SampleResult(NamedTuple):
     trajectory: chex.Array | None = None
     predictions: chex.Array | None = None
     nonfinite_step: chex.Array | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def images_first(self) -> "SampleResult":
         """Returns the result with the axis of the images first, as in batches.

@@ -12,6 +12,7 @@ from colddiff_jax.evaluation.protocol import SOUND
 from colddiff_jax.evaluation.scoring import Scorer
 from colddiff_jax.evaluation.summary import Summary
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.image_set import ImageSet
 from colddiff_jax.restoration.samplers import parse_samplers
 from colddiff_jax.training.interruption import Interrupted
@@ -40,6 +41,9 @@ class HeldOutScores(NamedTuple):
     rmse: dict[str, float]
     ssim: dict[str, float]
     examples: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Evaluator:

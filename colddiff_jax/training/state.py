@@ -30,6 +30,10 @@ class TrainState:
     ema_params: Any
     opt_state: optax.OptState
 
+    def __repr__(self) -> str:
+        size = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return f"TrainState({size:,} parameters, step {self.step})"
+
 
 def create_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first step.

@@ -40,6 +40,7 @@ from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.initialization import COMPILER_OPTIONS
 from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
+from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.restoration.samplers import default_samplers
 from colddiff_jax.sampling import Consistent
@@ -86,6 +87,9 @@ class Task:
     evaluation: EvaluationOptions
     logging: LoggingOptions
     prior: PriorOptions
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def build_model_and_task(

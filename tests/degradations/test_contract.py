@@ -10,7 +10,7 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax import degradations, schedules
-from tests.degradations.cases import CASES, NONLINEAR, RANDOM, T, partners
+from tests.degradations.cases import ANY_SIZE, CASES, NONLINEAR, RANDOM, T, partners
 
 
 @jax.jit
@@ -28,6 +28,28 @@ def test_cases_cover_every_public_factory():
 def test_degradation_follows_the_protocol(degrade):
     assert isinstance(degrade, cd.Degradation)
     assert degrade.num_steps == T
+
+
+def test_the_repr_is_one_line_with_the_name_of_the_factory(name, make, photos):
+    bound = make().bind(jax.random.key(0), photos.shape)
+    assert repr(bound) == repr(make())
+    factory = name.partition(":")[0]
+    assert repr(bound).startswith(f"{factory}(") and len(repr(bound)) < 100
+    size = "" if factory in (*ANY_SIZE, "animorph") else ", 32 x 32"
+    if factory not in ("compose", "from_function", "noisy", "quantize"):
+        assert repr(bound) == f"{factory}(T={T}{size})"
+
+
+def test_the_repr_of_a_wrapper_has_those_of_its_members():
+    wrapped = cd.compose(
+        cd.quantize(cd.gaussian_blur((24, 32), 3 * [1.0], kernel_size=3)),
+        cd.noisy(cd.fade([0.5]), [0.1]),
+        cd.from_function(lambda x, t: x / t, num_steps=2),
+    )
+    assert repr(wrapped) == (
+        "compose(quantize(gaussian_blur(T=3, 24 x 32)), noisy(fade(T=1)), "
+        "from_function(<lambda>, T=2))"
+    )
 
 
 def test_step_zero_returns_the_image_bit_for_bit(degrade, photos):
