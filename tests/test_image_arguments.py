@@ -64,18 +64,12 @@ FEATURE_METRICS = {
 RESULTS = {"Features", "Moments", "NearestImages", "PrecisionRecall"}
 
 
-def init_shade(key):
-    return {"shade": jax.random.normal(key)}
-
-
-def add_shade(params, x, t):
-    return x + params["shade"]
-
-
 NETWORKS = {
     "ConvNeXtUNet": network(cd.ConvNeXtUNet(channel_multipliers=(1,))),
     "UNet": network(tiny_unet()),
-    "from_functions": network(models.from_functions(init_shade, add_shade)),
+    "from_functions": network(
+        models.from_functions(jax.random.normal, lambda w, x, t: w * x)
+    ),
 }
 PRECONDITIONED = Preconditioned(tiny_unet(), Scales((1.0,), (0.0,), (1.0,)))
 

@@ -8,8 +8,8 @@ degradation (`colddiff_jax.degradations`), model (`colddiff_jax.models`), loss
 prior (`experiment.prior`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ml_collections
 from ml_collections.config_dict import config_dict
@@ -18,7 +18,6 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.data import SOURCES, Preprocessing
 from colddiff_jax.experiment.builders import (
     DEGRADATIONS,
-    DTYPES,
     NETWORKS,
     SCHEDULES,
 )
@@ -34,6 +33,7 @@ from colddiff_jax.experiment.sections import (
 )
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.training.config_files import find_config, load_config
+from colddiff_jax.training.extra_fields import EXTRA_FIELDS
 from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EMA_DECAYS, make_optimizer
 from colddiff_jax.training.options import (
@@ -59,52 +59,6 @@ _FIXED: dict[str, list[Callable]] = {
     "prior": [PriorOptions],
 }
 _ADDED = ("prior",)  # Sections that configurations of earlier versions lack.
-
-
-class ExtraField(NamedTuple):
-    """A field that is not an argument, or whose value is a name for the argument's."""
-
-    type: Any
-    default: Any
-    meaning: str
-
-
-EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
-    "data": {
-        "source": ExtraField(str, "tfds", f"what to read: {', '.join(sorted(SOURCES))}")
-    },
-    "endpoints": {
-        "source": ExtraField(
-            str, "", "the source of the images to degrade into; empty for none"
-        )
-    },
-    "degradation": {
-        "noise_stds": ExtraField(
-            Sequence[float],
-            (),
-            "standard deviations of noise to add to D(x, t), in units of [-1, 1], one "
-            "per step; empty for none",
-        )
-    },
-    "model": {
-        "precondition": ExtraField(
-            bool, False, "scale input and output for each step, as measured on images"
-        ),
-        "consistent_noise": ExtraField(
-            Sequence[float],
-            (),
-            "train predictions that agree with x_t: the least and the largest noise of "
-            "x_t, in units of [-1, 1]; empty for none",
-        ),
-        "dtype": ExtraField(
-            Literal["auto", *DTYPES],
-            "auto",
-            f"computation dtype: {', '.join(DTYPES)}, or auto, bfloat16 where it is "
-            "fast",
-        ),
-    },
-}
-"""Fields by section that no signature describes."""
 
 # Arguments that follow from other sections.
 _NO_FIELDS = {

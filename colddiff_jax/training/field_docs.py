@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from colddiff_jax.data import SOURCES
 from colddiff_jax.training.config import (
-    EXTRA_FIELDS,
     NAMED_SECTIONS,
     SECTIONS,
     choices_of,
@@ -15,6 +14,7 @@ from colddiff_jax.training.config import (
     functions_of,
     types_of_fields,
 )
+from colddiff_jax.training.extra_fields import EXTRA_FIELDS
 
 REQUIRED = object()
 """The value of a field that has no default and is not set."""

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-import jax
-
 from colddiff_jax import devices, prng
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.data.workers import check_main_guard
@@ -40,7 +38,7 @@ from colddiff_jax.training.options import check_decay, check_first_step, fit_eva
 from colddiff_jax.training.outputs import Outputs, evaluation_is_due
 from colddiff_jax.training.parallel_step import parallel_train_step
 from colddiff_jax.training.profile import trace_steps
-from colddiff_jax.training.progress import Progress
+from colddiff_jax.training.progress import Progress, about_test_images, greeting
 from colddiff_jax.training.same_run import check_same_run
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step_metrics import StepMetrics
@@ -145,8 +143,10 @@ def _train_in_folder(
             options.batch_size,
             quiet=not devices.is_main_process(),
         )
-        progress.message(_greeting(workdir, state, first_step))
-        progress.message(_test_images(task, model.config["evaluation"]["num_images"]))
+        progress.message(greeting(workdir, state, first_step))
+        progress.message(
+            about_test_images(task, model.config["evaluation"]["num_images"])
+        )
         check_first_step(first_step, options.steps_per_call, workdir)
         complete = first_step == options.num_steps and not evaluates_first
         if complete or first_step > options.num_steps:
@@ -263,23 +263,6 @@ def _save_prior(model: Model, task: Task, workdir: str) -> None:
             task.prior, model.degrade, task.data, task.preprocessing, task.seed
         )
         save_prior(arrays, workdir)
-
-
-def _greeting(workdir: str, state: TrainState, first_step: int) -> str:
-    num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
-    return (
-        f"{workdir}: {num_parameters:,} parameters, {devices.num_devices()} "
-        f"{jax.default_backend()} device(s), "
-        f"{'resuming at' if first_step else 'starting at'} step {first_step}"
-    )
-
-
-def _test_images(task: Task, asked: int) -> str:
-    """Says how many images are put aside for testing, and how many are scored."""
-    available, scored = len(task.data.splits.test), task.evaluation.num_images
-    aside = f"{available:,} test image{' is' if available == 1 else 's are'} put aside"
-    fewer = f" instead of evaluation.num_images = {asked:,}" if scored < asked else ""
-    return f"{aside}; evaluations score {scored:,}{fewer}"
 
 
 def _open_logs(

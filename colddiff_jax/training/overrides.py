@@ -9,7 +9,6 @@ from colddiff_jax.checks import InputError, listed
 from colddiff_jax.experiment.field_types import parsed
 from colddiff_jax.experiment.sections import plain
 from colddiff_jax.training.config import (
-    EXTRA_FIELDS,
     NAMED_SECTIONS,
     SECTIONS,
     complete_config,
@@ -17,6 +16,7 @@ from colddiff_jax.training.config import (
     section,
     types_of_fields,
 )
+from colddiff_jax.training.extra_fields import EXTRA_FIELDS
 
 _UNSET = object()
 

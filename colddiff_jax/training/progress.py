@@ -6,7 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 
+import jax
 from tqdm import tqdm
+
+from colddiff_jax import devices
+from colddiff_jax.training.state import TrainState
+from colddiff_jax.training.task import Task
 
 
 class Progress:
@@ -87,3 +92,21 @@ class Progress:
             text = text[: shutil.get_terminal_size().columns - 1]
         # Erases what is left of a longer line.
         print(f"\r{text}\x1b[K", end="" if passing else "\n", flush=True)
+
+
+def greeting(workdir: str, state: TrainState, first_step: int) -> str:
+    """Says what begins, where, and on how many devices."""
+    num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    return (
+        f"{workdir}: {num_parameters:,} parameters, {devices.num_devices()} "
+        f"{jax.default_backend()} device(s), "
+        f"{'resuming at' if first_step else 'starting at'} step {first_step}"
+    )
+
+
+def about_test_images(task: Task, asked: int) -> str:
+    """Says how many images are put aside for testing, and how many are scored."""
+    available, scored = len(task.data.splits.test), task.evaluation.num_images
+    aside = f"{available:,} test image{' is' if available == 1 else 's are'} put aside"
+    fewer = f" instead of evaluation.num_images = {asked:,}" if scored < asked else ""
+    return f"{aside}; evaluations score {scored:,}{fewer}"
