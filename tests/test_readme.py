@@ -113,15 +113,18 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
     assert sum(f"| {row} |" in readme for row in rows) == 4
 
 
-def test_the_table_of_generated_images_is_the_committed_result(pytestconfig):
+@pytest.mark.parametrize(("name", "count"), [("mnist", 12), ("fashion", 5)])
+def test_the_table_of_generated_images_is_the_committed_result(
+    name, count, pytestconfig
+):
     root = pytestconfig.rootpath
     page = (root / "docs" / "generation.md").read_text()
-    path = root / "benchmarks" / "results" / "generation" / "mnist.json"
+    path = root / "benchmarks" / "results" / "generation" / f"{name}.json"
     result = json.loads(path.read_text())
     assert f"    {result['command']}\n" in page
     table = generation_table(result["distances"], result["copies"], fid=[])
     assert table in page
-    assert len(result["rows"]) == 12
+    assert len(result["rows"]) == count
 
 
 @pytest.mark.parametrize("network", ["large", "small"])
