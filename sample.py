@@ -7,9 +7,10 @@ python sample.py --workdir=runs/with_classes --label=3 --guidance=2
 python sample.py --workdir=runs/mnist_generate --generate=64 --gif
 
 Writes a grid (clean, degraded, restored) of test images to samples/ in the run folder,
-with --arrays also npz, with --trajectory a strip, with --gif an animation; restored
-photographs beside the originals, never over a file; generated images to generated/ in
-the run folder, with --files as a folder. --out names another folder.
+with --arrays also npz, with --trajectory a strip, with --gif an animation, and prints
+RMSE and SSIM; restored photographs beside the originals, never over a file; generated
+images to generated/ in the run folder, with --files as a folder. --out names another
+folder. File names say the options and the seed.
 """
 
 from typing import Any
@@ -58,7 +59,8 @@ _HELP = (
 )
 flags.DEFINE_enum("endpoint", None, ["fixed", "estimated"], _HELP)
 flags.DEFINE_bool("consistent", False, "make predictions agree with their images")
-flags.DEFINE_string("label", None, "class of all images, or own for each image's own")
+_HELP = "class of all images, by name or number, or own for each image's own"
+flags.DEFINE_string("label", None, _HELP)
 flags.DEFINE_float("guidance", None, "scale of guidance by the label; 0: none", 0.0)
 flags.DEFINE_float("eta", None, "with ddim, the fraction of fresh noise", 0.0, 1.0)
 _HELP = "the step to degrade to and to start at; 0: T; auto: an estimate for each photo"

@@ -97,6 +97,7 @@ def folder(
     return splits._replace(
         train_labels=np.array([label[name] for name in train_classes], np.int32),
         test_labels=np.array([label[name] for name in test_classes], np.int32),
+        class_names=tuple(label),
     )
 
 

@@ -138,6 +138,7 @@ def tfds(
     return splits._replace(
         train_labels=_tfds_labels(builder, "train"),
         test_labels=_tfds_labels(builder, test_split),
+        class_names=tuple(getattr(builder.info.features["label"], "names", ())),
     )
 
 

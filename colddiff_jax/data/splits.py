@@ -38,6 +38,8 @@ class ImageSplits(NamedTuple):
         test: the held-out images, never used in training.
         train_labels: the class of each training image, int32 [N] in 0..K-1, or None.
         test_labels: the class of each test image, int32 [N] in 0..K-1, or None.
+        class_names: the names of the classes, in the order of their numbers; empty if
+            they have none.
 
     Example:
         >>> x = np.zeros((6, 8, 8, 1), np.uint8)
@@ -49,6 +51,7 @@ class ImageSplits(NamedTuple):
     test: Images
     train_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         # Files are not opened for the sake of their size.
@@ -181,7 +184,7 @@ def check_splits(splits: ImageSplits, *, where: str = "splits") -> ImageSplits:
         )
     return _with_labels(
         where,
-        ImageSplits(splits.train, splits.test),
+        splits._replace(train_labels=None, test_labels=None),
         splits.train_labels,
         splits.test_labels,
     )

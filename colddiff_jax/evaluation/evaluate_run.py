@@ -45,7 +45,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Scores a trained model, and writes numbers, a table, pictures and histograms.
 
-    The same call resumes an interrupted evaluation.
+    The same call resumes an interrupted evaluation. Results of other samplers are added
+    to those in the folder, if all other settings are the same.
 
     Args:
         workdir: the run folder, or an exported file.

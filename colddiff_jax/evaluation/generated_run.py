@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from colddiff_jax.evaluation.choose_nets import choose_nets
+from colddiff_jax.evaluation.earlier import add_to_earlier
 from colddiff_jax.evaluation.evaluate_run import check_references, load_references
 from colddiff_jax.evaluation.generated import GeneratedEvaluation, evaluate_generated
 from colddiff_jax.evaluation.generated_images import (
@@ -133,6 +134,9 @@ def write_generation(
 ) -> dict[str, Any]:
     """Writes scores of generated images to a folder, and prints the table.
 
+    The scores are added to those of other samplers in the folder, if these have the
+    same settings; pictures are of the given ones.
+
     Args:
         out: the folder; it must exist.
         found: one evaluation per seed, from `evaluate_generated`.
@@ -162,10 +166,12 @@ def write_generation(
         content["standard_deviations"] = over_seeds(np.std, scores)
         content["by_seed"] = by_seed
     content["notes"] = first.notes
+    path = os.path.join(out, "generation.json")
+    content = add_to_earlier(path, content)
     page = _page(content, [net.name for net in nets if net.is_fid])
     print(page)
     text = json.dumps(content, indent=2) + "\n"
-    write_atomically(os.path.join(out, "generation.json"), text.encode())
+    write_atomically(path, text.encode())
     write_atomically(os.path.join(out, "generation.md"), page.encode())
     figures.save_png(os.path.join(out, "generated.png"), _picture(first.images))
     rows = {}

@@ -1,5 +1,6 @@
 """Writes the results of an evaluation: numbers, a table, pictures, references."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from colddiff_jax.evaluation.earlier import add_to_earlier
 from colddiff_jax.evaluation.evaluate import Evaluation
 from colddiff_jax.evaluation.paper_tables import Row, data_set_name, rows_for
 from colddiff_jax.evaluation.tables import histograms, table
@@ -17,6 +19,8 @@ from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.io.images import to_float
 from colddiff_jax.metrics.reference import Reference, save_reference
 from colddiff_jax.restoration.samplers import title
+
+_FEWEST = 50  # Images in a histogram.
 
 
 def write_results(
@@ -28,6 +32,9 @@ def write_results(
     command: str = "",
 ) -> dict[str, Any]:
     """Writes the results to a folder, and prints the table.
+
+    The numbers are added to those of other samplers in the folder, if these have the
+    same settings; pictures and histograms are of the given ones.
 
     Args:
         out: the folder; it must exist.
@@ -46,24 +53,38 @@ def write_results(
         paper = rows_for(settings["config"], data_set_name(settings["config"]))
     content: dict[str, Any] = {"command": command, "seconds": round(seconds, 1)}
     content |= results(found, paper)
+    path = os.path.join(out, "results.json")
+    content = add_to_earlier(path, content)
     fid = [net.name for net in nets if net.is_fid]
     lines = [_heading(found), ""]
     lines += [table(content["pixels"], content["distances"], fid=fid, paper=paper)]
-    lines += [f"\nNote: {note}." for note in first.notes]
+    lines += [f"\nNote: {note}." for note in content["notes"]]
     page = "\n".join(lines) + "\n"
     print(page)
     text = json.dumps(content, indent=2) + "\n"
-    write_atomically(os.path.join(out, "results.json"), text.encode())
+    write_atomically(path, text.encode())
     write_atomically(os.path.join(out, "results.md"), page.encode())
     for group, rows in first.examples.items():
         titled = {title(name): to_float(x) for name, x in rows.items()}
         figures.save_png(os.path.join(out, f"{group}.png"), figures.grid(titled))
+    _write_histograms(os.path.join(out, "histograms.png"), first)
+    return content
+
+
+def _write_histograms(path: str, found: Evaluation) -> None:
+    """Draws histograms, or prints why not, and removes those of an earlier call."""
+    count = len(found.per_image["mse/degraded"])
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    if count < _FEWEST:
+        print(
+            f"no histograms: they need at least {_FEWEST} images, and these are {count}"
+        )
+        return
     try:
-        path = os.path.join(out, "histograms.png")
-        histograms(path, first.per_image, first.pixels)
+        histograms(path, found.per_image, found.pixels)
     except ImportError:
         print("no histograms: they need Matplotlib, pip install 'colddiff-jax[plots]'")
-    return content
 
 
 def write_references(folder: str, references: Mapping[str, Reference]) -> None:

@@ -73,7 +73,7 @@ def open_data(
         splits = load_splits("data", config["data"], labels=bool(num_classes))
     splits = check_splits(splits)
     if not num_classes:
-        splits = splits._replace(train_labels=None, test_labels=None)
+        splits = ImageSplits(splits.train, splits.test)
     endpoints = open_endpoints(config, degrade)
     data = RunData(splits, endpoints)
     _check_splits(data, num_classes)

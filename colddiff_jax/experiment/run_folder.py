@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,11 @@ def versions() -> dict[str, str]:
 
 
 def describe(
-    config: Mapping[str, Any], fingerprint: str, scales: Scales | None, channels: int
+    config: Mapping[str, Any],
+    fingerprint: str,
+    scales: Scales | None,
+    channels: int,
+    class_names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Returns the description stored with a run and with each of its checkpoints.
 
@@ -40,12 +44,14 @@ def describe(
         fingerprint: of the training images.
         scales: the scales of a preconditioned network, or None.
         channels: the number of channels of the images.
+        class_names: the names of their classes, if they have any.
     """
     return {
         "config": json.loads(json.dumps(plain(config))),
         "data": fingerprint,
         "scales": scales and scales._asdict(),
         "channels": channels,
+        "class_names": list(class_names),
         "x64": bool(jax.config.read("jax_enable_x64")),
         "versions": versions(),
     }
@@ -67,8 +73,8 @@ def load_description(workdir: str) -> dict[str, Any]:
     """Reads the description of a run.
 
     Returns:
-        As from `describe`; "channels" and "x64" are None if an earlier version, which
-        did not store them, trained the run.
+        As from `describe`; "channels" and "x64" are None, and there are no
+        "class_names", if an earlier version, which did not store them, trained the run.
 
     Raises:
         InputError: there is no such folder, it does not hold a run, or its description
@@ -104,7 +110,8 @@ def upgrade_description(found: Mapping[str, Any]) -> dict[str, Any]:
     }
     required = {name: found[name] for name in ("data", "scales", "versions")}
     optional = {name: found.get(name) for name in ("channels", "x64")}
-    return {"config": config, **required, **optional}
+    names = found.get("class_names", [])
+    return {"config": config, **required, **optional, "class_names": names}
 
 
 def scales_of(description: Mapping[str, Any]) -> Scales | None:

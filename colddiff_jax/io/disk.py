@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -80,6 +80,25 @@ def write_file(path: str, data: bytes) -> None:
     with refusals(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         write_atomically(path, data)
+
+
+def unused_stem(stem: str, endings: Sequence[str]) -> str:
+    """Returns a path for new files, with a number if any of them exists.
+
+    Args:
+        stem: the path without the endings.
+        endings: what the names of the files add to it.
+
+    Example:
+        >>> write_file("results/grid.png", b"picture")
+        >>> unused_stem("results/grid", [".png", ".npz"])
+        'results/grid-2'
+    """
+    number, unused = 1, stem
+    while any(os.path.lexists(unused + ending) for ending in endings):
+        number += 1
+        unused = f"{stem}-{number}"
+    return unused
 
 
 def unreadable(path: str, error: OSError) -> InputError:

@@ -103,7 +103,9 @@ def read_model(path: str) -> ModelFile:
         raise InputError(f"{path!r} is corrupted; export the model again")
     found = json.loads(metadata["about"])
     about = {name: found[name] for name in _FIELDS}
-    about["severity"] = found.get("severity")  # Files of earlier versions have none.
+    # Files of earlier versions have neither.
+    about["severity"] = found.get("severity")
+    about["class_names"] = found.get("class_names", [])
     prior_arrays = {
         name.removeprefix(_PRIOR): weights.pop(name)
         for name in list(weights)

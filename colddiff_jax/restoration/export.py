@@ -27,7 +27,11 @@ def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     """
     model = restorer.model
     about = describe(
-        model.config, restorer.trained_on, model.scales, model.image_shape[-1]
+        model.config,
+        restorer.trained_on,
+        model.scales,
+        model.image_shape[-1],
+        restorer.class_names,
     )
     about |= {
         "step": restorer.step,

@@ -11,6 +11,7 @@ from colddiff_jax.io import disk, figures
 from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.io.images import to_uint8
 from colddiff_jax.restoration.generation import prepare_generation
+from colddiff_jax.restoration.labels import check_conditional, parse_label
 from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.pictures import (
     captions,
@@ -21,7 +22,6 @@ from colddiff_jax.restoration.pictures import (
 from colddiff_jax.restoration.sample_run import (
     SampleOptions,
     check_sample_options,
-    label_of,
 )
 from colddiff_jax.sampling import Prior, SampleResult, equal_stride
 from colddiff_jax.sampling.priors import with_noise
@@ -49,6 +49,8 @@ def generate_run(
     gif: bool = False,
 ) -> list[str]:
     """Generates images from nothing, and writes a picture of the first 64.
+
+    The names of the files say the options, the number of images and the seed.
 
     Args:
         workdir: the run folder, or an exported file.
@@ -87,12 +89,14 @@ def generate_run(
         raise InputError(f"`out` must be a folder, but {out!r} is a file")
     restorer = load_run(workdir, checkpoint)
     options = options.with_default_sampler(restorer.model)
+    if options.guidance is not None:
+        check_conditional("guidance", restorer)
     given: dict[str, Any] = {
         "sampler": options.sampler,
         "steps": options.steps or None,
         "endpoint": options.endpoint,
         "eta": options.eta,
-        "labels": label_of(options, restorer.model),
+        "labels": parse_label(options.label, restorer),
         "guidance": 1.0 if options.guidance is None else options.guidance,
         "interpolate": interpolate,
         "batch_size": batch_size,

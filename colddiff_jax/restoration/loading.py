@@ -140,6 +140,7 @@ def load_run(
         description["data"],
         severity=load_severity(workdir),
         prior_arrays=load_prior(workdir),
+        class_names=tuple(description["class_names"]),
     )
 
 
@@ -217,4 +218,5 @@ def _load_file(
         about["data"],
         severity=about["severity"] and SeverityEstimator.from_json(about["severity"]),
         prior_arrays=prior_arrays,
+        class_names=tuple(description["class_names"]),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
+import numpy as np
 from PIL import Image
 
 from colddiff_jax import prng
@@ -14,9 +15,11 @@ from colddiff_jax.checks import InputError
 from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.restoration.pixel_scores import pixel_scores
 from colddiff_jax.restoration.restore_options import default_sampler
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.sizes import TILE
+from colddiff_jax.restoration.user_images import read_images
 
 _RESTORED, _DEGRADED = "_restored", "_degraded"
 
@@ -39,6 +42,8 @@ def restore_photos(
     tile: int = TILE,
 ) -> list[str]:
     """Restores photographs and writes PNG files; prints the path of each.
+
+    Photographs that are degraded first are also scored, before and after.
 
     A file that cannot be read or restored does not stop the others. Nothing is ever
     overwritten: if the name of a result is taken, it gets a number.
@@ -73,6 +78,7 @@ def restore_photos(
     Example:
         >>> Image.new("L", (40, 30)).save("photo.png")
         >>> restore_photos("runs/digits_blur", ["photo.png"], degrade=True, steps=2)
+        photo.png: degraded RMSE ..., SSIM ...; restored RMSE ..., SSIM ...
         photo_degraded.png
         photo_restored.png
         ['photo_degraded.png', 'photo_restored.png']
@@ -123,6 +129,8 @@ def restore_photos(
                     "tile": tile,
                 },
             )
+            if degrade:
+                print(_scores(path, images, restorer.image_shape[2]), flush=True)
             for suffix, image in images.items():
                 name = _free_name(path, suffix, out)
                 _write(name, image)
@@ -184,11 +192,21 @@ def _free_name(path: str, suffix: str, out: str) -> str:
     """Returns the name of a result, with a number if files of that name exist."""
     folder, name = os.path.split(path)
     stem = os.path.join(out or folder, os.path.splitext(name)[0] + suffix)
-    number, free = 1, f"{stem}.png"
-    while os.path.lexists(free):
-        number += 1
-        free = f"{stem}-{number}.png"
-    return free
+    return f"{disk.unused_stem(stem, ['.png'])}.png"
+
+
+def _scores(path: str, images: dict[str, Image.Image], channels: int) -> str:
+    """Returns a line with the scores of results against the photograph at `path`."""
+
+    def pixels(image: Any) -> np.ndarray:
+        return np.stack(read_images(image, channels).images)
+
+    clean = pixels(path)
+    scores = [
+        f"{suffix[1:]} {pixel_scores(pixels(image), clean)}"
+        for suffix, image in images.items()
+    ]
+    return f"{path}: {'; '.join(scores)}"
 
 
 def _write(path: str, image: Image.Image) -> None:

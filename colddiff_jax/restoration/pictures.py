@@ -5,7 +5,6 @@ import numpy as np
 from colddiff_jax.io import figures
 from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.restoration.restore import RestoredImages
-from colddiff_jax.restoration.samplers import title
 from colddiff_jax.sampling import SampleResult
 
 NUM_PICTURED = 16
@@ -28,6 +27,7 @@ def write_pictures(
     sampler: str,
     timesteps: np.ndarray,
     *,
+    label: str,
     arrays: bool = False,
     trajectory: bool = False,
     gif: bool = False,
@@ -37,8 +37,9 @@ def write_pictures(
     Args:
         stem: the path of the files without their extensions.
         restored: from `restore_images`.
-        sampler: the name of the sampler, as for `parse_samplers`.
+        sampler: the name of the sampler, which the npz file has for its images.
         timesteps: the steps visited, [N + 1].
+        label: what the picture calls the restored images.
         arrays: whether to also write the images as npz.
         trajectory: whether to also write a strip: about ten steps of the trajectory,
             and their predictions.
@@ -53,7 +54,10 @@ def write_pictures(
         "degraded": restored.degraded,
         sampler: restored.result.x_0,
     }
-    pictured = {title(name): x[:NUM_PICTURED] for name, x in rows.items()}
+    labels = ("clean", "degraded", label)
+    pictured = {
+        name: x[:NUM_PICTURED] for name, x in zip(labels, rows.values(), strict=True)
+    }
     figures.save_png(paths[-1], figures.grid(pictured))
     if arrays:
         paths.append(f"{stem}.npz")

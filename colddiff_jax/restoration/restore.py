@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from colddiff_jax import devices, metrics, prng
+from colddiff_jax import devices, prng
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.io.images import as_saved, to_float
+from colddiff_jax.io.images import to_float
 from colddiff_jax.reprs import short_repr
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
@@ -79,16 +78,6 @@ class RestoredImages(NamedTuple):
 
     def __repr__(self) -> str:
         return short_repr(self)
-
-    def describe(self) -> str:
-        """Returns RMSE and SSIM before and after the restoration, in one line."""
-        texts = []
-        for name, x in (("degraded", self.degraded), ("restored", self.result.x_0)):
-            x, x_0 = as_saved(jnp.asarray(x)), jnp.asarray(self.clean)
-            rmse = float(jnp.sqrt(metrics.mean_squared_error(x, x_0).mean()))
-            similarity = float(metrics.ssim(x, x_0).mean())
-            texts.append(f"{name} RMSE {rmse:.3f}, SSIM {similarity:.3f}")
-        return "; ".join(texts)
 
 
 def restore_images(

@@ -45,6 +45,7 @@ class Restorer:
         trained_on: the fingerprint of the images it was trained on.
         severity: estimates how degraded an image is, or None.
         prior_arrays: what `prior` needs besides the model; empty if it has none.
+        class_names: the names of the classes, if folders or the data set named them.
 
     Example:
         >>> restorer = load("runs/digits_blur")
@@ -62,6 +63,7 @@ class Restorer:
     trained_on: str
     severity: SeverityEstimator | None = None
     prior_arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     @property
     def restore_fn(self) -> RestoreFn:
@@ -215,8 +217,7 @@ class Restorer:
             if masks is not None:
                 x = degrade(x, t)
             if consistent:
-                largest = max(noises)
-                restore_fn = sampling.consistent(restore_fn, degrade, noise=largest)
+                restore_fn = sampling.consistent(restore_fn, degrade, noise=max(noises))
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
             return sample_from(restore_fn, degrade, x, keys, sampler, timesteps)
@@ -279,8 +280,7 @@ class Restorer:
             (3, 16, 16, 1)
         """
         prior = self.prior if prior is None else prior
-        model, params = self.model, self.params
-        return generate_images(model, params, prior, key, n, **options).x_0
+        return generate_images(self.model, self.params, prior, key, n, **options).x_0
 
     def check_options(self, **options: Any) -> None:
         """Checks options of `restore`, before any image is read; see `check_restore`.

@@ -17,8 +17,10 @@ from colddiff_jax.data import Batch
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
+from colddiff_jax.restoration.labels import check_conditional, parse_label
 from colddiff_jax.restoration.loading import load_run, output_folder
 from colddiff_jax.restoration.pictures import NUM_PICTURED, file_name, write_pictures
+from colddiff_jax.restoration.pixel_scores import pixel_scores
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import (
@@ -27,6 +29,7 @@ from colddiff_jax.restoration.samplers import (
     check_num_steps,
     check_sampler,
     default_samplers,
+    title,
     with_consistent_predictions,
 )
 from colddiff_jax.sampling.consistency import with_factors
@@ -48,7 +51,8 @@ class SampleOptions(NamedTuple):
             measured on test images.
         endpoint: the endpoint of a blend, "fixed" (default) or "estimated" at every
             step.
-        label: the class of all images, or "own" (default) for each image's own.
+        label: the class of all images, by its number or, where folders named the
+            classes, by its name; or "own" (default) for each image's own.
         guidance: the scale of classifier-free guidance by the label, at least 0.
         eta: with ddim, the fraction of fresh noise, in [0, 1].
         start: the step to degrade to, from which the trajectory starts; 0 for T.
@@ -69,6 +73,12 @@ class SampleOptions(NamedTuple):
     def with_default_sampler(self, model: Model) -> "SampleOptions":
         """Returns these options with the sampler of a model, if none is given."""
         return self._replace(sampler=self.sampler or default_samplers(model.target)[-1])
+
+    @property
+    def row(self) -> str:
+        """The sampler and its number of steps, as for `parse_samplers`."""
+        steps = f":{self.steps}" * bool(self.steps)
+        return self.sampler + "+consistent" * self.consistent + steps
 
     @property
     def file_name(self) -> str:
@@ -103,6 +113,9 @@ def sample_run(
     gif: bool = False,
 ) -> list[str]:
     """Degrades and restores test images, and writes a grid that compares them.
+
+    Prints RMSE and SSIM of the degraded and the restored images against the clean ones,
+    as in `evaluate`. The names of the files say the options and the seed.
 
     Args:
         workdir: the run folder, or an exported file.
@@ -160,7 +173,8 @@ def sample_run(
         restored.result.raise_if_not_finite()
     except FloatingPointError as error:
         raise InputError(f"checkpoint {restorer.step}: {error}") from error
-    print(restored.describe(), file=sys.stderr)
+    for name, x in (("degraded", restored.degraded), ("restored", restored.result.x_0)):
+        print(f"{name} {pixel_scores(x, restored.clean)}", file=sys.stderr)
     count = num_images if num_images and num_images != _NUM_IMAGES else 0
     name = file_name(options.file_name, count, seed, restorer.step)
     stem = os.path.join(out, name)
@@ -170,6 +184,7 @@ def sample_run(
             restored,
             options.sampler,
             timesteps,
+            label=title(options.row),
             arrays=arrays,
             trajectory=trajectory,
             gif=gif,
@@ -214,34 +229,13 @@ def _load_batch(
         num_images = min(_NUM_IMAGES, available)
     if num_images > available:
         raise InputError(f"`num_images` must be at most {available}, got {num_images}")
-    label = label_of(options, restorer.model)
+    if options.guidance is not None:
+        check_conditional("guidance", restorer)
+    label = parse_label(options.label, restorer)
     batch = images.load(range(num_images))
     if label is None:
         return batch
     return batch._replace(labels=np.full(num_images, label, np.int32))
-
-
-def label_of(options: SampleOptions, model: Model) -> int | None:
-    """Returns the class of all images; None for "own".
-
-    Raises:
-        InputError: no such class, or a model that is not conditional.
-    """
-    classes = model.num_classes
-    for name in ("label", "guidance"):
-        if not classes and getattr(options, name) is not None:
-            raise InputError(
-                f"`{name}` needs a conditional model; the `model.num_classes` of this "
-                "one is 0"
-            )
-    label = str("own" if options.label is None else options.label)
-    if label == "own":
-        return None
-    if not label.isdecimal() or int(label) >= classes:
-        raise InputError(
-            f"`label` must be own or a class in 0..{classes - 1}, got {label!r}"
-        )
-    return int(label)
 
 
 def _choose_timesteps(

@@ -19,17 +19,33 @@ DEFAULT_SAMPLERS = ("direct", "alg1", "alg2")
 """The samplers that the paper's tables compare."""
 WITHOUT_ENDPOINT = ("direct", "ddim", "ihd")
 """Those that have no choice of the endpoint."""
-_TITLES = {"alg1": "Algorithm 1", "alg2": "Algorithm 2"}
+_TITLES = {
+    "alg1": "Algorithm 1",
+    "alg2": "Algorithm 2",
+    "heun": "Heun",
+    "ab2": "Adams-Bashforth",
+    "ddim": "DDIM",
+    "ihd": "heat dissipation",
+}
 _OF_PREVIOUS = ("ihd",)
 """Those for a model that predicts the step before."""
 
 
 def title(name: str) -> str:
-    """Returns the title of a sampler: "Algorithm 2, 5 steps" for "alg2:5"."""
+    """Returns what a row is called in pictures and tables.
+
+    Args:
+        name: that of a sampler, as for `parse_samplers`, or of other images.
+
+    Example:
+        >>> title("alg2:5"), title("degraded")
+        ('Algorithm 2, 5 steps', 'degraded')
+    """
     method, _, steps = name.partition(":")
     sampler, plus, _ = method.partition("+")
     parts = [_TITLES.get(sampler, sampler)]
-    parts += ["consistent"] * bool(plus) + [f"{steps} steps"] * bool(steps)
+    parts += ["consistent"] * bool(plus)
+    parts += [f"{steps} step{'s' * (steps != '1')}"] * bool(steps)
     return ", ".join(parts)
 
 

@@ -106,9 +106,15 @@ def train_and_evaluate(
         print(f"{workdir}: preparing the images and the network", flush=True)
     built, task = _build(config, workdir, splits, degradation, model)
     channels = built.image_shape[-1]
-    about = describe(built.config, task.data.fingerprint(), built.scales, channels)
+    about = describe(
+        built.config,
+        task.data.fingerprint(),
+        built.scales,
+        channels,
+        task.data.splits.class_names,
+    )
     state = _train_in_folder(workdir, about, built, task, force)
-    return trained_model(built, state, workdir, about["data"])
+    return trained_model(built, state, workdir, about)
 
 
 def _train_in_folder(

@@ -1,6 +1,8 @@
 """What a training returns: the trained model, its last state and its metrics."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -38,7 +40,7 @@ class Trained(Restorer):
 
 
 def trained_model(
-    model: Model, state: TrainState, workdir: str, fingerprint: str
+    model: Model, state: TrainState, workdir: str, about: Mapping[str, Any]
 ) -> Trained:
     """Returns the result of a training.
 
@@ -46,15 +48,16 @@ def trained_model(
         model: the degradation and the network.
         state: the final state.
         workdir: the run folder, from which everything else is read.
-        fingerprint: of the training images.
+        about: the description of the run, from `describe`.
     """
     return Trained(
         model=model,
         params=state.ema_params,
         step=int(jax.device_get(state.step)),
-        trained_on=fingerprint,
+        trained_on=about["data"],
         severity=load_severity(workdir),
         prior_arrays=load_prior(workdir),
+        class_names=tuple(about["class_names"]),
         state=state,
         metrics=last_metrics(workdir),
     )

@@ -60,6 +60,36 @@ def test_the_training_split_and_several_seeds_can_be_scored(made, results, tmp_p
     assert found["pixels"] != results["pixels"]
 
 
+def test_other_samplers_are_added_to_the_results_and_the_table(made, tmp_path, capsys):
+    def evaluate(samplers, **options):
+        options = FEW | {"samplers": samplers, **options}
+        command = f"python evaluate.py --samplers={','.join(samplers)}"
+        return evaluate_run(
+            str(made / "run"), out=str(tmp_path), command=command, **options
+        )
+
+    first = evaluate(["direct", "alg2:2"])
+    both = evaluate(["heun:2", "direct"], batch_size=8)
+    assert json.loads((tmp_path / "results.json").read_text()) == both
+    assert list(both["pixels"]) == ["degraded", "direct", "alg2:2", "heun:2"]
+    assert both["pixels"]["alg2:2"] == first["pixels"]["alg2:2"]
+    assert both["settings"]["samplers"] == ["direct", "alg2:2", "heun:2"]
+    commands = [both["commands"][name] for name in both["settings"]["samplers"]]
+    assert [text.rpartition("=")[2] for text in commands] == [
+        "heun:2,direct", "direct,alg2:2", "heun:2,direct",
+    ]  # fmt: skip
+    rows = (tmp_path / "results.md").read_text().splitlines()
+    assert [row.split(" | ")[0] for row in rows[4:8]] == [
+        "| degraded", "| direct", "| Algorithm 2, 2 steps", "| Heun, 2 steps",
+    ]  # fmt: skip
+    assert "anew" not in capsys.readouterr().out
+    anew = evaluate(["heun:2"], num_images=4)
+    assert list(anew["pixels"]) == ["degraded", "heun:2"]
+    message = "results.json was of other settings (data); the results begin anew\n"
+    assert message in capsys.readouterr().out
+    assert "Algorithm 2" not in (tmp_path / "results.md").read_text()
+
+
 def test_a_file_scores_a_folder_although_its_data_is_missing(made, tmp_path):
     file = str(tmp_path / "model.safetensors")
     shutil.copytree(made / "run", tmp_path / "run")

@@ -20,9 +20,9 @@ SAMPLERS = ("degraded", "alg2")
 def evaluation():
     """Makes the evaluation of a seed, with random scores, as if of MNIST."""
 
-    def make(seed, split="test", **settings):
+    def make(seed, split="test", count=50, **settings):
         rng = np.random.default_rng(seed)
-        data = {"source": "mnist", "split": split, "count": 20}
+        data = {"source": "mnist", "split": split, "count": count}
         config = json.loads(json.dumps(mnist_blur.get_config().to_dict()))
         pictures = {
             name: rng.integers(0, 256, (2, 16, 16, 1), np.uint8)
@@ -33,7 +33,7 @@ def evaluation():
         distances |= {"precision": 0.5, "recall": 0.5}
         return Evaluation(
             settings={"seed": seed, "step": 100, "data": data, "config": config}
-            | {"faults": [], **settings},
+            | {"faults": [], "samplers": ["alg2"], **settings},
             loss=rng.uniform(),
             pixels={
                 name: {score: x * rng.uniform() for score, x in scores.items()}
@@ -41,7 +41,7 @@ def evaluation():
             },
             distances={"colours": dict.fromkeys(SAMPLERS, distances)},
             per_image={
-                f"{metric}/{name}": rng.uniform(size=20)
+                f"{metric}/{name}": rng.uniform(size=count)
                 for metric in ("mse", "ssim")
                 for name in SAMPLERS
             },
@@ -87,7 +87,7 @@ def test_numbers_a_table_and_pictures_are_written(evaluation, tmp_path, capsys):
     page = (tmp_path / "results.md").read_text()
     assert page in capsys.readouterr().out
     heading, _, head, *_ = page.splitlines()
-    assert heading == ("20 images (mnist, test split), step 100, means over 2 seeds")
+    assert heading == ("50 images (mnist, test split), step 100, means over 2 seeds")
     assert "| Frechet, colours | kernel |" in head and "| paper: FID |" in head
     assert "Note: count is 20 here and 50 in the reference.\n" in page
     names = {"results.json", "results.md", "histograms.png"}
@@ -95,6 +95,16 @@ def test_numbers_a_table_and_pictures_are_written(evaluation, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == names
     with Image.open(tmp_path / "best.png") as picture:
         assert picture.height > 3 * 16
+
+
+def test_few_images_have_no_histograms_not_even_earlier_ones(
+    evaluation, tmp_path, capsys
+):
+    (tmp_path / "histograms.png").write_bytes(b"those of an earlier call")
+    write_results(str(tmp_path), [evaluation(0, count=5)], [NET], seconds=1)
+    assert not (tmp_path / "histograms.png").exists()
+    message = "no histograms: they need at least 50 images, and these are 5\n"
+    assert message in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("split", ["train", ""])
@@ -105,7 +115,7 @@ def test_only_test_images_are_compared_with_the_paper(evaluation, tmp_path, spli
     assert content["paper"] == {}
     heading, _, head, *_ = (tmp_path / "results.md").read_text().splitlines()
     assert heading == (
-        f"20 images (mnist{', train split' if split else ''}), step 100, with the "
+        f"50 images (mnist{', train split' if split else ''}), step 100, with the "
         "faults values_not_clipped, dropout_on"
     )
     assert "paper" not in head

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from colddiff_jax import InputError
-from colddiff_jax.io.disk import check_space, refusal
+from colddiff_jax.io.disk import check_space, refusal, unused_stem
+
+
+def test_new_files_get_a_number_if_any_of_their_names_is_taken(tmp_path):
+    stem, endings = str(tmp_path / "grid"), (".png", ".npz")
+    assert unused_stem(stem, endings) == stem
+    (tmp_path / "grid.npz").touch()
+    (tmp_path / "grid-2.png").symlink_to("nowhere")
+    assert unused_stem(stem, endings) == f"{stem}-3"
+    assert unused_stem(stem, [".gif"]) == stem
 
 
 def test_a_folder_with_enough_space_is_created_empty(tmp_path):

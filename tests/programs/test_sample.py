@@ -15,7 +15,9 @@ def test_it_writes_a_grid_arrays_a_strip_and_an_animation(folder):
         folder,
     )
     assert done.returncode == 0, done.stderr
-    written = done.stdout.split()
+    degraded, restored, *written = done.stdout.splitlines()
+    assert degraded.startswith("degraded     RMSE 0.") and ", SSIM " in degraded
+    assert restored.startswith("Algorithm 1  RMSE ")
     assert [pathlib.Path(path).suffix for path in written] == [
         ".png",
         ".npz",
@@ -30,7 +32,7 @@ def test_it_writes_a_grid_arrays_a_strip_and_an_animation(folder):
         assert gif.n_frames == 21
     done = run(f"{SAMPLE} --sampler=direct", folder)
     assert done.returncode == 0, done.stderr
-    assert (folder / done.stdout.strip()).is_file()
+    assert (folder / done.stdout.splitlines()[-1]).is_file()
 
 
 def test_batches_on_several_devices_give_the_same_images(folder):
@@ -40,8 +42,12 @@ def test_batches_on_several_devices_give_the_same_images(folder):
     for devices, options in ((1, "--out=one"), (4, "--batch_size=2 --out=four")):
         done = run(f"{command} {options}", folder, devices)
         assert done.returncode == 0, done.stderr
-        saying, scores = done.stderr.splitlines()  # No progress bar in a file.
-        assert saying == "restoring: 10 images" and scores.startswith("degraded RMSE ")
+        saying, *scores = done.stderr.splitlines()  # No progress bar in a file.
+        assert saying == "restoring: 10 images"
+        assert [line.split()[:2] for line in scores] == [
+            ["degraded", "RMSE"],
+            ["restored", "RMSE"],
+        ]
         path = done.stdout.split()[1]
         assert pathlib.Path(path).name.startswith(
             "heun_3_by_change_from_12_10_images_step_"
@@ -53,7 +59,7 @@ def test_batches_on_several_devices_give_the_same_images(folder):
         np.testing.assert_allclose(one[name], four[name], atol=1e-5)
     done = run(f"{SAMPLE} --steps=3 --spacing=log --gif --out=log", folder)
     assert done.returncode == 0, done.stderr
-    with Image.open(folder / done.stdout.split()[1]) as gif:
+    with Image.open(folder / done.stdout.splitlines()[3]) as gif:
         assert gif.n_frames == 4
 
 
@@ -78,7 +84,7 @@ def test_labels_and_endpoints_change_the_restored_images(folder):
         command = f"{SAMPLE_BOTH} {options} --num_images=3 --arrays --steps=2"
         done = run(f"{command} --spacing=change", folder)
         assert done.returncode == 0, done.stderr
-        path = done.stdout.split()[1]
+        path = done.stdout.splitlines()[3]
         with np.load(folder / path) as arrays:
             found[path.removeprefix("both/samples/")] = arrays["alg2"]
     assert list(found) == [
@@ -105,11 +111,12 @@ def test_photographs_are_restored_beside_the_originals(folder):
     command = f"{SAMPLE} --photo=album --photo=album/a.jpg --degrade --sampler=direct"
     done = run(f"{command} --out=results", folder)
     assert done.returncode == 1
-    assert done.stdout.split() == [
-        f"results/{name}_{kind}.png"
-        for name in ("a", "b")
-        for kind in ("degraded", "restored")
-    ]
+    lines = done.stdout.splitlines()
+    for name in ("a.jpg", "b.png"):
+        assert lines.pop(0).startswith(f"album/{name}: degraded RMSE ")
+        assert [lines.pop(0), lines.pop(0)] == [
+            f"results/{name[0]}_{kind}.png" for kind in ("degraded", "restored")
+        ]
     assert len(done.stderr.splitlines()) == 2
     assert done.stderr.startswith("'album/c.png' cannot be read (")
     assert "error: 1 of 3 photographs could not be restored" in done.stderr
@@ -134,7 +141,7 @@ BAD = {
     f"{SAMPLE} --label=3": "--label needs a conditional model",
     f"{SAMPLE} --guidance=nan": "--guidance must be a finite number",
     f"{SAMPLE} --label=1 --guidance=0": "--guidance 0 ignores labels; leave --label",
-    f"{SAMPLE_BOTH} --label=10": "own or a class in 0..9, got '10'",
+    f"{SAMPLE_BOTH} --label=10": "own or a class in 0..9; got '10'",
     f"{SAMPLE_BOTH} --sampler=ddim": "needs a model trained on gaussian_noise",
     f"{SAMPLE} --start=21": "--start must lie in 1..20",
     f"{SAMPLE} --start=5 --steps=6": "--steps must be at most 5, got 6",

@@ -61,6 +61,12 @@ def test_images_strips_and_animations_are_written(run, tmp_path, capsys):
         assert strips.height == 20 + 10 * 66 and strips.width > 4 * 66
     with Image.open(paths[4]) as animation:
         assert animation.n_frames == 4
+        assert animation.size == (3 * 66 - 2, 20 + 2 * 66 - 2)
+    again = generate_run(run, 2, out=out, seed=3, prior_noise=0.1)
+    again += generate_run(run, 2, out=out)
+    assert [os.path.basename(path) for path in again] == [
+        "alg2_noise_0.1_seed_3_step_00000003.png", f"{stem}-2.png",
+    ]  # fmt: skip
 
 
 def test_images_depend_on_the_seed_and_their_index(run, tmp_path):

@@ -60,10 +60,16 @@ def test_results_are_numbered_and_not_restored_again(model, folder):
     assert [pathlib.Path(path).read_bytes() for path in first] == content
 
 
-def test_clean_photographs_are_degraded_first(model, folder, tmp_path):
+def test_clean_photographs_are_degraded_first(model, folder, tmp_path, capsys):
     out = str(tmp_path / "new" / "results")
     clean = str(folder / "a photo.jpg")
     degraded, restored = restore_photos(model, [clean], out=out, degrade=True)
+    scores, *printed = capsys.readouterr().out.splitlines()
+    assert printed == [degraded, restored]
+    given = (np.asarray(Image.open(path), float) for path in (clean, degraded))
+    rmse = np.sqrt(np.square(np.subtract(*given)).mean()) / 255
+    assert scores.startswith(f"{clean}: degraded RMSE {rmse:.3f}, SSIM ")
+    assert "; restored RMSE " in scores
     names = ["a photo_degraded.png", "a photo_restored.png"]
     assert sorted(os.listdir(out)) == names
     images = [np.asarray(Image.open(path), float) for path in (clean, degraded)]

@@ -14,9 +14,22 @@ from colddiff_jax.restoration.samplers import (
     check_sampler,
     parse_samplers,
     run_samplers,
+    title,
 )
 
 T = 6
+
+
+def test_titles_spell_out_samplers_and_steps():
+    names = ("degraded", "direct", "alg1", "alg2:5", "ddim:1", "test images")
+    assert [title(name) for name in names] == [
+        "degraded",
+        "direct",
+        "Algorithm 1",
+        "Algorithm 2, 5 steps",
+        "DDIM, 1 step",
+        "test images",
+    ]
 
 
 @pytest.fixture

@@ -48,10 +48,30 @@ def test_every_kth_image_and_the_last_are_kept(sampler, degrade, photos, every):
     steps = [*range(0, 8, every), 8]
     expected = np.asarray(whole.trajectory)[steps]
     np.testing.assert_allclose(some.trajectory, expected, atol=1e-6)
+    expected = np.asarray(whole.predictions)[steps[:-1]]
+    np.testing.assert_allclose(some.predictions, expected, atol=1e-6)
+
+
+def test_predictions_are_those_of_the_images_of_the_trajectory(
+    sampler, degrade, photos
+):
+    x_T = degrade(photos, 8)
+    result = sampler(toy_restorer, degrade, x_T, return_trajectory=True)
+    assert result.predictions.shape == (8, *photos.shape)
+    for x_t, x0_hat, t in zip(
+        result.trajectory[:-1], result.predictions, range(8, 0, -1), strict=True
+    ):
+        expected = toy_restorer(x_t, jnp.full(4, t))
+        np.testing.assert_allclose(x0_hat, expected, atol=1e-6)
+    by_image = result.images_first()
+    np.testing.assert_array_equal(by_image.predictions[2], result.predictions[:, 2])
+    np.testing.assert_array_equal(by_image.trajectory[2], result.trajectory[:, 2])
 
 
 def test_no_trajectory_is_returned_by_default(sampler, degrade, photos):
-    assert sampler(toy_restorer, degrade, degrade(photos, 8)).trajectory is None
+    result = sampler(toy_restorer, degrade, degrade(photos, 8))
+    assert result.trajectory is None and result.predictions is None
+    assert result.images_first() is result
 
 
 @pytest.mark.parametrize("kind", ["alg1", "alg2", "heun", "ab2", "momentum"])
