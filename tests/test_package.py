@@ -37,8 +37,18 @@ def run_python(code: str) -> str:
 def test_importing_loads_no_heavy_library():
     loaded = run_python("import sys, colddiff_jax; print(*sys.modules)").split()
     heavy = {"tensorflow", "tensorflow_datasets", "grain", "orbax", "sklearn", "PIL"}
-    assert "jax" in loaded
+    assert "jax" in loaded and "flax.nnx" not in loaded
     assert not heavy & {name.partition(".")[0] for name in loaded}
+
+
+def test_what_trains_and_loads_is_imported_when_it_is_used():
+    from colddiff_jax import restoration, training
+
+    assert cd.train_and_evaluate is training.train_and_evaluate
+    assert cd.get_config is training.get_config
+    assert (cd.load, cd.load_run) == (restoration.load, restoration.load_run)
+    with pytest.raises(AttributeError, match="no attribute 'train'"):
+        _ = cd.train
 
 
 def test_importing_takes_less_than_two_seconds_beyond_jax():

@@ -5,6 +5,7 @@ import json
 import chex
 import flax.linen as nn
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from colddiff_jax.data import ImageSplits, arrays
 from colddiff_jax.evaluation import evaluate_run
 from colddiff_jax.models import from_functions
 from colddiff_jax.restoration.export import export_model
+from colddiff_jax.restoration.export_sampler import export_sampler
 from colddiff_jax.restoration.sample_run import sample_run
 from colddiff_jax.training.task import build_model_and_task
 from configs import digits_blur
@@ -105,6 +107,15 @@ def test_an_exported_model_asks_for_its_network_too(run, tmp_path):
     chex.assert_trees_all_equal(loaded.params, jax.device_get(run[1].params))
     with pytest.raises(InputError, match=r"in Python, give it to `load`"):
         cd.load(file, degradation=darken())
+
+
+def test_a_sampler_with_a_network_of_ones_own_is_exported(run, tmp_path):
+    file = tmp_path / "sampler.stablehlo"
+    export_sampler(run[1], str(file), "alg2")
+    x_T = jnp.full((1, 16, 16, 1), -0.5)
+    x_0 = jax.export.deserialize(bytearray(file.read_bytes())).call(x_T)
+    expected = run[1].restore(np.asarray(x_T))
+    np.testing.assert_allclose(x_0, expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
