@@ -14,6 +14,7 @@ from colddiff_jax.feature_nets.classifier import classifier
 from colddiff_jax.feature_nets.inception import (
     INCEPTION_FILE,
     INCEPTION_SHA256,
+    INCEPTION_URL,
     load_inception,
 )
 from colddiff_jax.feature_nets.weights import cache_folder, find_weights
@@ -52,7 +53,8 @@ def choose_nets(
         names = ["inception"] if find_weights(INCEPTION_FILE) else []
         if not names:
             print(
-                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
+                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found, "
+                f"which {INCEPTION_URL} has; "
                 "other feature networks give other distances (features)"
             )
         if model.image_shape[-1] == 1 and _has_labels(model, splits):

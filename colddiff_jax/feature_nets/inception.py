@@ -26,7 +26,10 @@ from colddiff_jax.io.torch_files import read_torch_file
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-_RELEASE = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
+INCEPTION_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    + INCEPTION_FILE
+)
 _BYTES = 95_628_359
 _ENTRIES = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 _EPSILON = 1e-3  # Of batch normalisation.
@@ -70,7 +73,7 @@ def load_inception(
     if found is None or not os.path.isfile(found):
         raise InputError(
             f"no file {path or INCEPTION_FILE!r} ({_BYTES:,} bytes, SHA-256 {sha256}): "
-            f"download {_RELEASE}/{INCEPTION_FILE} to {cache_folder()}, or to the "
+            f"download {INCEPTION_URL} to {cache_folder()}, or to the "
             "folder named by COLDDIFF_DATA"
         )
     check_sha256(found, sha256)

@@ -1,5 +1,9 @@
 """Exports a trained model as one file."""
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -10,6 +14,9 @@ from colddiff_jax.restoration.restorer import Restorer
 
 def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     """Writes a trained model as one file.
+
+    Of the images it was trained on, the file has the name and a fingerprint, but no
+    folder of this machine.
 
     Args:
         restorer: from `load`.
@@ -27,7 +34,7 @@ def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     """
     model = restorer.model
     about = describe(
-        model.config,
+        _without_folders(model.config),
         restorer.trained_on,
         model.scales,
         model.image_shape[-1],
@@ -41,3 +48,14 @@ def export_model(restorer: Restorer, path: str, *, half: bool = False) -> None:
     if half:
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), params)
     write_model(path, about, params, restorer.prior_arrays)
+
+
+def _without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration that names its images, but no folder of this machine."""
+    sections = {}
+    for name in ("data", "endpoints"):
+        fields = {**config[name], "data_dir": ""}
+        if path := fields.get("path"):
+            fields["path"] = os.path.basename(os.path.abspath(path))
+        sections[name] = {field: fields[field] for field in config[name]}
+    return {**config, **sections}

@@ -122,7 +122,10 @@ def images_of_run(
     except InputError as error:
         if splits is not None:
             raise
-        raise InputError(f"{error} (from the configuration of the run)") from error
+        raise InputError(
+            f"{error} (from the configuration of the run); for other images there are "
+            "sample.py --photo and evaluate.py --folder"
+        ) from error
     _check_channels(model, data.channels)
     if splits is None and data.fingerprint() != restorer.trained_on:
         print(

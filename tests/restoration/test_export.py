@@ -32,7 +32,11 @@ def test_the_file_restores_like_the_run(exported):
     run, path = exported
     loaded = load_run(path)
     assert loaded.step == run.step == 3
-    assert loaded.model.config == run.model.config
+    config = {**run.model.config, "data": {**run.model.config["data"]}}
+    folder, config["data"]["path"] = os.path.split(config["data"]["path"])
+    assert loaded.model.config == config
+    with open(path, "rb") as file:
+        assert folder.encode() not in file.read()
     assert loaded.model.scales == run.model.scales
     assert loaded.model.image_shape == run.model.image_shape == (16, 16, 1)
     assert loaded.trained_on == run.trained_on == read_model(path).about["data"]

@@ -96,9 +96,12 @@ def test_images_pictures_and_trajectories_are_written(blur, tmp_path, capsys):
     ]
 
 
-def test_a_file_writes_next_to_itself(blur, tmp_path):
+def test_a_file_writes_next_to_itself(blur, tmp_path, monkeypatch):
     file = str(tmp_path / "model.safetensors")
-    export_model(load_run(blur), file)
+    restorer = load_run(blur)
+    export_model(restorer, file)
+    # The file knows the name of its images, but not their folder.
+    monkeypatch.chdir(os.path.dirname(restorer.model.config["data"]["path"]))
     (path,) = sample_run(file, SampleOptions("direct", start=2), num_images=1)
     assert path == str(
         tmp_path / "model" / "samples" / "direct_from_2_1_image_step_00000003.png"
