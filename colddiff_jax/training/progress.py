@@ -1,10 +1,10 @@
 """What a run says while it trains: a line with its speed, and messages."""
 
 import contextlib
-import shutil
 import sys
-import time
 from collections.abc import Iterator
+from shutil import get_terminal_size
+from time import perf_counter
 
 import jax
 from tqdm import tqdm
@@ -35,7 +35,7 @@ class Progress:
 
     def start(self, step: int) -> None:
         """Starts the clock at a step."""
-        self._step, self._time = step, time.perf_counter()
+        self._step, self._time = step, perf_counter()
         self._waited = 0.0
 
     def report(self, step: int, loss: float) -> dict[str, float]:
@@ -45,7 +45,7 @@ class Progress:
             "steps_per_second" and "waiting_for_data", the fraction of the time spent
             waiting, since the last report or start; nothing if there was no step.
         """
-        now = time.perf_counter()
+        now = perf_counter()
         taken, seconds = step - self._step, now - self._time
         speed: dict[str, float] = {}
         line = f"step {step}/{self._num_steps}  loss {loss:.4f}"
@@ -64,18 +64,18 @@ class Progress:
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
         """Counts the time as spent waiting for data."""
-        start = time.perf_counter()
+        start = perf_counter()
         yield
-        self._waited += time.perf_counter() - start
+        self._waited += perf_counter() - start
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stops the clock during an evaluation or a checkpoint."""
-        start = time.perf_counter()
+        start = perf_counter()
         if self._on_terminal:
             self._print("", passing=True)  # Makes room for a progress bar.
         yield
-        self._time += time.perf_counter() - start
+        self._time += perf_counter() - start
 
     def message(self, text: str) -> None:
         """Prints a line that stays."""
@@ -89,7 +89,7 @@ class Progress:
             print(text, flush=True)
             return
         if passing:  # A line that wraps cannot be overwritten.
-            text = text[: shutil.get_terminal_size().columns - 1]
+            text = text[: get_terminal_size().columns - 1]
         # Erases what is left of a longer line.
         print(f"\r{text}\x1b[K", end="" if passing else "\n", flush=True)
 

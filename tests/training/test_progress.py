@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch):
     """Seconds that only pass when they are added."""
     now = [0.0]
-    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress_module, "perf_counter", lambda: now[0])
     return now
 
 
@@ -62,7 +62,7 @@ def test_a_line_on_a_terminal_fits_it_and_is_replaced(clock, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(progress_module.sys, "stdout", terminal)
     monkeypatch.setattr(
-        progress_module.shutil, "get_terminal_size", lambda: os.terminal_size((20, 9))
+        progress_module, "get_terminal_size", lambda: os.terminal_size((20, 9))
     )
     progress = Progress(num_steps=100, batch_size=4)
     clock[0] += 1.0
