@@ -52,8 +52,7 @@ def measure(form: Form) -> dict[str, Any]:
 def _help(sizes: Sizes) -> dict[str, Any]:
     calls: dict[str, Callable] = {"import jax": _python("-c", "import jax")}
     for program in sizes.programs:
-        # absl ends with status 1 after --help.
-        calls[f"{program} --help"] = _python(program, "--help", status=1)
+        calls[f"{program} --help"] = _python(program, "--help")
     if theirs:
         calls["import torch"] = _python("-c", "import torch")
     return timing.ratio(calls, sizes.rounds, over="import jax")
@@ -93,9 +92,9 @@ def _first_results(sizes: Sizes, folder: pathlib.Path) -> dict[str, Any]:
     return rows
 
 
-def _python(*arguments: str, status: int = 0) -> Callable[[], None]:
+def _python(*arguments: str) -> Callable[[], None]:
     """Returns a call that runs Python with these arguments until it ends."""
-    return lambda: _finish(_start(*arguments, cache=None), status)
+    return lambda: _finish(_start(*arguments, cache=None))
 
 
 def _start(*arguments: str, cache: pathlib.Path | None) -> subprocess.Popen:
@@ -111,10 +110,10 @@ def _start(*arguments: str, cache: pathlib.Path | None) -> subprocess.Popen:
     )
 
 
-def _finish(process: subprocess.Popen, status: int = 0) -> None:
-    """Waits for the end of a program; raises with its output for another status."""
+def _finish(process: subprocess.Popen) -> None:
+    """Waits for the end of a program; raises with its output if it failed."""
     output, _ = process.communicate()
-    if process.returncode != status:
+    if process.returncode:
         raise RuntimeError(output)
 
 

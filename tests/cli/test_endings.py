@@ -8,8 +8,11 @@ import time
 import pytest
 
 PROGRAM = """
-import gc, time
+import gc, signal, time
 from colddiff_jax.cli import program
+
+# The shell of a background job ignores Ctrl-C for its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
 {body}
@@ -45,8 +48,6 @@ def start(body: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The shell of a background job ignores Ctrl-C for its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

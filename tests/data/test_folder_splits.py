@@ -112,7 +112,7 @@ def test_without_split_folders_a_fraction_is_held_out_and_new_files_move_none(fl
 def test_subfolders_are_classes_in_the_order_of_their_names(flat):
     splits = read(flat, labels=True, test_fraction=0.3)
     assert splits.num_classes == 7
-    for images, labels in (splits[::2], splits[1::2]):
+    for images, labels in (splits[:4:2], splits[1:4:2]):
         assert labels.dtype == np.int32
         np.testing.assert_array_equal(labels, np.array(widths(images)) % 7)
     unlabelled = read(flat)
