@@ -36,7 +36,7 @@ def path(tmp_path, params):
 
 def test_a_written_model_is_read_back(path, params):
     found = read_model(str(path))
-    assert found.about == ABOUT | {"severity": None}
+    assert found.about == ABOUT | {"severity": None, "class_names": []}
     chex.assert_trees_all_equal(found.params, params)
 
 

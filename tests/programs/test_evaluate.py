@@ -26,7 +26,7 @@ def scores(folder):
 def test_it_writes_the_same_scores_twice(folder, scores):
     again = run(f"{EVALUATE} --num_images=50 --out=again", folder)
     assert scores.returncode == again.returncode == 0, scores.stderr + again.stderr
-    assert scores.stderr == again.stderr == ""
+    assert scores.stderr == again.stderr == "evaluating: 50 images\n"
     assert "training a classifier" not in scores.stdout  # The cache has one.
     first, second = (
         json.loads((folder / out / "results.json").read_text())
@@ -110,7 +110,7 @@ BAD = {
     "evaluate.py --workdir=nowhere": "no run folder 'nowhere'",
     f"{EVALUATE} --num_images=298": "--num_images must lie in 1..297",
     f"{EVALUATE} --out=shape.npz": "shape.npz: File exists; name a folder, not a file",
-    f"{EVALUATE} --num_images=3": "at least 5 images, got 3",
+    f"{EVALUATE} --num_images=3 --features=classifier": "at least 5 images, got 3",
     f"{EVALUATE} --samplers=alg2:21": "a sampler must take 1..20 steps",
     f"{EVALUATE} --features=vgg": "files of weights (.npz or .pth)",
     f"{EVALUATE} --features=inception": "pt_inception-2015-12-05-6726825d.pth",

@@ -15,9 +15,7 @@ def test_it_writes_a_grid_arrays_a_strip_and_an_animation(folder):
         folder,
     )
     assert done.returncode == 0, done.stderr
-    degraded, restored, *written = done.stdout.splitlines()
-    assert degraded.startswith("degraded     RMSE 0.") and ", SSIM " in degraded
-    assert restored.startswith("Algorithm 1  RMSE ")
+    written = done.stdout.splitlines()
     assert [pathlib.Path(path).suffix for path in written] == [
         ".png",
         ".npz",
@@ -59,7 +57,7 @@ def test_batches_on_several_devices_give_the_same_images(folder):
         np.testing.assert_allclose(one[name], four[name], atol=1e-5)
     done = run(f"{SAMPLE} --steps=3 --spacing=log --gif --out=log", folder)
     assert done.returncode == 0, done.stderr
-    with Image.open(folder / done.stdout.splitlines()[3]) as gif:
+    with Image.open(folder / done.stdout.splitlines()[1]) as gif:
         assert gif.n_frames == 4
 
 
@@ -84,7 +82,7 @@ def test_labels_and_endpoints_change_the_restored_images(folder):
         command = f"{SAMPLE_BOTH} {options} --num_images=3 --arrays --steps=2"
         done = run(f"{command} --spacing=change", folder)
         assert done.returncode == 0, done.stderr
-        path = done.stdout.splitlines()[3]
+        path = done.stdout.splitlines()[1]
         with np.load(folder / path) as arrays:
             found[path.removeprefix("both/samples/")] = arrays["alg2"]
     assert list(found) == [

@@ -65,7 +65,8 @@ def test_images_strips_and_animations_are_written(run, tmp_path, capsys):
     again = generate_run(run, 2, out=out, seed=3, prior_noise=0.1)
     again += generate_run(run, 2, out=out)
     assert [os.path.basename(path) for path in again] == [
-        "alg2_noise_0.1_seed_3_step_00000003.png", f"{stem}-2.png",
+        "alg2_noise_0.1_2_images_seed_3_step_00000003.png",
+        "alg2_2_images_step_00000003.png",
     ]  # fmt: skip
 
 
