@@ -30,8 +30,8 @@ def initialize(
     Example:
         >>> model = UNet(base_channels=16, channel_multipliers=(1, 2), num_groups=4)
         >>> variables = initialize(model, (32, 32, 3), key=jax.random.key(0))
-        >>> model.apply(variables, x_t, t).shape == x_t.shape
-        True
+        >>> model.apply(variables, jnp.zeros((2, 32, 32, 3)), jnp.array([1, 20])).shape
+        (2, 32, 32, 3)
     """
     x, t = jnp.zeros((1, *image_shape)), jnp.ones((1,), jnp.int32)
     first = jax.jit(network.init, compiler_options=COMPILER_OPTIONS)

@@ -24,7 +24,7 @@ def pixel_scores(images: np.ndarray, clean: np.ndarray) -> str:
     Example:
         >>> x = np.zeros((2, 16, 16, 1), np.float32)
         >>> pixel_scores(x + 0.5, x)
-        'RMSE 0.251, SSIM 0.974'
+        'RMSE 0.247, SSIM 0.925'
     """
     parts = [
         _scores(images[i : i + _AT_ONCE], clean[i : i + _AT_ONCE])

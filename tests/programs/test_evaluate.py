@@ -34,6 +34,7 @@ def test_it_writes_the_same_scores_twice(folder, scores):
     )
     assert first.pop("seconds") > 0 and second.pop("seconds") > 0
     assert "--num_images=50" in first.pop("command") != second.pop("command")
+    assert list(first.pop("commands")) == list(second.pop("commands"))
     assert first == second
     assert first["settings"]["data"]["count"] == 50
     assert list(first["pixels"]) == ["degraded", "direct", "alg1", "alg2"]
