@@ -90,9 +90,9 @@ def unused_stem(stem: str, endings: Sequence[str]) -> str:
         endings: what the names of the files add to it.
 
     Example:
-        >>> write_file("results/grid.png", b"picture")
-        >>> unused_stem("results/grid", [".png", ".npz"])
-        'results/grid-2'
+        >>> write_file("samples/grid.png", b"picture")
+        >>> unused_stem("samples/grid", [".png", ".npz"])
+        'samples/grid-2'
     """
     number, unused = 1, stem
     while any(os.path.lexists(unused + ending) for ending in endings):

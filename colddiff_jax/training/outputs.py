@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -99,11 +100,16 @@ class Outputs:
     def _evaluate(
         self, state: TrainState, step: int, stop_requested: Callable[[], bool]
     ) -> dict[str, float]:
+        num_images = self.task.evaluation.num_images
+        # A bar on a terminal; elsewhere a line, and none to stderr, red in notebooks.
+        bar = devices.is_main_process() and sys.stderr.isatty()
+        if not bar:
+            self.progress.message(f"evaluating: {num_images} images")
         scores = self.evaluator(
             state.ema_params,
-            self.task.evaluation.num_images,
+            num_images,
             stop_requested=stop_requested,
-            progress="evaluating" if devices.is_main_process() else "",
+            progress="evaluating" if bar else "",
         )
         by_name = scores_by_name(scores)
         if devices.is_main_process():
