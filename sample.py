@@ -10,7 +10,7 @@ Writes a grid (clean, degraded, restored) of test images to samples/ in the run 
 with --arrays also npz, with --trajectory a strip, with --gif an animation, and prints
 RMSE and SSIM; restored photographs beside the originals, never over a file; generated
 images to generated/ in the run folder, with --files as a folder. --out names another
-folder. File names say the options and the seed.
+folder. File names say the options and the seed, and a taken name gets a number.
 """
 
 from typing import Any

@@ -17,6 +17,7 @@ from colddiff_jax.restoration.pictures import (
     captions,
     file_name,
     shown_steps,
+    unused_stem,
     with_predictions,
 )
 from colddiff_jax.restoration.sample_run import (
@@ -50,7 +51,8 @@ def generate_run(
 ) -> list[str]:
     """Generates images from nothing, and writes a picture of the first 64.
 
-    The names of the files say the options, the number of images and the seed.
+    The names of the files say the options, the number of images and the seed, and get a
+    number if they are taken: nothing is overwritten.
 
     Args:
         workdir: the run folder, or an exported file.
@@ -114,7 +116,8 @@ def generate_run(
         moving = prepare_generation(*parts, few, **given, return_trajectory=True)()
     name = options.file_name + "_interpolated" * interpolate
     name += "" if prior_noise is None else f"_noise_{prior_noise:g}"
-    stem = os.path.join(out, file_name(name, num_images, seed, restorer.step))
+    name = file_name(name, num_images, seed, restorer.step)
+    stem = unused_stem(os.path.join(out, name))
     with disk.refusals(out):
         paths = _write(stem, result.x_0, files=files, arrays=arrays)
         if moving is not None:

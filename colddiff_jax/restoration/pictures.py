@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from colddiff_jax.io import figures
+from colddiff_jax.io import disk, figures
 from colddiff_jax.io.atomic import save_npz
 from colddiff_jax.restoration.restore import RestoredImages
 from colddiff_jax.sampling import SampleResult
@@ -19,6 +19,12 @@ def file_name(options: str, num_images: int, seed: int, step: int) -> str:
     if seed:
         parts.append(f"seed_{seed}")
     return "_".join([*parts, f"step_{step:08d}"])
+
+
+def unused_stem(stem: str) -> str:
+    """Returns a path for new files, without extensions; a taken one gets a number."""
+    endings = (".png", ".npz", "_trajectory.png", ".gif", "")
+    return disk.unused_stem(stem, endings)
 
 
 def write_pictures(

@@ -19,7 +19,12 @@ from colddiff_jax.io import disk
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.labels import check_conditional, parse_label
 from colddiff_jax.restoration.loading import load_run, output_folder
-from colddiff_jax.restoration.pictures import NUM_PICTURED, file_name, write_pictures
+from colddiff_jax.restoration.pictures import (
+    NUM_PICTURED,
+    file_name,
+    unused_stem,
+    write_pictures,
+)
 from colddiff_jax.restoration.pixel_scores import pixel_scores
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
 from colddiff_jax.restoration.restorer import Restorer
@@ -115,7 +120,8 @@ def sample_run(
     """Degrades and restores test images, and writes a grid that compares them.
 
     Prints RMSE and SSIM of the degraded and the restored images against the clean ones,
-    as in `evaluate`. The names of the files say the options and the seed.
+    as in `evaluate`. The names of the files say the options and the seed, and get a
+    number if they are taken: nothing is overwritten.
 
     Args:
         workdir: the run folder, or an exported file.
@@ -177,7 +183,7 @@ def sample_run(
         print(f"{name} {pixel_scores(x, restored.clean)}", file=sys.stderr)
     count = num_images if num_images and num_images != _NUM_IMAGES else 0
     name = file_name(options.file_name, count, seed, restorer.step)
-    stem = os.path.join(out, name)
+    stem = unused_stem(os.path.join(out, name))
     with disk.refusals(out):
         return write_pictures(
             stem,

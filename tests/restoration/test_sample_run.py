@@ -96,6 +96,22 @@ def test_images_pictures_and_trajectories_are_written(blur, tmp_path, capsys):
     ]
 
 
+def test_nothing_is_overwritten(blur, tmp_path):
+    def sample(**options):
+        options = {"out": str(tmp_path), "num_images": 1, **options}
+        return [
+            os.path.basename(path)
+            for path in sample_run(blur, SampleOptions("direct"), **options)
+        ]
+
+    stem = "direct_1_image_step_00000003"
+    assert sample() == [f"{stem}.png"]
+    before = (tmp_path / f"{stem}.png").read_bytes()
+    assert sample(arrays=True) == [f"{stem}-2.png", f"{stem}-2.npz"]
+    assert sample(seed=7) == ["direct_1_image_seed_7_step_00000003.png"]
+    assert (tmp_path / f"{stem}.png").read_bytes() == before
+
+
 def test_a_file_writes_next_to_itself(blur, tmp_path, monkeypatch):
     file = str(tmp_path / "model.safetensors")
     restorer = load_run(blur)
