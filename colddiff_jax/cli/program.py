@@ -205,8 +205,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
         if parser and parser.changes and flags.FLAGS["config"].value is None:
             path, _ = parser.changes[0]
             raise InputError(f"--config.{path} needs --config=configs/NAME.py")
-    except SystemExit:  # The end of absl's --help, whose status would be 1.
-        raise SystemExit(0) from None
+    except SystemExit as end:
+        # absl ends with status 1 after --help, --helpfull and the like.
+        asked = any(re.match("--?help", argument) for argument in argv)
+        raise SystemExit(0 if asked else end.code) from None
     except flags.IllegalFlagValueError as error:
         _fail(_with_flags(_why_illegal(error)))
     except (flags.Error, InputError) as error:

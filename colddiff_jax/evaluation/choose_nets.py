@@ -53,9 +53,9 @@ def choose_nets(
         names = ["inception"] if find_weights(INCEPTION_FILE) else []
         if not names:
             print(
-                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found, "
-                f"which {INCEPTION_URL} has; "
-                "other feature networks give other distances (features)"
+                f"no FID: {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) was not found; "
+                f"its address is {INCEPTION_URL}; other feature networks give other "
+                "distances (features)"
             )
         if model.image_shape[-1] == 1 and _has_labels(model, splits):
             names = [*names, "classifier"]

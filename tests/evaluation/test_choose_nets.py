@@ -52,7 +52,7 @@ def test_colour_images_have_no_network_by_default(golden, capsys):
     assert choose_nets(["auto"], model, num_images=8, splits=splits) == []
     out = capsys.readouterr().out
     assert "no FID: pt_inception-2015-12-05-6726825d.pth (SHA-256 6726825d0af5" in out
-    assert ", which https://github.com/mseitzer/pytorch-fid/releases/" in out
+    assert "its address is https://github.com/mseitzer/pytorch-fid/releases/" in out
     message = r"a classifier needs .* the images have no labels; or choose other"
     with pytest.raises(InputError, match=message):
         choose_nets(["classifier"], model, num_images=8, splits=splits)
