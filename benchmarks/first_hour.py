@@ -9,6 +9,8 @@ without a new line.
 """
 
 import argparse
+import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -17,11 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 
 from benchmarks import timing
 
 _ROOT = timing.RESULTS.parents[1]
-_SMOKE = ["train.py", "--config=configs/digits_blur.py:smoke"]
 
 
 def readme_code(root: pathlib.Path) -> str:
@@ -30,6 +32,22 @@ def readme_code(root: pathlib.Path) -> str:
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (code,) = (block for block in blocks if "cd.sample_heun" in block)
     return code.partition("# A degradation of your own")[0]
+
+
+def train_smoke(root: pathlib.Path, workdir: str) -> list[str]:
+    """Returns the arguments of Python that train for a few steps."""
+    return ["train.py", "--config=configs/digits_blur.py:smoke", f"--workdir={workdir}"]
+
+
+def restore(root: pathlib.Path, workdir: str) -> list[str]:
+    """Returns the arguments of Python that run the README's code."""
+    return ["-c", readme_code(root)]
+
+
+COMMANDS: dict[str, Callable[[pathlib.Path, str], list[str]]] = {
+    "train.py, smoke": train_smoke,
+    "README's restoration": restore,
+}
 
 
 def run(command: list[str], root: pathlib.Path, cache: str) -> dict[str, float]:
@@ -60,6 +78,19 @@ def run(command: list[str], root: pathlib.Path, cache: str) -> dict[str, float]:
     return {name: round(value, 1) for name, value in seconds.items()}
 
 
+@contextlib.contextmanager
+def checkout(commit: str, path: pathlib.Path) -> Iterator[None]:
+    """Checks a commit out into a folder, for the time of the block."""
+    worktree = ["git", "worktree"]
+    add = [*worktree, "add", "--detach", str(path), commit]
+    subprocess.run(add, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        remove = [*worktree, "remove", "--force", str(path)]
+        subprocess.run(remove, cwd=_ROOT, check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", required=True, help="a commit to compare with")
@@ -67,23 +98,16 @@ def main() -> None:
     rows: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         earlier = pathlib.Path(folder) / "earlier"
-        worktree = ["git", "worktree", "add", "--detach", str(earlier), flags.before]
-        subprocess.run(worktree, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
-        try:
-            for name in ("train.py, smoke", "README's restoration"):
-                for state in ("cold", "warm"):
-                    for version, root in (("before", earlier), ("after", _ROOT)):
-                        cache = os.path.join(folder, version, name)
-                        workdir = f"--workdir={folder}/{version}-{state}"
-                        command = [*_SMOKE, workdir]
-                        if name != "train.py, smoke":
-                            command = ["-c", readme_code(root)]
-                        row = rows.setdefault(f"{name}, {state}", {})
-                        row[version] = run(command, root, cache)
-                        print(name, state, version, row[version], flush=True)
-        finally:
-            remove = ["git", "worktree", "remove", "--force", str(earlier)]
-            subprocess.run(remove, cwd=_ROOT, check=True)
+        versions = {"before": earlier, "after": _ROOT}
+        with checkout(flags.before, earlier):
+            for (name, command), state, (version, root) in itertools.product(
+                COMMANDS.items(), ("cold", "warm"), versions.items()
+            ):
+                cache = os.path.join(folder, version, name)
+                workdir = os.path.join(folder, f"{version}-{state}")
+                row = rows.setdefault(f"{name}, {state}", {})
+                row[version] = run(command(root, workdir), root, cache)
+                print(name, state, version, row[version], flush=True)
     timing.write("first_hour", {"before": flags.before, "rows": rows})
 
 
