@@ -1,6 +1,7 @@
 """Deblurring CIFAR-10: T = 50, 11 x 11 kernels of std 0.35 + 0.01 i, reflected edges.
 
 python train.py --config=configs/cifar_blur.py          one GPU or TPU
+python train.py --config=configs/cifar_blur.py:gpu      minutes on one GPU
 python train.py --config=configs/cifar_blur.py:cpu      a small network, two CPU cores
 python train.py --config=configs/cifar_blur.py:paper    the published settings
 python train.py --config=configs/cifar_blur.py:smoke    seconds, on bundled digits
@@ -19,6 +20,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
+    use_one_gpu,
     use_published_training,
     use_smoke,
     use_two_cores,
@@ -45,6 +47,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         config,
         variant,
         cpu=use_two_cores,
+        gpu=use_one_gpu,
         paper=use_published_training,
         smoke=use_smoke,
     )

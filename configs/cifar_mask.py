@@ -1,6 +1,7 @@
 """Inpainting CIFAR-10: T = 50, Gaussian masks of std 0.1 (i + 11), random centre.
 
 python train.py --config=configs/cifar_mask.py          one GPU or TPU
+python train.py --config=configs/cifar_mask.py:gpu      minutes on one GPU
 python train.py --config=configs/cifar_mask.py:cpu      a small network, two CPU cores
 python train.py --config=configs/cifar_mask.py:paper    the published settings
 python train.py --config=configs/cifar_mask.py:smoke    seconds, on bundled digits
@@ -8,7 +9,9 @@ python train.py --config=configs/cifar_mask.py:smoke    seconds, on bundled digi
 Prepare CIFAR-10 once with `python -m colddiff_jax.cli.prepare cifar10`, or read it from
 a file with --config.data.source=npz --config.data.path=cifar10.npz
 
-Training images are padded by 4 pixels, cropped at random and flipped, as published.
+Training images are flipped at random. `paper` also pads them by 4 black pixels and
+crops them at random, as published; where a mask hides the border of an image, a network
+that has seen that may draw a black one.
 
 Reference: Bansal et al. (2022), section 4.2. `paper` has the schedule, network
 (35,746,307 parameters), optimizer, average and number of steps of the official code; it
@@ -19,6 +22,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
+    use_one_gpu,
     use_published_training,
     use_smoke,
     use_two_cores,
@@ -39,11 +43,17 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
             "center": "random",
         }
     )
-    config.data.update({"name": "cifar10", "pad": 4, "flip": True})
+    config.data.update({"name": "cifar10", "flip": True})
     return with_variant(
         config,
         variant,
         cpu=use_two_cores,
-        paper=use_published_training,
+        gpu=use_one_gpu,
+        paper=_use_paper,
         smoke=use_smoke,
     )
+
+
+def _use_paper(config: ml_collections.ConfigDict) -> None:
+    config.data.pad = 4
+    use_published_training(config)

@@ -1,6 +1,7 @@
 """Deblurring MNIST: T = 20, 11 x 11 kernels of standard deviation 7, circular.
 
 python train.py --config=configs/mnist_blur.py          one GPU or TPU
+python train.py --config=configs/mnist_blur.py:gpu      minutes on one GPU
 python train.py --config=configs/mnist_blur.py:cpu      a small network, two CPU cores
 python train.py --config=configs/mnist_blur.py:paper    the published settings
 python train.py --config=configs/mnist_blur.py:smoke    seconds, on bundled digits
@@ -24,6 +25,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
+    use_one_gpu,
     use_published_convnext,
     use_smoke,
     use_two_cores,
@@ -46,6 +48,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         config,
         variant,
         cpu=use_two_cores,
+        gpu=use_one_gpu,
         paper=use_published_convnext,
         smoke=use_smoke,
     )

@@ -1,6 +1,7 @@
 """Inpainting MNIST: T = 50, Gaussian masks of std 0.1 (i + 11) around a random centre.
 
 python train.py --config=configs/mnist_mask.py          one GPU or TPU
+python train.py --config=configs/mnist_mask.py:gpu      minutes on one GPU
 python train.py --config=configs/mnist_mask.py:cpu      a small network, two CPU cores
 python train.py --config=configs/mnist_mask.py:paper    the published settings
 python train.py --config=configs/mnist_mask.py:smoke    seconds, on bundled digits
@@ -19,6 +20,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
+    use_one_gpu,
     use_published_convnext,
     use_smoke,
     use_two_cores,
@@ -45,6 +47,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         config,
         variant,
         cpu=use_two_cores,
+        gpu=use_one_gpu,
         paper=use_published_convnext,
         smoke=use_smoke,
     )

@@ -1,6 +1,7 @@
 """Super-resolution of MNIST: 32 x 32 pixels become 31 x 31, ..., 4 x 4; T = 28.
 
 python train.py --config=configs/mnist_pixelate.py          one GPU or TPU
+python train.py --config=configs/mnist_pixelate.py:gpu      minutes on one GPU
 python train.py --config=configs/mnist_pixelate.py:cpu      a small network, two cores
 python train.py --config=configs/mnist_pixelate.py:paper    the published settings
 python train.py --config=configs/mnist_pixelate.py:smoke    seconds, on bundled digits
@@ -24,6 +25,7 @@ import ml_collections
 
 from colddiff_jax.training.config import default_config, section, with_variant
 from colddiff_jax.training.presets import (
+    use_one_gpu,
     use_published_convnext,
     use_smoke,
     use_two_cores,
@@ -42,7 +44,12 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.data.update({"name": "mnist", "resize_to": 32})
     config.model.update({"base_channels": 64, "dropout": 0.0})
     return with_variant(
-        config, variant, cpu=use_two_cores, paper=_use_paper, smoke=use_smoke
+        config,
+        variant,
+        cpu=use_two_cores,
+        gpu=use_one_gpu,
+        paper=_use_paper,
+        smoke=use_smoke,
     )
 
 

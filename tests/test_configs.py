@@ -43,10 +43,15 @@ def build(config):
 
 def test_the_documented_configurations_exist():
     assert NAMES == [
+        "afhq_blur",
+        "afhq_mask",
+        "afhq_pixelate",
         "animorph",
         "cifar_blur",
+        "cifar_desaturate",
         "cifar_mask",
         "cifar_pixelate",
+        "cifar_snow",
         "digits_blur",
         "generate_blur",
         "generate_color",
@@ -171,6 +176,8 @@ def test_the_published_animorphosis_matches_the_paper():
         ("cifar_mask", 3, 35_746_307),
         ("mnist_pixelate", 1, 56_612_916),
         ("cifar_pixelate", 3, 35_746_307),
+        ("cifar_snow", 3, 56_615_708),
+        ("cifar_desaturate", 3, 56_615_708),
         ("animorph", 3, 56_615_708),
     ],
 )
@@ -207,6 +214,39 @@ def test_small_networks_see_the_step(name, variant):
         jax.jit(network.apply)(variables, x, jnp.array([t])) for t in (1, 20)
     )
     assert np.abs(first - last).max() > 1e-3  # Rounding alone gives 1e-6.
+
+
+ON_ONE_GPU = [name for name in NAMES if name.startswith(("afhq", "cifar", "mnist"))]
+
+
+@pytest.mark.parametrize("name", ON_ONE_GPU)
+def test_one_gpu_trains_a_network_of_four_million_parameters(name):
+    model, task = build(config_of(name, "gpu"))
+    sizes = (leaf.size for leaf in jax.tree.leaves(model.abstract_params))
+    assert 4.4e6 < sum(sizes) < 4.5e6
+    pixels = task.training.batch_size * model.image_shape[0] ** 2
+    assert pixels == 128 * 32**2
+    assert task.training.num_steps == 6000
+
+
+def test_only_the_published_variants_show_black_frames():
+    for name in ("cifar_mask", "cifar_pixelate"):
+        assert config_of(name, "paper").data.pad == 4
+        for variant in (None, "cpu", "gpu"):
+            assert config_of(name, variant).data.pad == 0
+
+
+def test_the_published_snow_and_colouring_match_the_paper():
+    snow = degradation_of("cifar_snow", "paper")
+    expected = cd.snow(32, num_steps=200, level=3)
+    np.testing.assert_array_equal(snow.thresholds, expected.thresholds)
+    grey = degradation_of("cifar_desaturate", "paper")
+    x = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3), minval=-1)
+    np.testing.assert_allclose(
+        grey(x, 5), 0.75 * x + 0.25 * x.mean(axis=-1, keepdims=True), atol=1e-6
+    )
+    for name in ("cifar_snow", "cifar_desaturate"):
+        assert not config_of(name, "paper").data.flip
 
 
 def test_digits_are_never_flipped():
@@ -252,7 +292,9 @@ def test_auto_precision_is_float32_on_a_cpu():
 
 
 def test_an_unknown_variant_raises_and_lists_the_known_ones():
-    with pytest.raises(cd.InputError, match=r"no variant 'tpu' .* cpu, paper, smoke"):
+    with pytest.raises(
+        cd.InputError, match=r"no variant 'tpu' .* cpu, gpu, paper, smoke"
+    ):
         config_of("mnist_blur", "tpu")
 
 

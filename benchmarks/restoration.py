@@ -1,0 +1,237 @@
+"""Trains and scores the restoration models of docs/results.md.
+
+    python -m benchmarks.restoration --data=FOLDER                all of them
+    python -m benchmarks.restoration --data=FOLDER mnist_blur     these
+    python -m benchmarks.restoration --data=FOLDER --jobs=3 --seconds=540
+
+FOLDER has mnist.npz, fashion_mnist.npz, cifar10.npz and afhq_cat.npz, arrays
+train_images and test_images of 0 to 255, with train_labels and test_labels but for the
+cats, and the feature networks cifar10_resnet56.npz and
+mobilenet_v1_upto_pw12_fp16.npz.
+
+Every model is trained, scored on the whole test split and exported, by the three
+programs that anyone would use; their output is RUNS/NAME.log. The same command goes on
+where it was stopped, by Ctrl-C or after --seconds, also on another day: what is
+finished is not done again. --jobs are done at once, for a GPU that one small network
+does not fill.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).parent.parent
+FEATURES = {
+    "mnist": "classifier",
+    "fashion_mnist": "classifier",
+    "cifar10": "cifar10_resnet56.npz",
+    "afhq_cat": "mobilenet_v1_upto_pw12_fp16.npz",
+}
+SHORT = ("alg2:2", "alg2:3", "alg2:5", "alg2:10")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A model that is trained and scored.
+
+    Attributes:
+        name: of its run folder.
+        config: the configuration, of which the variant :gpu is trained.
+        data: the set of images, a file of the data folder.
+        samplers: how test images are restored.
+        flags: further flags of train.py.
+    """
+
+    name: str
+    config: str
+    data: str
+    samplers: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+
+
+def _experiment(
+    config: str, *flags: str, data: str, end: str = "", steps: int = 0
+) -> Experiment:
+    """Returns an experiment whose run is named after its configuration and end.
+
+    Args:
+        config: the name of the configuration.
+        *flags: further flags of train.py.
+        data: the set of images.
+        end: the end of the name of the run.
+        steps: of Algorithm 2, and of Algorithm 1; 0 for T.
+    """
+    name = config.replace("mnist", "fashion") if data == "fashion_mnist" else config
+    number = f":{steps}" if steps else ""
+    samplers = ("direct", f"alg1{number}", f"alg2{number}", *SHORT)
+    # Its own predictions are consistent; snow has no inverse.
+    if "consistent" not in end and config != "cifar_snow":
+        samplers = (*samplers, "alg2+consistent:5")
+    return Experiment(name + end, config, data, samplers, flags)
+
+
+_CONSISTENT = (  # x_t is exact here; noise stands for what R changed on the way.
+    "--config.model.consistent_noise=(0.0001, 0.01)",
+)
+_LONG = ("--config.training.num_steps=24000", "--config.optimizer.decay_steps=24000")
+_ROLLOUTS = ("--config.objective.rollouts=0.5",)
+_SEED = "--config.seed=1"
+_MNIST = [f"mnist_{task}" for task in ("blur", "pixelate", "mask")]
+_CIFAR = [f"cifar_{task}" for task in ("blur", "pixelate", "mask", "desaturate")]
+_AFHQ = [f"afhq_{task}" for task in ("blur", "pixelate", "mask")]
+
+EXPERIMENTS = [
+    *(_experiment(name, data="mnist") for name in _MNIST),
+    _experiment("mnist_blur", *_CONSISTENT, data="mnist", end="-consistent"),
+    _experiment("mnist_pixelate", *_CONSISTENT, data="mnist", end="-consistent"),
+    *(_experiment(name, data="cifar10") for name in _CIFAR),
+    *(_experiment(name, _SEED, data="mnist", end="-seed1") for name in _MNIST),
+    *(
+        _experiment(
+            f"mnist_{task}", *_CONSISTENT, _SEED, data="mnist", end="-consistent-seed1"
+        )
+        for task in ("blur", "pixelate")
+    ),
+    *(_experiment(name, data="afhq_cat") for name in _AFHQ),
+    _experiment("cifar_snow", data="cifar10", steps=20),
+    *(_experiment(name, data="fashion_mnist") for name in _MNIST),
+    _experiment("cifar_blur", *_CONSISTENT, data="cifar10", end="-consistent"),
+    _experiment("cifar_blur", *_LONG, data="cifar10", end="-long"),
+    _experiment("mnist_blur", *_ROLLOUTS, data="mnist", end="-rollouts"),
+    _experiment("mnist_pixelate", *_ROLLOUTS, data="mnist", end="-rollouts"),
+]
+
+
+def commands(
+    experiment: Experiment, data: str, runs: str, num_images: int = 0
+) -> list[list[str]]:
+    """Returns the commands that train, score and export a model."""
+    run = f"{runs}/{experiment.name}"
+    return [
+        [
+            "train.py",
+            f"--config=configs/{experiment.config}.py:gpu",
+            f"--workdir={run}",
+            "--config.data.source=npz",
+            f"--config.data.path={data}/{experiment.data}.npz",
+            *experiment.flags,
+        ],
+        [
+            "evaluate.py",
+            f"--workdir={run}",
+            f"--samplers={','.join(experiment.samplers)}",
+            f"--features={FEATURES[experiment.data]}",
+            f"--num_images={num_images}",
+            "--batch_size=500",
+        ],
+        [
+            *("-m", "colddiff_jax.cli.export", f"--workdir={run}", "--half"),
+            f"--out={run}.safetensors",
+        ],
+    ]
+
+
+class Jobs:
+    """Runs the commands of experiments, and stops all of them at once.
+
+    Attributes:
+        data: the folder of images, and of feature networks.
+        runs: the folder of the runs.
+        num_images: test images to score; 0 for all.
+        extra: further flags of train.py, for all experiments.
+    """
+
+    def __init__(self, data: str, runs: str, num_images: int, extra: list[str]):
+        self.data, self.runs = data, runs
+        self.num_images, self.extra = num_images, extra
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen] = set()
+        self._start = time.time()
+
+    def do(self, experiment: Experiment) -> bool:
+        """Does what is left of an experiment; returns whether it is finished."""
+        exported = pathlib.Path(f"{self.runs}/{experiment.name}.safetensors")
+        if exported.exists():
+            return True
+        training, *later = commands(experiment, self.data, self.runs, self.num_images)
+        with open(f"{self.runs}/{experiment.name}.log", "a") as log:
+            for command in [training + self.extra, *later]:
+                start = time.time()
+                if not self._run(command, log):
+                    return False
+                self._say(
+                    f"{experiment.name}: {command[0]} {time.time() - start:.0f} s"
+                )
+        return True
+
+    def _run(self, command: list[str], log) -> bool:
+        with self._lock:
+            if self._stopping.is_set():
+                return False
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=os.environ | {"COLDDIFF_DATA": self.data},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            self._running.add(process)
+        status = process.wait()
+        self._running.discard(process)
+        if status and not self._stopping.is_set():
+            self._say(f"status {status} of {command}; see {log.name}")
+        return status == 0 and not self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Ends all commands; training writes a checkpoint first."""
+        with self._lock:
+            self._stopping.set()
+            for process in self._running:
+                process.send_signal(signal.SIGTERM)
+
+    def _say(self, text: str) -> None:
+        print(f"{time.time() - self._start:5.0f} s  {text}", flush=True)
+
+
+def main() -> None:
+    """Does the experiments that are named, or all."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help="default: all, in order of their list")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--runs", default="runs")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--num_images", type=int, default=0, help="0: the test split")
+    parser.add_argument("--seconds", type=float, default=0, help="0: no limit")
+    arguments, extra = parser.parse_known_args()
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    for name in arguments.names:
+        if name not in known:
+            parser.error(f"no experiment {name!r}; there are {', '.join(known)}")
+    chosen = [known[name] for name in arguments.names or known]
+    runs = os.path.abspath(arguments.runs)
+    os.makedirs(runs, exist_ok=True)
+    data = os.path.abspath(arguments.data)
+    jobs = Jobs(data, runs, arguments.num_images, extra)
+    if arguments.seconds:
+        timer = threading.Timer(arguments.seconds, jobs.stop)
+        timer.daemon = True
+        timer.start()
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        try:
+            finished = sum(pool.map(jobs.do, chosen))
+        except KeyboardInterrupt:
+            jobs.stop()
+            raise SystemExit(130) from None
+    print(f"{finished} of {len(chosen)} are finished")
+
+
+if __name__ == "__main__":
+    main()
