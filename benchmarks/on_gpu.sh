@@ -1,10 +1,10 @@
 #!/bin/sh
-# Measures, on one NVIDIA GPU and in less than ten minutes, what cannot be measured on a
-# CPU: the shares of the GPU's peak that training and sampling reach, the comparison with
-# PyTorch, and the choice between implementations of single layers.
+# Measures, on one NVIDIA GPU, what cannot be measured on a CPU: the shares of the GPU's
+# peak that training and sampling reach, the comparison with PyTorch, and the choice
+# between implementations of single layers. Most of the time goes into compiling.
 #
-#     benchmarks/on_gpu.sh                              all parts
-#     benchmarks/on_gpu.sh trace:100 sampling:580       these, with other time limits
+#     benchmarks/on_gpu.sh                              all parts, up to 25 minutes
+#     benchmarks/on_gpu.sh peak:30 sampling:130         these, with other time limits
 #     benchmarks/on_gpu.sh --rehearse                   all parts, tiny, on the CPU
 #
 # PYTHON (default: python3) needs JAX, Flax and Optax, and PyTorch for the comparison;
@@ -31,8 +31,8 @@ if [ "${1:-}" = --rehearse ]; then
 fi
 # The time by which a part has to end, in seconds from the start: it may use what the
 # parts before it have left.
-[ $# -gt 0 ] || set -- peak:40 cifar:190 celeba:340 attention:380 depthwise:430 \
-    trace:480 sampling:580
+[ $# -gt 0 ] || set -- peak:30 sampling:130 depthwise:250 trace:450 attention:600 \
+    cifar:1050 celeba:1500
 
 # Parts share compiled programs. PyTorch needs memory that JAX would reserve.
 cache=$(mktemp -d) || exit 64

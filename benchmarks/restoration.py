@@ -14,18 +14,27 @@ programs that anyone would use; their output is RUNS/NAME.log. The same command 
 where it was stopped, by Ctrl-C or after --seconds, also on another day: what is
 finished is not done again. --jobs are done at once, for a GPU that one small network
 does not fill.
+
+The scores of what is finished are kept in benchmarks/results/restoration, and pictures
+of the eight test images with median errors in docs/images/results.
 """
 
 import argparse
 import concurrent.futures
 import dataclasses
+import json
 import os
 import pathlib
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from typing import IO, Any
+
+from benchmarks import timing
 
 ROOT = pathlib.Path(__file__).parent.parent
 FEATURES = {
@@ -128,7 +137,7 @@ def commands(
             f"--workdir={run}",
             f"--samplers={','.join(experiment.samplers)}",
             f"--features={FEATURES[experiment.data]}",
-            f"--num_images={num_images}",
+            *([f"--num_images={num_images}"] if num_images else []),
             "--batch_size=500",
         ],
         [
@@ -136,6 +145,33 @@ def commands(
             f"--out={run}.safetensors",
         ],
     ]
+
+
+def keep(experiment: Experiment, runs: str) -> None:
+    """Copies the scores and a picture of a finished experiment into this checkout."""
+    folder = pathlib.Path(runs, experiment.name)
+    scores = json.loads((folder / "evaluation" / "results.json").read_text())
+    # The same program writes them for every sampler.
+    del scores["commands"], scores["command"]
+    del scores["seconds"]  # Other jobs ran beside it.
+    training, scoring, _ = (
+        shlex.join(["python", *command])
+        for command in commands(experiment, "FOLDER", "runs")
+    )
+    record: dict[str, Any] = {
+        "training": training,
+        "command": scoring,
+        "machine": scores["settings"]["device"],
+        "commit": timing.commit(),
+        **scores,
+    }
+    target = timing.RESULTS / "restoration" / f"{experiment.name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record, indent=2) + "\n")
+    pictures = ROOT / "docs" / "images" / "results"
+    pictures.mkdir(parents=True, exist_ok=True)
+    picture = folder / "evaluation" / "median.png"
+    shutil.copyfile(picture, pictures / f"{experiment.name}.png")
 
 
 class Jobs:
@@ -160,6 +196,7 @@ class Jobs:
         """Does what is left of an experiment; returns whether it is finished."""
         exported = pathlib.Path(f"{self.runs}/{experiment.name}.safetensors")
         if exported.exists():
+            keep(experiment, self.runs)
             return True
         training, *later = commands(experiment, self.data, self.runs, self.num_images)
         with open(f"{self.runs}/{experiment.name}.log", "a") as log:
@@ -170,9 +207,10 @@ class Jobs:
                 self._say(
                     f"{experiment.name}: {command[0]} {time.time() - start:.0f} s"
                 )
+        keep(experiment, self.runs)
         return True
 
-    def _run(self, command: list[str], log) -> bool:
+    def _run(self, command: list[str], log: IO[str]) -> bool:
         with self._lock:
             if self._stopping.is_set():
                 return False

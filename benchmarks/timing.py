@@ -99,7 +99,7 @@ def provenance() -> dict[str, Any]:
         "machine": machine(),
         "python": platform.python_version(),
         **{name: _version(name) for name in names if _version(name)},
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -119,7 +119,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Returns the commit of this checkout, marked if files differ from it."""
     if not shutil.which("git"):
         return None

@@ -83,6 +83,52 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
         assert "|".join(cells) in page
 
 
+RESTORED = ["cifar_blur", "cifar_mask", "cifar_pixelate"]
+RESTORED += ["mnist_blur", "mnist_mask", "mnist_pixelate"]
+
+
+@pytest.mark.parametrize("name", RESTORED)
+def test_the_tables_of_restored_images_are_the_committed_results(name, pytestconfig):
+    root = pytestconfig.rootpath
+    folder = root / "benchmarks" / "results" / "restoration"
+    assert name in {path.stem for path in folder.glob("*.json")}
+    result = json.loads((folder / f"{name}.json").read_text())
+    page = (root / "docs" / "results.md").read_text()
+    assert f"    {result['training']}\n    {result['command']}\n" in page
+    paper = {
+        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
+        for method, row in result["paper"].items()
+    }
+    assert table(result["pixels"], result["distances"], fid=[], paper=paper) in page
+    (distances,) = result["distances"].values()
+    cells = [
+        f"{pixels['rmse']:.3f} / {pixels['ssim']:.3f} / {own['frechet']:.4g}"
+        for pixels, own in (
+            (result["pixels"][sampler], distances[sampler])
+            for sampler in ("direct", "alg2", "alg2+consistent:5")
+        )
+    ]
+    degraded = f"{result['pixels']['degraded']['rmse']:.3f}"
+    for text in (page, (root / "README.md").read_text()):
+        assert f"| {' | '.join([degraded, *cells])} |" in text
+
+
+def test_the_speeds_on_a_gpu_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "performance.md").read_text()
+    path = root / "benchmarks" / "results" / "gpu" / "on_gpu.json"
+    result = json.loads(path.read_text())
+    step = result["cifar"]["bfloat16"]
+    for job, share in (("ours, 1 per call", "26 %"), ("ours, 8 per call", "31 %")):
+        rate = step["rates"][job]
+        assert f"{100 * rate['share of the measured peak']:.0f} %" == share
+        assert f"{step['8 steps without waiting']['milliseconds'][job]:.1f} ms" in page
+        assert f"{rate['images/s']:,.0f} images/s | {share} |" in page
+    walk = result["sampling"]["Algorithm 2"]
+    assert f"| {walk['images/s']:.0f} images/s | 46 % |" in page
+    assert f"{walk['images/s']:.0f} CIFAR-10 images" in (root / "README.md").read_text()
+
+
 def photo_rows(root):
     """Returns the rows of the table of photographs, from the committed results."""
 
@@ -113,7 +159,7 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
     assert sum(f"| {row} |" in readme for row in rows) == 4
 
 
-@pytest.mark.parametrize(("name", "count"), [("mnist", 12), ("fashion", 5)])
+@pytest.mark.parametrize(("name", "count"), [("mnist", 12), ("cifar", 12), ("fashion", 5)])
 def test_the_table_of_generated_images_is_the_committed_result(
     name, count, pytestconfig
 ):
