@@ -80,6 +80,8 @@ def _use_mnist(config: ml_collections.ConfigDict) -> None:
 def _use_fashion(config: ml_collections.ConfigDict) -> None:
     _use_mnist(config)
     config.data.name, config.endpoints.name = "fashion_mnist", "mnist"
+    # Digits are black in most pixels, which leaves little to choose the clothes by.
+    config.degradation.endpoint_noise = 0.2
 
 
 def _use_cifar(config: ml_collections.ConfigDict) -> None:

@@ -156,6 +156,11 @@ def test_animorphosis_goes_both_ways_between_digits_and_clothes():
     assert (there.data.name, there.endpoints.name) == ("mnist", "fashion_mnist")
     assert (back.data.name, back.endpoints.name) == ("fashion_mnist", "mnist")
     assert config_of("animorph", "cifar").data.name == "cifar10"
+    # Digits need noise to become clothes; the paper has none.
+    noise = {
+        v: degradation_of("animorph", v).endpoint_noise for v in ("fashion", "paper")
+    }
+    assert noise == {"fashion": 0.2, "paper": 0.0}
 
 
 def test_the_published_animorphosis_matches_the_paper():

@@ -159,7 +159,9 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
     assert sum(f"| {row} |" in readme for row in rows) == 4
 
 
-@pytest.mark.parametrize(("name", "count"), [("mnist", 12), ("cifar", 12), ("fashion", 5)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("mnist", 12), ("cifar", 12), ("fashion", 5)]
+)
 def test_the_table_of_generated_images_is_the_committed_result(
     name, count, pytestconfig
 ):

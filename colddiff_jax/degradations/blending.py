@@ -30,6 +30,8 @@ class Blend:
         endpoint_kind: "image" (another image), "noise", or "color" (one per image).
         num_steps: T.
         name: the function that made it.
+        endpoint_noise: the standard deviation of the noise that `with_endpoint` adds to
+            z if it is given a key.
 
     Example:
         >>> degrade = animorph([0.64]).with_endpoint(jnp.ones((1, 1, 1, 1)))
@@ -45,6 +47,7 @@ class Blend:
     endpoint_kind: base.EndpointKind = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
     name: str = dataclasses.field(default="blend", metadata={"static": True})
+    endpoint_noise: float = dataclasses.field(default=0.0, metadata={"static": True})
 
     def __repr__(self) -> str:
         size = np.shape(self.image_weights)[1:]
@@ -59,11 +62,16 @@ class Blend:
             jax.vmap(lambda key: draw(key, tuple(shape[1:])))(keys)
         )
 
-    def with_endpoint(self, z: chex.Array) -> Self:
-        """Returns this blend with the endpoint z, float [B, H, W, C] in [-1, 1].
+    def with_endpoint(self, z: chex.Array, key: chex.PRNGKey | None = None) -> Self:
+        """Returns this blend with the endpoint z.
 
         Axes of length one broadcast: [B, 1, 1, C] is one colour per image, [1, H, W, C]
         one endpoint shared by all images.
+
+        Args:
+            z: the endpoint, float [B, H, W, C] in [-1, 1].
+            key: one key or one per example, [B], that draws the `endpoint_noise`, if
+                there is any; None if z has it already, as an estimated endpoint does.
 
         Raises:
             TypeError: z is not floating point.
@@ -75,6 +83,9 @@ class Blend:
                 "the endpoint of this blend is one colour per image, of shape "
                 f"[B, 1, 1, C]; got {z.shape}"
             )
+        if key is not None and self.endpoint_noise:
+            keys = prng.keys_per_example(key, len(z))
+            z += self.endpoint_noise * prng.draw_normal(keys, z.shape[1:])
         return dataclasses.replace(self, endpoint=z)
 
     def estimate_endpoint(

@@ -1,5 +1,6 @@
 """Degradations that blend the image with noise, another image, or a colour."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
@@ -71,7 +72,9 @@ def blend(
     return _blend_of("blend", a, b, endpoint)
 
 
-def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
+def animorph(
+    alphas_cumprod: Sequence[float] | np.ndarray, *, endpoint_noise: float = 0.0
+) -> Blend:
     """Makes a degradation into another image, such as a face into an animal.
 
         D(x, t) = sqrt(alphas_cumprod_t) x + sqrt(1 - alphas_cumprod_t) z
@@ -79,13 +82,16 @@ def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
     Args:
         alphas_cumprod: the image's fraction of the variance, in [0, 1], one value per
             step, non-increasing; `schedules.cosine` is the published schedule.
+        endpoint_noise: the standard deviation of Gaussian noise in z, which
+            `with_endpoint(z, key)` adds. Images that are black in most pixels say
+            little, and noise gives the model something to choose by.
 
     Returns:
         A degradation with T = len(alphas_cumprod), for images of any size; call
         `with_endpoint` before applying it.
 
     Raises:
-        ValueError: a value outside [0, 1], or values that increase.
+        ValueError: a value outside [0, 1], values that increase, or negative noise.
 
     Example:
         >>> degrade = animorph(schedules.cosine(200)).with_endpoint(animals)
@@ -93,10 +99,14 @@ def animorph(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:
 
     Reference:
         Bansal et al. (2022), section 5.3; `demixing-diffusion-pytorch` in the official
-        code. D(x, T) still contains a_T x, with a_T = 0.00025, while generation starts
-        from z itself.
+        code, which has no noise. D(x, T) still contains a_T x, with a_T = 0.00025,
+        while generation starts from z itself.
     """
-    return _variance_preserving("animorph", alphas_cumprod, "image")
+    std = checks.check_number(
+        "endpoint_noise", endpoint_noise, "not be negative", lambda value: value >= 0
+    )
+    morph = _variance_preserving("animorph", alphas_cumprod, "image")
+    return dataclasses.replace(morph, endpoint_noise=std)
 
 
 def gaussian_noise(alphas_cumprod: Sequence[float] | np.ndarray) -> Blend:

@@ -144,6 +144,8 @@ def prior_of(
 ) -> Prior | None:
     """Returns the prior of a model, without the noise of `noisy`; None if it has none.
 
+    Images of the section endpoints have the noise that they have in training.
+
     Args:
         config: the configuration.
         degrade: D.
@@ -166,6 +168,8 @@ def prior_of(
     else:
         return None
     noise_std = config.get("prior", {}).get("noise_std", 0.0)
+    if isinstance(degrade, Blend):
+        noise_std = degrade.endpoint_noise
     return PerturbedPrior(prior, noise_std) if noise_std else prior
 
 

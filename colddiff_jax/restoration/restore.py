@@ -9,6 +9,7 @@ import numpy as np
 
 from colddiff_jax import devices, prng
 from colddiff_jax.data import Batch
+from colddiff_jax.degradations import Blend
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.images import to_float
@@ -27,7 +28,10 @@ def bind(
     bound = degrade.bind(keys, shape)
     if endpoints is None:
         return bound
-    return bound.with_endpoint(to_float(endpoints))  # type: ignore[attr-defined]
+    z = to_float(endpoints)
+    if isinstance(bound, Blend):  # Whose endpoints the keys have not drawn.
+        return bound.with_endpoint(z, keys)
+    return bound.with_endpoint(z)  # type: ignore[attr-defined]
 
 
 class DegradedBatch(NamedTuple):

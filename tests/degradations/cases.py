@@ -1,5 +1,6 @@
 """All public degradations, with T = 6, for the tests of their contract."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +23,9 @@ def partners(seed=1):
 # Keys are the name of the factory, optionally with a colon and a variant.
 CASES = {
     "animorph": lambda: cd.animorph(schedules.cosine(T)).with_endpoint(partners()),
+    "animorph:noisy": lambda: cd.animorph(
+        schedules.cosine(T), endpoint_noise=0.2
+    ).with_endpoint(partners(), jax.random.key(0)),
     "blend": lambda: cd.blend(
         [0.9, 0.8, 0.6, 0.4, 0.2, 0.0], [0.0, 0.2, 0.4, 0.6, 1.0, 1.5]
     ),

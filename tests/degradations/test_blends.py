@@ -213,6 +213,28 @@ def test_endpoint_of_the_wrong_shape_raises(photos, shape):
             animorph([0.5]).with_endpoint(jnp.zeros(shape))(photos, 1)
 
 
+def test_a_key_draws_the_noise_of_an_endpoint_for_every_image(photos):
+    degrade = animorph([0.36, 0.0], endpoint_noise=0.2)
+
+    def keys():
+        return jax.random.split(jax.random.key(0), len(photos))
+
+    noise = degrade.with_endpoint(photos, keys()).endpoint - photos
+    assert noise.std() == pytest.approx(0.2, rel=0.03)
+    assert abs(noise.mean()) < 0.01
+    alone = degrade.with_endpoint(photos[1:2], keys()[1:2]).endpoint - photos[1:2]
+    np.testing.assert_allclose(alone[0], noise[1], atol=1e-6)
+    np.testing.assert_array_equal(degrade.with_endpoint(photos).endpoint, photos)
+    quiet = animorph([0.36, 0.0]).with_endpoint(photos, keys())
+    np.testing.assert_array_equal(quiet.endpoint, photos)
+
+
+@pytest.mark.parametrize("std", [-0.1, float("nan"), True])
+def test_noise_of_an_endpoint_that_is_no_deviation_raises(std):
+    with pytest.raises(ValueError, match="endpoint_noise must"):
+        animorph([0.5], endpoint_noise=std)
+
+
 def test_image_endpoint_for_a_colour_blend_raises(photos):
     with pytest.raises(
         ValueError, match=r"one colour per image, of shape \[B, 1, 1, C"

@@ -104,6 +104,12 @@ def test_noise_colours_and_other_images_are_their_own_priors(tmp_path):
     np.testing.assert_array_equal(load_prior(str(tmp_path))["images"], arrays["images"])
 
 
+def test_other_images_have_the_noise_of_training():
+    prior, _ = measured(OTHERS | {"endpoint_noise": 0.5})
+    assert isinstance(prior, PerturbedPrior) and prior.std == 0.5
+    assert isinstance(prior.prior, EmpiricalPrior)
+
+
 def test_a_run_without_a_prior_saves_none(tmp_path):
     prior, arrays = measured(MEAN)
     save_prior(arrays, str(tmp_path))

@@ -211,6 +211,15 @@ def test_bind_gives_a_blend_its_endpoints():
     np.testing.assert_allclose(bound(x, 3), expected, atol=1e-6)
 
 
+def test_bind_adds_the_noise_of_endpoints():
+    blend = cd.animorph(cd.schedules.cosine(4), endpoint_noise=0.5)
+    endpoints = np.full((200, SIZE, SIZE, 1), 255, np.uint8)
+    keys = indexed_keys(stream(0, "test"), jnp.arange(200))
+    noise = bind(blend, keys, endpoints.shape, endpoints).endpoint - 1
+    assert noise.std() == pytest.approx(0.5, rel=0.05)
+    assert np.abs(noise.mean(axis=(1, 2, 3))).min() > 0  # Not shared by the images.
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
