@@ -24,7 +24,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
         "model",
         name="unet",
         base_channels=16,
-        channel_multipliers=(1, 2),
+        channel_multipliers=(1,),  # Most of the time is compiling.
         num_blocks=1,
         attention_resolutions=(),
         num_groups=4,
