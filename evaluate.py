@@ -25,7 +25,8 @@ from colddiff_jax.cli import program
 from colddiff_jax.evaluation import evaluate_generated_run, evaluate_run
 from colddiff_jax.sampling import SAMPLERS
 
-flags.DEFINE_string("workdir", "", "run folder of train.py, or an exported file")
+_HELP = "run folder, exported file, or name of a model that comes along"
+flags.DEFINE_string("workdir", "", _HELP)
 flags.DEFINE_string("out", "", "folder to write to; default in the run folder")
 flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 _HELP = "images to score; default test, or train for --generate"

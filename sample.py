@@ -24,7 +24,8 @@ from colddiff_jax.restoration.photo_files import restore_photos
 from colddiff_jax.restoration.sample_run import SampleOptions, sample_run
 from colddiff_jax.sampling import SAMPLERS
 
-flags.DEFINE_string("workdir", "", "run folder of train.py, or an exported file")
+_HELP = "run folder, exported file, or name of a model that comes along"
+flags.DEFINE_string("workdir", "", _HELP)
 flags.DEFINE_string("out", "", "folder to write to; default WORKDIR/samples")
 flags.DEFINE_string("checkpoint", "latest", "latest, best or a step")
 flags.DEFINE_integer("num_images", None, "test images to restore; default 8 or all", 1)

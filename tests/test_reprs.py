@@ -13,7 +13,7 @@ import colddiff_jax as cd
 from colddiff_jax import data, sampling
 from colddiff_jax.experiment.data import RunData
 from colddiff_jax.models.preconditioning import Scales
-from colddiff_jax.reprs import short_repr
+from colddiff_jax.reprs import ShortPartial, short_repr
 from colddiff_jax.training.state import create_state
 
 X = np.zeros((100, 16, 16, 3), np.uint8)
@@ -54,6 +54,34 @@ def test_a_fitted_prior_a_model_and_its_restorer_are_short():
     for shown in (restorer, restorer.model, restorer.prior, restorer.degradation):
         assert "\n" not in repr(shown) and len(repr(shown)) < 130
     assert repr(restorer.model) == "Model(pixelate(T=8, 16 x 16), unet, 16 x 16 x 1)"
+
+
+def test_a_restore_fn_is_one_line_whatever_it_holds():
+    deblur = cd.load("photo-deblur")
+    network = deblur.model.network_fn(deblur.params)
+    name = type(deblur.model.network).__name__
+    assert repr(network) == f"Partial({name}.apply, {{'params': {{...}}}})"
+    assert repr(deblur.restore_fn).startswith(f"Consistent(restore_fn={network!r}, ")
+    guided = sampling.guide(network, jnp.arange(3), scale=2.0, null_label=10)
+    arguments = f"Partial({name}.apply, {{...}}), int32[3], int32[], float32[]"
+    assert repr(guided) == f"Partial(_guided, {arguments})"
+
+
+def _affine(a, x, *, b):
+    return a * x + b["value"]
+
+
+def test_a_short_partial_is_a_partial_and_a_pytree():
+    fn = ShortPartial(_affine, jnp.float32(2), b={"value": jnp.ones(3)})
+    assert isinstance(fn, jax.tree_util.Partial)
+    assert repr(fn) == "Partial(_affine, float32[], b={'value': float32[3]})"
+    zeros = jax.tree.map(jnp.zeros_like, fn)
+    assert type(zeros) is ShortPartial and (zeros(5.0) == 0).all()
+    assert jax.tree.structure(zeros) == jax.tree.structure(fn)
+    assert (jax.jit(lambda fn, x: fn(x))(fn, 5.0) == 11).all()
+    nested = ShortPartial(fn)  # Its function is a partial, whose arrays are kept.
+    assert (jax.jit(lambda fn, x: fn(x))(nested, 5.0) == 11).all()
+    assert "\n" not in repr(nested) and "Array" not in repr(nested)
 
 
 def test_values_are_not_needed():

@@ -23,7 +23,7 @@ from colddiff_jax.experiment.own_network import check_predictions
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
-from colddiff_jax.reprs import sides
+from colddiff_jax.reprs import ShortPartial, sides
 from colddiff_jax.sampling import RestoreFn, guide
 from colddiff_jax.sampling.consistency import trained_consistent, with_factors
 
@@ -125,7 +125,7 @@ class Model:
         guidance: float = 1.0,
     ) -> RestoreFn:
         """Returns the network of R, as `restore_fn` returns R."""
-        network = jax.tree_util.Partial(self.network.apply, {"params": params})
+        network = ShortPartial(self.network.apply, {"params": params})
         if labels is None:
             return network
         return guide(network, labels, scale=guidance, null_label=self.num_classes)

@@ -125,10 +125,16 @@ def check_fields(
                 f"{_where(section)} has an unknown field {name!r}; known: "
                 f"{sorted(known)}"
             )
-    missing = [repr(name) for name in required if name not in fields]
+    missing = [name for name in required if name not in fields]
     if missing:
         noun = "field" if len(missing) == 1 else "fields"
-        raise InputError(f"{_where(section)} lacks the {noun} {', '.join(missing)}")
+        names = ", ".join(map(repr, missing))
+        # As in Python and, after two hyphens, on the command line.
+        prefix = f"config.{section}." if section else "config."
+        raise InputError(
+            f"{_where(section)} lacks the {noun} {names}; set "
+            f"{' and '.join(prefix + name for name in missing)}"
+        )
 
 
 def only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

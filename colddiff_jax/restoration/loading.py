@@ -205,10 +205,11 @@ def _load_file(
     built = build_model(config, channels=about["channels"], scales=scales, **given)
     like = built.abstract_params
     if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
-        raise InputError(
-            f"the weights in {path!r} do not fit the network of its configuration; "
-            "export the model again with this version"
-        )
+        network = "the network of its configuration"
+        fix = "export the model again with this version"
+        if model is not None:
+            network, fix = "`model`", "give the network that it was trained with"
+        raise InputError(f"the weights in {path!r} do not fit {network}; {fix}")
     # Weights may be stored with fewer bits.
     params = jax.tree.map(lambda leaf, kind: leaf.astype(kind.dtype), params, like)
     return Restorer(

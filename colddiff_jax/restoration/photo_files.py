@@ -109,6 +109,7 @@ def restore_photos(
     if out:
         with disk.refusals(out):
             os.makedirs(out, exist_ok=True)
+    _announce(paths, restorer.image_shape[2])
     written: list[str] = []
     failed = 0
     for path in paths:
@@ -166,6 +167,15 @@ def _find(photos: Sequence[str]) -> list[str]:
     if not found:
         raise InputError(f"no image files in {', '.join(photos) or 'nothing'}")
     return list(dict.fromkeys(found))
+
+
+def _announce(paths: Sequence[str], channels: int) -> None:
+    """Says what takes a while: compiling, and large photographs."""
+    if len(paths) == 1:
+        read_images(paths[0], channels)  # If that fails, its error is the only line.
+    plural = "" if len(paths) == 1 else "s"
+    line = f"restoring: {len(paths)} photograph{plural}"
+    print(line, file=sys.stderr, flush=True)
 
 
 def _restore(

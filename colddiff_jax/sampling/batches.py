@@ -102,7 +102,9 @@ class BatchSampler:
         shared = devices.replicate(shared)
         running: list[tuple[Any, int]] = []
         if progress and not sys.stderr.isatty():
-            print(f"{progress}: {num_images} images", file=sys.stderr, flush=True)
+            plural = "" if num_images == 1 else "s"
+            line = f"{progress}: {num_images} image{plural}"
+            print(line, file=sys.stderr, flush=True)
         # None means a bar only on a terminal.
         disable = None if progress else True
         with tqdm(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from colddiff_jax.reprs import ShortPartial
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 
@@ -57,9 +58,9 @@ def guide(
         restore_fn = jax.tree_util.Partial(restore_fn)
     if isinstance(scale, int | float) and scale in (0, 1):
         labels = labels if scale else null
-        return jax.tree_util.Partial(_conditional, restore_fn, labels)
+        return ShortPartial(_conditional, restore_fn, labels)
     scale = jnp.asarray(scale, jnp.float32)
-    return jax.tree_util.Partial(_guided, restore_fn, labels, null, scale)
+    return ShortPartial(_guided, restore_fn, labels, null, scale)
 
 
 def _conditional(

@@ -38,7 +38,7 @@ from colddiff_jax.training.options import check_decay, check_first_step, fit_eva
 from colddiff_jax.training.outputs import Outputs, evaluation_is_due
 from colddiff_jax.training.parallel_step import parallel_train_step
 from colddiff_jax.training.profile import trace_steps
-from colddiff_jax.training.progress import Progress, about_test_images, greeting
+from colddiff_jax.training.progress import Progress, first_lines
 from colddiff_jax.training.same_run import check_same_run
 from colddiff_jax.training.state import TrainState
 from colddiff_jax.training.step_metrics import StepMetrics
@@ -149,10 +149,8 @@ def _train_in_folder(
             options.batch_size,
             quiet=not devices.is_main_process(),
         )
-        progress.message(greeting(workdir, state, first_step))
-        progress.message(
-            about_test_images(task, model.config["evaluation"]["num_images"])
-        )
+        for line in first_lines(workdir, state, first_step, task, model.config):
+            progress.message(line)
         check_first_step(first_step, options.steps_per_call, workdir)
         complete = first_step == options.num_steps and not evaluates_first
         if complete or first_step > options.num_steps:

@@ -104,7 +104,8 @@ class Outputs:
         # A bar on a terminal; elsewhere a line, and none to stderr, red in notebooks.
         bar = devices.is_main_process() and sys.stderr.isatty()
         if not bar:
-            self.progress.message(f"evaluating: {num_images} images")
+            plural = "" if num_images == 1 else "s"
+            self.progress.message(f"evaluating: {num_images} image{plural}")
         scores = self.evaluator(
             state.ema_params,
             num_images,

@@ -2,9 +2,10 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from shutil import get_terminal_size
 from time import perf_counter
+from typing import Any
 
 import jax
 from tqdm import tqdm
@@ -94,7 +95,24 @@ class Progress:
         print(f"\r{text}\x1b[K", end="" if passing else "\n", flush=True)
 
 
-def greeting(workdir: str, state: TrainState, first_step: int) -> str:
+def first_lines(
+    workdir: str,
+    state: TrainState,
+    first_step: int,
+    task: Task,
+    config: Mapping[str, Any],
+) -> list[str]:
+    """Returns what a run says about itself before its first step."""
+    num_steps = task.training.num_steps
+    lines = [
+        _greeting(workdir, state, first_step),
+        _about_test_images(task, config["evaluation"]["num_images"]),
+        _about_warmup(config["optimizer"]["warmup_steps"], num_steps),
+    ]
+    return [line for line in lines if line]
+
+
+def _greeting(workdir: str, state: TrainState, first_step: int) -> str:
     """Says what begins, where, and on how many devices."""
     num_parameters = sum(x.size for x in jax.tree.leaves(state.params))
     return (
@@ -104,9 +122,20 @@ def greeting(workdir: str, state: TrainState, first_step: int) -> str:
     )
 
 
-def about_test_images(task: Task, asked: int) -> str:
+def _about_test_images(task: Task, asked: int) -> str:
     """Says how many images are put aside for testing, and how many are scored."""
     available, scored = len(task.data.splits.test), task.evaluation.num_images
     aside = f"{available:,} test image{' is' if available == 1 else 's are'} put aside"
     fewer = f" instead of evaluation.num_images = {asked:,}" if scored < asked else ""
     return f"{aside}; evaluations score {scored:,}{fewer}"
+
+
+def _about_warmup(warmup_steps: int, num_steps: int) -> str:
+    """Says that a training ends before its learning rate has risen; else nothing."""
+    if warmup_steps <= num_steps:
+        return ""
+    return (
+        f"the learning rate reaches {num_steps / warmup_steps:.0%} of its peak: "
+        f"optimizer.warmup_steps = {warmup_steps:,} are more than training.num_steps "
+        f"= {num_steps:,}; set fewer"
+    )

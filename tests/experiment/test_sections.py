@@ -67,7 +67,10 @@ def test_a_function_is_chosen_by_name_and_gets_the_known_arguments_it_has():
         (3, r"section 'part' of the configuration must hold named fields, got 3"),
         ({"name": "scaled", "size": 1}, "must not have a field 'size': it follows"),
         ({"name": "negated", "size": 1}, "must not have a field 'size': it follows"),
-        ({"name": "negated"}, r"section 'part' .* lacks the field 'value'"),
+        (
+            {"name": "negated"},
+            r"section 'part' .* lacks the field 'value'; set config.part.value$",
+        ),
         ({"name": "negated", "value": 1, "x": 1}, r"unknown field 'x'; known: \['val"),
     ],
 )
@@ -77,7 +80,11 @@ def test_invalid_sections_raise(fields, message):
 
 
 def test_one_error_names_all_missing_fields():
-    with pytest.raises(InputError, match=r"lacks the fields 'size', 'name_of_file'$"):
+    message = (
+        r"lacks the fields 'size', 'name_of_file'; set config.part.size and "
+        r"config.part.name_of_file$"
+    )
+    with pytest.raises(InputError, match=message):
         call("part", scaled, {"factor": 1.0})
 
 

@@ -115,8 +115,9 @@ def test_photographs_are_restored_beside_the_originals(folder):
         assert [lines.pop(0), lines.pop(0)] == [
             f"results/{name[0]}_{kind}.png" for kind in ("degraded", "restored")
         ]
-    assert len(done.stderr.splitlines()) == 2
-    assert done.stderr.startswith("'album/c.png' cannot be read (")
+    assert len(done.stderr.splitlines()) == 3
+    reason = "restoring: 3 photographs\n'album/c.png' cannot be read ("
+    assert done.stderr.startswith(reason)
     assert "error: 1 of 3 photographs could not be restored" in done.stderr
 
 

@@ -40,7 +40,9 @@ def test_one_broken_file_does_not_stop_the_others(model, folder, capsys):
     out, err = capsys.readouterr()
     names = ["a photo_restored.png", "grey_restored.png"]
     assert out.splitlines() == [str(folder / name) for name in names]
-    assert "broken.png' cannot be read (" in err and len(err.splitlines()) == 1
+    announced, reason = err.splitlines()
+    assert announced == "restoring: 3 photographs"
+    assert "broken.png' cannot be read (" in reason
     with Image.open(folder / names[0]) as restored:
         assert restored.size == (12, 20) and restored.mode == "RGB"
     with Image.open(folder / names[1]) as restored:
@@ -64,7 +66,9 @@ def test_clean_photographs_are_degraded_first(model, folder, tmp_path, capsys):
     out = str(tmp_path / "new" / "results")
     clean = str(folder / "a photo.jpg")
     degraded, restored = restore_photos(model, [clean], out=out, degrade=True)
-    scores, *printed = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    assert shown.err == "restoring: 1 photograph\n"
+    scores, *printed = shown.out.splitlines()
     assert printed == [degraded, restored]
     given = (np.asarray(Image.open(path), float) for path in (clean, degraded))
     rmse = np.sqrt(np.square(np.subtract(*given)).mean()) / 255

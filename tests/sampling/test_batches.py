@@ -112,7 +112,8 @@ def test_a_progress_bar_counts_images_on_a_terminal_only(x_T, capsys, monkeypatc
 
     run = BatchSampler(same, batch_size=8)
     run((), x_T, progress="restoring")
-    assert capsys.readouterr().err == "restoring: 11 images\n"
+    run((), x_T[:1], progress="restoring")
+    assert capsys.readouterr().err == "restoring: 11 images\nrestoring: 1 image\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     run((), x_T)
     assert capsys.readouterr().err == ""

@@ -107,6 +107,9 @@ def test_an_exported_model_asks_for_its_network_too(run, tmp_path):
     chex.assert_trees_all_equal(loaded.params, jax.device_get(run[1].params))
     with pytest.raises(InputError, match=r"in Python, give it to `load`"):
         cd.load(file, degradation=darken())
+    other = from_functions(lambda key: {"w": jnp.ones(3)}, lambda p, x, t: x)
+    with pytest.raises(InputError, match=r"do not fit `model`; give the network that"):
+        cd.load(file, degradation=darken(), model=other)
 
 
 def test_a_sampler_with_a_network_of_ones_own_is_exported(run, tmp_path):

@@ -2,11 +2,17 @@
 
 import io
 import os
+from types import SimpleNamespace
 
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
+from colddiff_jax import data
 from colddiff_jax.training import progress as progress_module
-from colddiff_jax.training.progress import Progress
+from colddiff_jax.training.progress import Progress, first_lines
+from colddiff_jax.training.state import create_state
 
 
 class Terminal(io.StringIO):
@@ -71,3 +77,27 @@ def test_a_line_on_a_terminal_fits_it_and_is_replaced(clock, monkeypatch):
     assert terminal.getvalue() == (
         "\rstep 2/100  loss 0.\x1b[K\ra long message that stays, and may wrap\x1b[K\n"
     )
+
+
+@pytest.mark.parametrize("num_steps", [12, 200])
+def test_a_run_that_ends_during_its_warm_up_says_so(num_steps):
+    images = np.zeros((3, 8, 8, 1), np.uint8)
+    splits = data.arrays(images, images[:1])
+    task = SimpleNamespace(
+        training=SimpleNamespace(num_steps=num_steps),
+        evaluation=SimpleNamespace(num_images=1),
+        data=SimpleNamespace(splits=splits),
+    )
+    config = {"evaluation": {"num_images": 4}, "optimizer": {"warmup_steps": 200}}
+    state = create_state({"kernel": jnp.zeros(7)}, optax.sgd(0.1))
+    lines = first_lines("runs/mine", state, 0, task, config)
+    assert lines[0].startswith("runs/mine: 7 parameters, ")
+    assert lines[1] == (
+        "1 test image is put aside; evaluations score 1 instead of "
+        "evaluation.num_images = 4"
+    )
+    too_short = (
+        "the learning rate reaches 6% of its peak: optimizer.warmup_steps = 200 are "
+        "more than training.num_steps = 12; set fewer"
+    )
+    assert lines[2:] == ([too_short] if num_steps == 12 else [])
