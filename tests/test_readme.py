@@ -64,6 +64,14 @@ def test_the_speeds_of_evaluation_are_the_committed_results(pytestconfig):
         assert f"{speeds['ours']}, {other} {theirs}" in page
 
 
+def printed(result):
+    """Returns the paper's rows, as the evaluation wrote them to its results."""
+    return {
+        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
+        for method, row in result["paper"].items()
+    }
+
+
 def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     root = pytestconfig.rootpath
     page = (root / "README.md").read_text()
@@ -72,10 +80,7 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     assert (
         f"    {result['command']}\n" in page and f"    {result['training']}\n" in page
     )
-    paper = {
-        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
-        for method, row in result["paper"].items()
-    }
+    paper = printed(result)
     whole = table(result["pixels"], result["distances"], fid=[], paper=paper)
     dropped = [6, 7, 8]  # The columns after the Frechet distance.
     for line in whole.splitlines()[2:]:
@@ -95,10 +100,7 @@ def test_the_tables_of_restored_images_are_the_committed_results(name, pytestcon
     result = json.loads((folder / f"{name}.json").read_text())
     page = (root / "docs" / "results.md").read_text()
     assert f"    {result['training']}\n    {result['command']}\n" in page
-    paper = {
-        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
-        for method, row in result["paper"].items()
-    }
+    paper = printed(result)
     assert table(result["pixels"], result["distances"], fid=[], paper=paper) in page
     (distances,) = result["distances"].values()
     cells = [
@@ -111,6 +113,16 @@ def test_the_tables_of_restored_images_are_the_committed_results(name, pytestcon
     degraded = f"{result['pixels']['degraded']['rmse']:.3f}"
     for text in (page, (root / "README.md").read_text()):
         assert f"| {' | '.join([degraded, *cells])} |" in text
+
+
+def test_the_table_of_trained_consistency_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    path = root / "benchmarks" / "results" / "mnist_blur_cpu_consistent.json"
+    result = json.loads(path.read_text())
+    page = (root / "docs" / "results.md").read_text()
+    assert f"    {result['training']}\n    {result['command']}\n" in page
+    paper = printed(result)
+    assert table(result["pixels"], result["distances"], fid=[], paper=paper) in page
 
 
 def test_the_speeds_on_a_gpu_are_the_committed_results(pytestconfig):

@@ -167,5 +167,5 @@ def test_unknown_configurations_and_variants_raise(tmp_path):
     path = str(tmp_path / "none.py")
     with pytest.raises(InputError, match=r"no configuration '.*none.py:smoke'"):
         get_config(f"{path}:smoke")
-    with pytest.raises(InputError, match=r"no variant 'tpu' .* cpu, paper, smoke"):
+    with pytest.raises(InputError, match=r"no variant 'tpu' .* cpu, gpu, paper, smoke"):
         get_config("mnist_blur:tpu")

@@ -86,6 +86,7 @@ VALID: dict[str, list] = {
     "degradation.alphas_cumprod": [[0]],
     "degradation.lengths": [[0]],
     "degradation.density": [1e30],
+    "degradation.endpoint_noise": [0.0, 1e30],
     "degradation.angle": [-1.0, 0.0, 1e30, -1e30],
     "degradation.blur_std": [1e30, None],
     "degradation.stds.value": [1e30],
