@@ -49,7 +49,7 @@ def change(path, value):
             4,
             "`degradation.kernel_size` must be a positive odd",
         ),
-        ("data.image_size", 18, "model: image sides must be divisible by 8"),
+        ("data.image_size", 18, "model: image sides must be divisible by 4"),
         ("data.image_size", "big", "`data.image_size` must be an integer, got 'big'"),
         (
             "training.num_steps",
