@@ -111,8 +111,11 @@ def test_the_tables_of_restored_images_are_the_committed_results(name, pytestcon
         )
     ]
     degraded = f"{result['pixels']['degraded']['rmse']:.3f}"
-    for text in (page, (root / "README.md").read_text()):
-        assert f"| {' | '.join([degraded, *cells])} |" in text
+    row = f"| {' | '.join([degraded, *cells])} |"
+    assert row in page
+    # Its network draws black frames, as the README says.
+    shown = name != "cifar_pixelate"
+    assert (row in (root / "README.md").read_text()) == shown
 
 
 def test_the_table_of_trained_consistency_is_the_committed_result(pytestconfig):
