@@ -141,7 +141,7 @@ def degradation(name):
     degrade = CASES[name]()
     if name in RANDOM:
         degrade = degrade.bind(jax.random.key(0), (1, 32, 32, 3))
-    if name == "animorph":
+    if name.startswith("animorph"):
         degrade = degrade.with_endpoint(clean())
     return [lambda x: degrade(x, 1)]
 
