@@ -16,7 +16,8 @@ finished is not done again. --jobs are done at once, for a GPU that one small ne
 does not fill.
 
 The scores of what is finished are kept in benchmarks/results/restoration, and pictures
-of the eight test images with median errors in docs/images/results.
+of the eight test images with median errors in docs/images/results; but not those of
+trials, with --num_images or fields of train.py such as --config.training.num_steps=20.
 """
 
 import argparse
@@ -196,7 +197,7 @@ class Jobs:
         """Does what is left of an experiment; returns whether it is finished."""
         exported = pathlib.Path(f"{self.runs}/{experiment.name}.safetensors")
         if exported.exists():
-            keep(experiment, self.runs)
+            self._keep(experiment)
             return True
         training, *later = commands(experiment, self.data, self.runs, self.num_images)
         with open(f"{self.runs}/{experiment.name}.log", "a") as log:
@@ -207,8 +208,12 @@ class Jobs:
                 self._say(
                     f"{experiment.name}: {command[0]} {time.time() - start:.0f} s"
                 )
-        keep(experiment, self.runs)
+        self._keep(experiment)
         return True
+
+    def _keep(self, experiment: Experiment) -> None:
+        if not (self.num_images or self.extra):  # Those are trials.
+            keep(experiment, self.runs)
 
     def _run(self, command: list[str], log: IO[str]) -> bool:
         with self._lock:
