@@ -81,8 +81,8 @@ def _experiment(
     name = config.replace("mnist", "fashion") if data == "fashion_mnist" else config
     number = f":{steps}" if steps else ""
     samplers = ("direct", f"alg1{number}", f"alg2{number}", *SHORT)
-    # Its own predictions are consistent; snow has no inverse.
-    if "consistent" not in end and config != "cifar_snow":
+    # Predictions may be consistent already; snow has no inverse.
+    if not set(_CONSISTENT) & set(flags) and config != "cifar_snow":
         samplers = (*samplers, "alg2+consistent:5")
     return Experiment(name + end, config, data, samplers, flags)
 
@@ -152,8 +152,7 @@ def keep(experiment: Experiment, runs: str) -> None:
     """Copies the scores and a picture of a finished experiment into this checkout."""
     folder = pathlib.Path(runs, experiment.name)
     scores = json.loads((folder / "evaluation" / "results.json").read_text())
-    # The same program writes them for every sampler.
-    del scores["commands"], scores["command"]
+    del scores["commands"], scores["command"]  # They name folders of this machine.
     del scores["seconds"]  # Other jobs ran beside it.
     training, scoring, _ = (
         shlex.join(["python", *command])

@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks import timing
+from colddiff_jax.experiment.builders import make_degradation
 
 COLUMNS = 3
 WALK = ("direct", "alg2:2", "alg2:3", "alg2:5", "alg2:10", "alg2")
@@ -51,11 +52,9 @@ def draw(axes: Axes, name: str, result: dict) -> None:
 
 def steps_of(result: dict) -> int:
     """Returns T of the degradation that a model undoes."""
-    degradation = result["settings"]["config"]["degradation"]
-    if "sizes" in degradation:
-        return len(degradation["sizes"])
-    schedule = degradation.get("stds") or degradation.get("keep") or degradation
-    return schedule["num_steps"]
+    config = result["settings"]["config"]
+    size = config["data"]["image_size"]
+    return make_degradation(config["degradation"], size).num_steps
 
 
 def main() -> None:
