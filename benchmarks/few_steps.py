@@ -35,9 +35,7 @@ from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.restorer import Restorer
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "test images to restore", 1)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 64, "images at once, over all devices", 1
-)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "images at once", 1)
 
 CALLS = (1, 2, 5, 10, 20)
 RESULTS = timing.RESULTS / "few_steps"
@@ -264,7 +262,26 @@ def tables(results: dict[str, dict]) -> str:
             f"{result['machine']}).",
             "\n".join(lines),
         ]
+    parts += [
+        "## Distances between sets",
+        "Frechet distances by the steps of Algorithm 2, of the models and all 10,000 "
+        "test images of [results.md](results.md).",
+        distances(),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def distances() -> str:
+    """Returns the Frechet distances of the models of docs/results.md, in Markdown."""
+    heads = {"direct": "direct", **{f"alg2:{n}": f"{n}" for n in (2, 3, 5, 10)}}
+    heads["alg2"] = "all T"
+    lines = [f"| | {' | '.join(heads.values())} |", f"| --- |{' --- |' * len(heads)}"]
+    for path in sorted((timing.RESULTS / "restoration").glob("*.json")):
+        result = json.loads(path.read_text())
+        (found,) = result["distances"].values()
+        cells = [f"{found[name]['frechet']:.4g}" for name in heads]
+        lines.append(f"| {path.stem} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main(*workdirs: str) -> None:

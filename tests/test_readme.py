@@ -42,7 +42,8 @@ def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
     page = (root / "docs" / "few_steps.md").read_text()
     paths = sorted((root / "benchmarks" / "results" / "few_steps").glob("*.json"))
     assert [path.stem for path in paths] == re.findall(r"^## (\S+)$", page, re.M)
-    for path, part in zip(paths, page.split("\n## ")[1:], strict=True):
+    *parts, distances = page.split("\n## ")[1:]
+    for path, part in zip(paths, parts, strict=True):
         for name, entries in json.loads(path.read_text())["samplers"].items():
             (row,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", part, re.M)
             (head,) = re.findall(r"^\| \| (.*) \|$", part, re.M)
@@ -52,6 +53,11 @@ def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
                 e["column"]: f"{e['rmse']:.3f} / {e['ssim']:.3f} / {e['sharpness']:.2f}"
                 for e in entries
             }
+    for path in (root / "benchmarks" / "results" / "restoration").glob("*.json"):
+        (found,) = json.loads(path.read_text())["distances"].values()
+        names = ["direct", *(f"alg2:{n}" for n in (2, 3, 5, 10)), "alg2"]
+        cells = [f"{found[name]['frechet']:.4g}" for name in names]
+        assert f"| {path.stem} | {' | '.join(cells)} |" in distances
 
 
 def test_the_speeds_of_evaluation_are_the_committed_results(pytestconfig):
