@@ -13,7 +13,7 @@ from colddiff_jax.data import (
     fingerprint,
     load_image,
 )
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.degradations.base import Degradation, takes_images
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
 from colddiff_jax.experiment.sections import defaults_of, parameters_of
 from colddiff_jax.metrics.pixel import SSIM_SIDE
@@ -90,7 +90,7 @@ def open_endpoints(
         InputError: endpoints that are missing, or that the degradation does not need.
     """
     given = bool(config["endpoints"].get("source"))
-    if given != (endpoint_kind(degrade) == "image"):
+    if given != takes_images(degrade):
         raise InputError(
             "the section endpoints must name a source of images if, and only if, "
             "the degradation blends with other images, as animorph does"

@@ -6,12 +6,17 @@ from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError, check_integer, is_finite_number
 from colddiff_jax.degradations import Blend, Noisy
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.degradations.base import (
+    Degradation,
+    endpoint_kind,
+    takes_images,
+)
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.prng import indexed_keys
 from colddiff_jax.restoration.restore_options import check_sampling
@@ -144,7 +149,10 @@ def prepare_generation(
 
 
 def _with_noise(model: Model, prior: Prior | None) -> Prior:
-    """Returns the prior of x_T of a model, with the noise of `noisy`."""
+    """Returns the prior of x_T of a model, with the noise of `noisy`.
+
+    If that is around a blend with images, it is the prior of these.
+    """
     if prior is None:
         raise InputError(
             "this model does not say where images begin; train it with `prior.block` "
@@ -156,7 +164,7 @@ def _with_noise(model: Model, prior: Prior | None) -> Prior:
             f"`prior` must draw images of shape {model.image_shape}, got "
             f"{prior.image_shape}"
         )
-    if isinstance(model.degrade, Noisy):
+    if isinstance(model.degrade, Noisy) and not takes_images(model.degrade):
         return PerturbedPrior(prior, model.degrade.stds[-1])
     return prior
 
@@ -219,6 +227,9 @@ def _program(
         if isinstance(bound, Blend):
             color = bound.endpoint_kind == "color"
             bound = bound.with_endpoint(x_T[:, :1, :1] if color else x_T)
+        elif isinstance(bound, Noisy) and takes_images(bound):
+            bound = bound.with_images(x_T)
+            x_T = bound(jnp.zeros_like(x_T), bound.num_steps)
         if labels is not None:
             network = guide(
                 network, labels, scale=options.guidance, null_label=num_classes

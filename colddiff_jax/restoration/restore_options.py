@@ -6,7 +6,7 @@ import numpy as np
 
 from colddiff_jax.checks import InputError, is_finite_number
 from colddiff_jax.degradations import Holes, JpegLike
-from colddiff_jax.degradations.base import endpoint_kind
+from colddiff_jax.degradations.base import takes_images
 from colddiff_jax.experiment.builders import make_schedule
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.samplers import (
@@ -114,7 +114,7 @@ def check_step(model: Model, t: Any, *, least: int) -> int:
 
 def check_no_images_blended(model: Model) -> None:
     """Raises InputError for a degradation that blends with other images."""
-    if endpoint_kind(model.degrade) == "image":
+    if takes_images(model.degrade):
         raise InputError(
             "the degradation of this model blends images with others; use sample.py "
             "without photographs, or `restore_fn` and `degradation` with a sampler"

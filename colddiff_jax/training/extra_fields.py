@@ -30,7 +30,13 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
             (),
             "standard deviations of noise to add to D(x, t), in units of [-1, 1], one "
             "per step; empty for none",
-        )
+        ),
+        "noise_gains": ExtraField(
+            Sequence[float],
+            (),
+            "alpha, one per step: from s to t, the noise shrinks by alpha_t / alpha_s "
+            "while new noise is added, for samplers that draw it anew; empty for ones",
+        ),
     },
     "model": {
         "precondition": ExtraField(

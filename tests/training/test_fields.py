@@ -80,6 +80,7 @@ VALID: dict[str, list] = {
     "model.num_classes": [0],
     "model.consistent_noise": [[]],
     "degradation.noise_stds": [[]],
+    "degradation.noise_gains": [[]],
     "degradation.stds": [[BEYOND], [HUGE]],
     "degradation.blur_sigmas": [[BEYOND], [HUGE]],
     "degradation.keep": [[0]],
