@@ -54,7 +54,10 @@ SCHEDULES: dict[str, Callable] = {
     "geometric": schedules.geometric,
     "halving": schedules.halving,
     "linear": schedules.linear,
+    "linear_betas": schedules.linear_betas,
     "linear_decay": schedules.linear_decay,
+    "logit_normal": schedules.logit_normal,
+    "power": schedules.power,
 }
 NETWORKS: dict[str, Callable] = {
     "convnext": models.ConvNeXtUNet,

@@ -40,7 +40,10 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
     },
     "model": {
         "precondition": ExtraField(
-            bool, False, "scale input and output for each step, as measured on images"
+            bool | Literal["velocity"],
+            False,
+            "scale input and output for each step, as measured on images; or velocity, "
+            "for a blend with weights 1 - b and b: R(x_t, t) = x_t - b_t F(x_t, t)",
         ),
         "consistent_noise": ExtraField(
             Sequence[float],

@@ -39,6 +39,8 @@ class Objective:
         target: what R predicts, "clean" for y = x_0, or "previous" for the mean of
             D(x_0, t - 1) over its noise, which of all samplers only `sample_ihd` takes.
         weights: w, the weights of the losses, one number per step; empty for ones.
+        frequencies: how often each step is drawn, relative to the others, one number
+            per step; empty for equally often.
         input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
             errors of the network that x_t contains during sampling.
         rollouts: fraction of the examples, in [0, 1], whose input comes from a sampler:
@@ -59,12 +61,14 @@ class Objective:
         al. (2022), arXiv:2206.13397, section 3, whose target is "previous". The
         network's own output as input: Yen et al. (2022), arXiv:2211.02527; the step
         from any later t' is ours. Dropped labels: Ho and Salimans (2022),
-        arXiv:2207.12598.
+        arXiv:2207.12598. Frequencies, such as `schedules.logit_normal`: Esser et al.
+        (2024), arXiv:2403.03206, section 3.1.
     """
 
     distance: Distance = jnp.abs
     target: Target = "clean"
     weights: tuple[float, ...] = ()
+    frequencies: tuple[float, ...] = ()
     input_noise: float = 0.0
     rollouts: float = 0.0
     label_dropout: float = 0.1
@@ -75,8 +79,11 @@ class Objective:
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
         for name in ("rollouts", "label_dropout"):
             check_number(name, getattr(self, name), "lie in 0..1", _is_fraction)
-        for weight in self.weights:
-            check_number("weights", weight, "not be negative", _not_negative)
+        for name in ("weights", "frequencies"):
+            for value in getattr(self, name):
+                check_number(name, value, "not be negative", _not_negative)
+        if self.frequencies and not any(self.frequencies):
+            raise ValueError("frequencies must not all be 0; leave them empty")
 
     def losses(
         self,
@@ -99,7 +106,7 @@ class Objective:
         t_keys, degrade_keys, noise_keys, roll_keys, choice_keys, label_keys, drop = (
             prng.split_keys(keys, 7)
         )
-        t = prng.draw_steps(t_keys, num_steps)
+        t = self._draw_steps(t_keys, num_steps)
         x_0, bound, x_t = degrade_batch(degrade, degrade_keys, batch, t)
         noise = None
         if self.consistent_noise:
@@ -137,6 +144,11 @@ class Objective:
         if self.weights:
             losses *= jnp.asarray(self.weights, jnp.float32)[t - 1]
         return losses
+
+    def _draw_steps(self, keys: chex.PRNGKey, num_steps: int) -> chex.Array:
+        if self.frequencies:
+            return prng.draw_steps_by_frequency(keys, self.frequencies)
+        return prng.draw_steps(keys, num_steps)
 
 
 def roll_out(

@@ -81,6 +81,7 @@ VALID: dict[str, list] = {
     "model.consistent_noise": [[]],
     "degradation.noise_stds": [[]],
     "degradation.noise_gains": [[]],
+    "objective.frequencies": [[]],
     "degradation.stds": [[BEYOND], [HUGE]],
     "degradation.blur_sigmas": [[BEYOND], [HUGE]],
     "degradation.keep": [[0]],
