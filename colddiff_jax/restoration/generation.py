@@ -145,6 +145,11 @@ def prepare_generation(
 
 def _with_noise(model: Model, prior: Prior | None) -> Prior:
     """Returns the prior of x_T of a model, with the noise of `noisy`."""
+    if prior is None and model.paired:
+        raise InputError(
+            "this model was trained on pairs, to restore degraded images; give it some "
+            "to restore, or a `prior` that draws them"
+        )
     if prior is None:
         raise InputError(
             "this model does not say where images begin; train it with `prior.block` "

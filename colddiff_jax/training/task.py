@@ -221,6 +221,7 @@ def train_step(model: Model, task: Task) -> TrainStep:
         task.objective,
         task.preprocessing,
         task.training.micro_batches,
+        paired=task.data.paired,
     )
 
 
@@ -247,7 +248,9 @@ def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
 
     x_0 = to_float(load(task.data.splits, task.seed))
     others = task.data.endpoints
-    endpoints = load(others, task.seed + 1) if others else None
+    # As in `open_batches`.
+    endpoint_seed = task.seed if task.data.paired else task.seed + 1
+    endpoints = load(others, endpoint_seed) if others else None
     key = prng.stream(task.seed, "precondition")
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)
