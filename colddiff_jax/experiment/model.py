@@ -20,6 +20,7 @@ from colddiff_jax.experiment.builders import (
     make_preprocessing,
 )
 from colddiff_jax.experiment.own_network import check_predictions
+from colddiff_jax.experiment.pairs import is_paired
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
@@ -88,6 +89,11 @@ class Model:
     def target(self) -> Target:
         """What the network predicts, the clean image or that of the step before."""
         return self.config.get("objective", {}).get("target", "clean")
+
+    @property
+    def paired(self) -> bool:
+        """Whether it was trained on pairs, and x_T is the endpoint of a blend."""
+        return is_paired(self.config)
 
     @property
     def consistent_noise(self) -> tuple[float, ...]:

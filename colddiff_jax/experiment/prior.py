@@ -110,6 +110,8 @@ def measure_prior(
         preprocessing: how they are resized and cropped.
         seed: the run's.
     """
+    if data.paired:  # Restores; nothing is to be kept of the degraded images.
+        return {}
     if takes_images(degrade):
         assert data.endpoints is not None
         images = data.endpoints.train

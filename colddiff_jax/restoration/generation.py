@@ -153,6 +153,11 @@ def _with_noise(model: Model, prior: Prior | None) -> Prior:
 
     If that is around a blend with images, it is the prior of these.
     """
+    if prior is None and model.paired:
+        raise InputError(
+            "this model was trained on pairs, to restore degraded images; give it some "
+            "to restore, or a `prior` that draws them"
+        )
     if prior is None:
         raise InputError(
             "this model does not say where images begin; train it with `prior.block` "

@@ -16,7 +16,10 @@ from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.pixel_scores import pixel_scores
-from colddiff_jax.restoration.restore_options import default_sampler
+from colddiff_jax.restoration.restore_options import (
+    check_no_images_blended,
+    default_sampler,
+)
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.sizes import TILE
 from colddiff_jax.restoration.user_images import read_images
@@ -92,6 +95,8 @@ def restore_photos(
         name = "mask" if mask else "enlarge"
         raise InputError(f"`{name}` is for degraded photographs; leave out `degrade`")
     restorer = load_run(workdir, checkpoint)
+    if degrade:
+        check_no_images_blended(restorer.model)
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")

@@ -9,11 +9,11 @@ import numpy as np
 
 from colddiff_jax import devices, prng
 from colddiff_jax.data import Batch
-from colddiff_jax.degradations import Blend, Noisy
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.images import to_float
 from colddiff_jax.reprs import short_repr
+from colddiff_jax.restoration.endpoints import with_images
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
 
@@ -28,12 +28,7 @@ def bind(
     bound = degrade.bind(keys, shape)
     if endpoints is None:
         return bound
-    y = to_float(endpoints)
-    if isinstance(bound, Noisy):
-        return bound.with_images(y, keys)
-    if isinstance(bound, Blend):  # Whose endpoints the keys have not drawn.
-        return bound.with_endpoint(y, keys)
-    return bound.with_endpoint(y)  # type: ignore[attr-defined]
+    return with_images(bound, to_float(endpoints), keys)
 
 
 class DegradedBatch(NamedTuple):

@@ -54,7 +54,10 @@ def check_restore(
         InputError: options that are out of range or do not fit the model.
     """
     T = model.degrade.num_steps
-    check_no_images_blended(model)
+    if model.paired:
+        _check_starts_at_partner(model, t)
+    else:
+        check_no_images_blended(model)
     if t == "auto" and not estimates:
         raise InputError(NO_ESTIMATE)
     largest = T if t == "auto" else check_step(model, t, least=1)
@@ -114,10 +117,25 @@ def check_step(model: Model, t: Any, *, least: int) -> int:
 
 def check_no_images_blended(model: Model) -> None:
     """Raises InputError for a degradation that blends with other images."""
+    if model.paired:
+        raise InputError(
+            "this model was trained on pairs, and does not know how images are "
+            "degraded; give it degraded ones, and leave out `degrade`"
+        )
     if takes_images(model.degrade):
         raise InputError(
             "the degradation of this model blends images with others; use sample.py "
             "without photographs, or `restore_fn` and `degradation` with a sampler"
+        )
+
+
+def _check_starts_at_partner(model: Model, t: Any) -> None:
+    """Raises InputError for another t than T, where D(x, t) has part of x."""
+    T = model.degrade.num_steps
+    if t not in (None, T):
+        raise InputError(
+            "this model was trained on pairs, and restores degraded images from "
+            f"`t` = {T}, its last step; leave it out, got {t!r}"
         )
 
 

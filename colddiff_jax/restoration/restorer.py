@@ -214,7 +214,7 @@ class Restorer:
         def run(
             t: int, restore_fn: RestoreFn, degrade: Degradation, x: Any, keys: Any
         ) -> chex.Array:
-            if masks is not None:
+            if masks is not None or self.model.paired:
                 x = degrade(x, t)
             if consistent:
                 restore_fn = sampling.consistent(restore_fn, degrade, noise=max(noises))

@@ -22,7 +22,13 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
     "endpoints": {
         "source": ExtraField(
             str, "", "the source of the images to degrade into; empty for none"
-        )
+        ),
+        "paired": ExtraField(
+            bool,
+            False,
+            "each is the degraded partner of an image of data: the file of the same "
+            "path up to its extension, or the array's image of the same index",
+        ),
     },
     "degradation": {
         "noise_stds": ExtraField(

@@ -92,7 +92,8 @@ def _measured(
         return np.stack([preprocessing.test(split.train[i]) for i in every])
 
     x_0 = to_float(load(data.splits, seed))
-    endpoints = load(data.endpoints, seed + 1) if data.endpoints else None
+    endpoint_seed = seed if data.paired else seed + 1  # As in `open_batches`.
+    endpoints = load(data.endpoints, endpoint_seed) if data.endpoints else None
     key = prng.stream(seed, "precondition")
     keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
     bound = bind(degrade, keys, x_0.shape, endpoints)

@@ -219,4 +219,5 @@ def train_step(model: Model, task: Task) -> TrainStep:
         task.objective,
         task.preprocessing,
         task.training.micro_batches,
+        paired=task.data.paired,
     )
