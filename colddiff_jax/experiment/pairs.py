@@ -1,14 +1,15 @@
-"""Training on pairs: a blend ends in the degraded image of the same scene."""
+"""Blends that end in the degraded image of the same scene, which R may see."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax.numpy as jnp
 
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import ImageSplits
 from colddiff_jax.data.pairs import Pairs, pair_folder
-from colddiff_jax.degradations import Blend
+from colddiff_jax.degradations import Blend, Noisy
 from colddiff_jax.degradations.base import Degradation, endpoint_kind
 from colddiff_jax.experiment.sections import only, parameters_of
 
@@ -26,15 +27,16 @@ def check_ends_in_partner(degrade: Degradation) -> None:
     Raises:
         InputError: a degradation that does not blend with images, or not fully.
     """
-    if endpoint_kind(degrade) != "image":
+    blend = image_blend(degrade)
+    if blend is None:
         raise InputError(
             "`endpoints.paired` needs a degradation that blends images with others "
             "(`degradation` blend with `degradation.endpoint` image, or animorph), got "
             f"a {type(degrade).__name__}; leave it False"
         )
-    if not isinstance(degrade, Blend):
+    if not isinstance(blend, Blend):
         return
-    tables = (degrade.image_weights, degrade.endpoint_weights)
+    tables = (blend.image_weights, blend.endpoint_weights)
     last = [float(jnp.max(table[-1])) for table in tables]
     if last[0] > _ROUNDING or abs(last[1] - 1) > _ROUNDING:
         raise InputError(
@@ -42,6 +44,46 @@ def check_ends_in_partner(degrade: Degradation) -> None:
             f"endpoint, so that D(x, T) is the degraded image; got {last[0]:.3g} and "
             f"{last[1]:.3g}"
         )
+
+
+def image_blend(degrade: Degradation) -> Any:
+    """Returns the part of D that blends with images, or None."""
+    inner = degrade.degradation if isinstance(degrade, Noisy) else degrade
+    return inner if endpoint_kind(inner) == "image" else None
+
+
+def sees_endpoint(fields: Mapping[str, Any], degrade: Degradation) -> bool:
+    """Whether the network is given the image that D blends with.
+
+    Args:
+        fields: the section model.
+        degrade: D.
+
+    Raises:
+        InputError: it should be, and D blends with no images.
+    """
+    sees = bool(fields.get("see_endpoint", False))
+    if sees and image_blend(degrade) is None:
+        raise InputError(
+            "`model.see_endpoint` needs a degradation that blends with images, got a "
+            f"{type(degrade).__name__}; leave it False"
+        )
+    return sees
+
+
+def seen_image(degrade: Degradation) -> chex.Array:
+    """Returns the image that D blends with.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    image = getattr(image_blend(degrade), "endpoint", None)
+    if image is None:
+        raise InputError(
+            "this network sees the image that x_t is blended with; give `degrade` with "
+            "it, such as restorer.degradation.with_endpoint(y)"
+        )
+    return image
 
 
 def open_partners(fields: Mapping[str, Any], clean: ImageSplits) -> Pairs:

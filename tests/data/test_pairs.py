@@ -98,7 +98,9 @@ def test_a_split_without_a_whole_pair_raises(tmp_path):
     (tmp_path / "degraded" / "test" / "1.png").write_bytes(b"")
     clean, path = read(tmp_path / "clean"), str(tmp_path / "degraded")
     text = complaint(data.pair_folder, clean, path=path, max_unreadable=0.5)
-    assert text.endswith("no pair in the split 'test' has two readable halves; add some")
+    assert text.endswith(
+        "no pair in the split 'test' has two readable halves; add some"
+    )
 
 
 def test_labels_stay_with_their_pairs(tmp_path):
@@ -148,7 +150,6 @@ def test_partners_of_different_sizes_raise_and_one_is_named_with_both_sizes(root
         f"{clean}/{first}.png has {height} x {width} pixels and its partner "
         f"{degraded}/{first}.jpg 5 x 4; both halves of a pair need the same size"
     )
-
 
 
 def test_sizes_are_compared_after_orientation_tags(tmp_path):
