@@ -16,7 +16,8 @@ bundled digits are pixelated to 4 x 4.
 
 x_t = a_t x_0 + b_t y + sigma_t z, where y is the degraded image; the noise z shrinks
 by alpha_t / alpha_s from s to t. The four differ in a, b, sigma and alpha alone, and in
-T: 100, or 5 for Resfusion. The network predicts x_0, by the squared error.
+T: 100, or 5 for Resfusion; all but I2SB also give y to the network. It predicts x_0, by
+the squared error.
 --sampler=ddim --eta=1 are the posteriors of the papers; --eta=0 draws no noise on the
 way.
 
@@ -123,6 +124,7 @@ def _with(
 
     def use(config: ml_collections.ConfigDict) -> None:
         config.degradation = section("degradation", **system())
+        config.model.see_endpoint = True
         if size is not None:
             size(config)
 

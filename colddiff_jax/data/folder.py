@@ -76,12 +76,11 @@ def folder(
                 f"{path}: no readable image in the split {split!r}; add some: at least "
                 "two images are needed, one to train and one to test on"
             )
-    splits = ImageSplits(
-        *(
-            ImageFiles(root, names, channels, [sizes[name] for name in names])
-            for names in (train, test)
-        )
-    )
+
+    def files(names: list[str]) -> ImageFiles:
+        return ImageFiles(root, names, channels, [sizes[name] for name in names])
+
+    splits = ImageSplits(files(train), files(test))
     if not labels:
         report_splits(path, found, splits)
         return splits

@@ -59,7 +59,8 @@ class ImageFiles:
 
     def chosen(self, indices: Sequence[int]) -> "ImageFiles":
         """Returns the files with these indices."""
-        names, sizes = ([of[i] for i in indices] for of in (self.names, self.sizes))
+        names = [self.names[i] for i in indices]
+        sizes = [self.sizes[i] for i in indices]
         return ImageFiles(self.root, names, self.channels, sizes)
 
 

@@ -78,8 +78,8 @@ def pair_folder(
     def partner(name: str) -> str:
         return partners[os.path.splitext(name)[0]]
 
-    kept, degraded = [], []
-    for split, files in (("train", train), ("test", test)):
+    def halves(split: str, files: ImageFiles) -> tuple[list[int], ImageFiles]:
+        """Returns the indices of the clean files to keep, and their partners."""
         indices = [i for i, name in enumerate(files.names) if partner(name) in sizes]
         if not indices:
             raise InputError(
@@ -87,12 +87,15 @@ def pair_folder(
                 "some"
             )
         names = [partner(files.names[i]) for i in indices]
-        chosen = files.chosen(indices)
         others = ImageFiles(root, names, channels, [sizes[name] for name in names])
-        _check_file_sizes(chosen, others)
-        kept.append(indices)
-        degraded.append(others)
-    pairs = Pairs(_chosen(clean, *kept), ImageSplits(*degraded))
+        _check_file_sizes(files.chosen(indices), others)
+        return indices, others
+
+    kept_train, others_train = halves("train", train)
+    kept_test, others_test = halves("test", test)
+    pairs = Pairs(
+        _chosen(clean, kept_train, kept_test), ImageSplits(others_train, others_test)
+    )
     report_pairs(path, pairs.degraded, len(originals))
     return pairs
 

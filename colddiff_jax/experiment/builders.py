@@ -185,7 +185,7 @@ def make_schedule(section: str, value: Any, **known: Any) -> Any:
 def make_network(fields: Mapping[str, Any]) -> nn.Module:
     """Makes the network that the section model describes, without preconditioning."""
     if isinstance(fields, Mapping):
-        around = ("precondition", "consistent_noise")
+        around = ("precondition", "consistent_noise", "see_endpoint")
         fields = {n: v for n, v in fields.items() if n not in around}
         dtype = fields.pop("dtype", "auto")
         if "dtype" in parameters_of(chosen("model", NETWORKS, fields)):

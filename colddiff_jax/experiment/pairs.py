@@ -1,8 +1,9 @@
-"""Training on pairs: a blend ends in the degraded image of the same scene."""
+"""Blends that end in the degraded image of the same scene, which R may see."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax.numpy as jnp
 
 from colddiff_jax.checks import InputError
@@ -50,6 +51,40 @@ def image_blend(degrade: Degradation) -> Any:
     """Returns the part of D that blends with images, or None."""
     inner = degrade.degradation if isinstance(degrade, Noisy) else degrade
     return inner if endpoint_kind(inner) == "image" else None
+
+
+def sees_endpoint(fields: Mapping[str, Any], degrade: Degradation) -> bool:
+    """Whether the network is given the image that D blends with.
+
+    Args:
+        fields: the section model.
+        degrade: D.
+
+    Raises:
+        InputError: it should be, and D blends with no images.
+    """
+    sees = bool(fields.get("see_endpoint", False))
+    if sees and image_blend(degrade) is None:
+        raise InputError(
+            "`model.see_endpoint` needs a degradation that blends with images, got a "
+            f"{type(degrade).__name__}; leave it False"
+        )
+    return sees
+
+
+def seen_image(degrade: Degradation) -> chex.Array:
+    """Returns the image that D blends with.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    image = getattr(image_blend(degrade), "endpoint", None)
+    if image is None:
+        raise InputError(
+            "this network sees the image that x_t is blended with; give `degrade` with "
+            "it, such as restorer.degradation.with_endpoint(y)"
+        )
+    return image
 
 
 def open_partners(fields: Mapping[str, Any], clean: ImageSplits) -> Pairs:

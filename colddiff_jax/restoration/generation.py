@@ -18,6 +18,7 @@ from colddiff_jax.degradations.base import (
     takes_images,
 )
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.prng import indexed_keys
 from colddiff_jax.restoration.restore_options import check_sampling
 from colddiff_jax.restoration.samplers import (
@@ -37,6 +38,7 @@ from colddiff_jax.sampling import (
     interpolated,
 )
 from colddiff_jax.sampling.consistency import trained_consistent
+from colddiff_jax.sampling.seeing import SeesImage
 
 Endpoint = Literal["fixed", "estimated"]
 
@@ -136,6 +138,7 @@ def prepare_generation(
     program = _program(
         options,
         model.consistent_noise[:1],
+        model.sees_endpoint,
         model.num_classes,
         devices.divisible(min(batch_size, n)),
     )
@@ -215,6 +218,7 @@ def _check_labels(
 def _program(
     options: _Options,
     consistent_noise: tuple[float, ...],
+    sees_endpoint: bool,
     num_classes: int,
     batch_size: int,
 ) -> BatchSampler:
@@ -241,6 +245,8 @@ def _program(
             )
         if consistent_noise:
             network = trained_consistent(network, bound, *consistent_noise)
+        if sees_endpoint:
+            network = SeesImage(network, seen_image(bound))
         return _sample(options, network, bound, x_T, sampler_keys)
 
     return BatchSampler(generate, batch_size=batch_size)

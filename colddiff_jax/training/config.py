@@ -69,7 +69,7 @@ _ADDED = ("prior",)  # Sections that configurations of earlier versions lack.
 _NO_FIELDS = {
     "data": ("labels",),
     "endpoints": ("labels",),
-    "objective": ("distance", "consistent_noise"),
+    "objective": ("distance", "consistent_noise", "sees_endpoint"),
     "degradation": ("image_size",),
 }
 

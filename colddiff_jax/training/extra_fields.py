@@ -57,6 +57,11 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
             "train predictions that agree with x_t: the least and the largest noise of "
             "x_t, in units of [-1, 1]; empty for none",
         ),
+        "see_endpoint": ExtraField(
+            bool,
+            False,
+            "give the network the image that x_t is blended with, as more channels",
+        ),
         "dtype": ExtraField(
             Literal["auto", *DTYPES],
             "auto",

@@ -14,10 +14,12 @@ from colddiff_jax.checks import check_choice, check_number
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.degradations.targets import Target, target_images
+from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.sampling import RestoreFn
 from colddiff_jax.sampling.consistency import trained_consistent
+from colddiff_jax.sampling.seeing import SeesImage
 
 
 def _not_negative(value: float) -> bool:
@@ -55,6 +57,7 @@ class Objective:
         consistent_noise: the range of the noise of the model's consistent predictions,
             through which the network is then trained; empty for none. The noise of each
             example, added to x_t, has a deviation of uniform logarithm.
+        sees_endpoint: whether R is also given the image that x_t is blended with.
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
@@ -73,6 +76,7 @@ class Objective:
     rollouts: float = 0.0
     label_dropout: float = 0.1
     consistent_noise: tuple[float, ...] = ()
+    sees_endpoint: bool = False
 
     def __post_init__(self) -> None:
         check_choice("target", self.target, get_args(Target))
@@ -124,6 +128,8 @@ class Objective:
             )
             if noise is not None:
                 network = trained_consistent(network, bound, noise)
+            if self.sees_endpoint:
+                network = SeesImage(network, seen_image(bound))
             return network(x, t)
 
         if self.rollouts:

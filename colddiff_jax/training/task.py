@@ -29,6 +29,7 @@ from colddiff_jax.experiment.model import (
     consistent_noise_of,
     with_inverse,
 )
+from colddiff_jax.experiment.pairs import sees_endpoint
 from colddiff_jax.experiment.prior import PriorOptions, check_prior
 from colddiff_jax.experiment.sections import call, call_named
 from colddiff_jax.losses import DISTANCES
@@ -122,7 +123,9 @@ def build_model_and_task(
     degrade = with_inverse(degrade, config["model"])
     objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
     objective = dataclasses.replace(
-        objective, consistent_noise=consistent_noise_of(config["model"])
+        objective,
+        consistent_noise=consistent_noise_of(config["model"]),
+        sees_endpoint=sees_endpoint(config["model"], degrade),
     )
     _check_target(objective)
     options = {
