@@ -140,7 +140,8 @@ class ScoringProgram:
             augmented = self.model.preprocessing.augment(crop_keys, batch.images)
             batch = batch._replace(images=augmented)
             if self.model.paired:
-                partners = self.model.preprocessing.augment(crop_keys, batch.endpoints)
+                same_keys = jax.random.clone(crop_keys)
+                partners = self.model.preprocessing.augment(same_keys, batch.endpoints)
                 batch = batch._replace(endpoints=partners)
         x_0, degrade, x_T = degrade_batch(
             unbound, degrade_keys, batch, unbound.num_steps

@@ -92,7 +92,8 @@ def make_train_step(
         )
         batch = batch._replace(images=preprocessing.augment(crop_keys, batch.images))
         if batch.endpoints is not None:
-            endpoint_keys = crop_keys if paired else endpoint_keys
+            if paired:
+                endpoint_keys = jax.random.clone(crop_keys)
             endpoints = preprocessing.augment(endpoint_keys, batch.endpoints)
             batch = batch._replace(endpoints=endpoints)
 

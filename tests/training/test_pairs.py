@@ -94,7 +94,6 @@ def test_only_partners_are_cropped_and_flipped_alike():
             paired=paired,
         )
         batch = Batch(jnp.asarray(images), None, jnp.asarray(255 - images))
-        # The first of several crops could be the same by chance.
         loss = step(state, batch, None, jax.random.clone(key))[1]["loss"]
         assert (loss == 0) if paired else (loss > 10)
 
@@ -128,6 +127,7 @@ def run(tmp_path_factory):
     config.data.update({"source": "folder", "path": str(root / "clean"), **size})
     path = str(root / "degraded")
     config.endpoints.update({"source": "folder", "path": path, "channels": 1})
+    config.data.flip = True  # The error of a pair is then the same.
     config.model.see_endpoint = True
     workdir = str(root / "run")
     train_and_evaluate(config, workdir)
@@ -147,6 +147,17 @@ def test_evaluations_restore_the_partners(run):
     assert losses[-1] < losses[0]
     found = evaluate_run(run, num_images=8, batch_size=8, features=["none"])
     np.testing.assert_allclose(found["pixels"]["degraded"]["rmse"], expected, rtol=1e-5)
+    augmented = evaluate_run(
+        run,
+        out=f"{run}/augmented",
+        num_images=8,
+        batch_size=8,
+        features=["none"],
+        protocol="test_images_augmented",
+    )
+    np.testing.assert_allclose(  # Half of all pairs are mirrored.
+        augmented["pixels"]["degraded"]["rmse"], expected, rtol=1e-5
+    )
 
 
 def test_samples_begin_with_the_partners(run, capsys):
