@@ -57,6 +57,12 @@ def split_keys(keys: chex.PRNGKey, number: int) -> tuple[chex.PRNGKey, ...]:
     return jax.vmap(lambda key: tuple(jax.random.split(key, number)))(keys)
 
 
+def fold_keys(key: chex.PRNGKey, batch_size: int, number: int) -> chex.PRNGKey:
+    """Returns keys [B] that follow from `keys_per_example` and a number."""
+    keys = keys_per_example(key, batch_size)
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+
+
 def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
     """Draws t ~ U{1..num_steps} from each of the keys [B]; int32 [B]."""
     return jax.vmap(lambda key: jax.random.randint(key, (), 1, num_steps + 1))(keys)

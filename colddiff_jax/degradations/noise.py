@@ -96,8 +96,8 @@ class Noisy:
             )
         given: Any = self.degradation
         if isinstance(given, Blend) and key is not None:
-            D_keys, _ = prng.split_keys(prng.keys_per_example(key, len(y)), 2)
-            given = given.with_endpoint(y, D_keys)
+            # 0 and 1 may give the keys that `bind` has split these into.
+            given = given.with_endpoint(y, prng.fold_keys(key, len(y), 2))
         else:
             given = given.with_endpoint(y)
         return dataclasses.replace(self, degradation=given)
