@@ -174,7 +174,7 @@ def ir_sde(theta, noise):
 
 
 def test_ir_sde(steps):
-    """Luo et al. (2023), equations 6 and 7, and proposition 3.2."""
+    """Luo et al. (2023), the marginals and the optimal reverse state."""
     t, s = steps
     theta, noise = np.concatenate([[0.0], np.cumsum(RNG.uniform(0.1, 0.9, 5))]), 0.08
     degrade = ir_sde(theta[1:], noise)
