@@ -56,6 +56,11 @@ def velocity_scales(degrade: Degradation) -> Scales:
     Raises:
         ValueError: another degradation.
 
+    Example:
+        >>> weights = schedules.linear_decay(4)
+        >>> velocity_scales(cd.blend(weights, 1 - weights)).output
+        (-0.25, -0.5, -0.75, -1.0)
+
     Reference:
         Liu, Gong, Liu (2022), "Flow straight and fast", arXiv:2209.03003, equation 1.
     """

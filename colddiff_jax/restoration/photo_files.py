@@ -35,6 +35,7 @@ def restore_photos(
     checkpoint: str = "latest",
     sampler: str | None = None,
     steps: int = 0,
+    endpoint: Literal["fixed", "estimated"] | None = None,
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
     consistent: bool = False,
@@ -59,6 +60,7 @@ def restore_photos(
         checkpoint: as in `load`.
         sampler: as in `Restorer.restore`.
         steps: the number of steps; 0 for all.
+        endpoint: as in `Restorer.restore`.
         start: the step that the photographs are degraded to; 0 for T, and "auto" for an
             estimate for each.
         degrade: whether the photographs are clean and are to be degraded first, to
@@ -105,6 +107,7 @@ def restore_photos(
         t=start or None,
         sampler=sampler,
         steps=steps or None,
+        endpoint=endpoint,
         consistent=consistent,
         mask=bool(mask),
         drawn=degrade,
@@ -128,6 +131,7 @@ def restore_photos(
                 options={
                     "sampler": sampler,
                     "steps": steps or None,
+                    "endpoint": endpoint,
                     "consistent": consistent,
                     "mask": mask or None,
                     "noise": noise,

@@ -240,7 +240,7 @@ def test_noise_of_an_endpoint_that_is_no_deviation_raises(std):
 
 
 def test_noise_in_a_linear_blend_grows_with_the_step(photos):
-    """x_t = (1 - t / T) x + (t / T) (y + 0.2 e), as inversion by direct iteration."""
+    """x_t = (1 - t / T) x + (t / T) (y + 0.2 e), as in InDI."""
     degrade = blend([0.5, 0.0], [0.5, 1.0], endpoint="image", endpoint_noise=0.2)
     noisy = degrade.with_endpoint(photos, jax.random.key(0))
     e = (noisy.endpoint - photos) / 0.2

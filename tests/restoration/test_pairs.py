@@ -56,6 +56,17 @@ def test_algorithm_2_keeps_the_given_image_as_the_endpoint(restorer):
     np.testing.assert_allclose(restorer.restore(y), x, atol=1e-5)
 
 
+def test_the_endpoint_may_be_estimated(restorer):
+    y = floats(2, 32, 32, 3)
+    predict, x = network_of(restorer, y), y.astype(np.float64)
+    for t in (4, 3, 2, 1):
+        x += (predict(x, t) - x) / t
+    found = restorer.restore(y, endpoint="estimated")
+    np.testing.assert_allclose(found, x, atol=1e-5)
+    with pytest.raises(InputError, match="no effect with the sampler direct"):
+        restorer.predict(y, endpoint="fixed")
+
+
 def test_with_an_estimated_endpoint_it_is_inversion_by_direct_iteration():
     """x_s = (1 - s / t) R(x_t, t) + (s / t) x_t, with any network and any steps."""
 

@@ -119,7 +119,7 @@ def run(tmp_path_factory):
             folder = root / name / split
             folder.mkdir(parents=True)
             for i in range(12):
-                image = getattr(splits, split)[i].repeat(4, 0).repeat(4, 1)
+                image = getattr(splits, split)[i].repeat(2, 0).repeat(2, 1)
                 extension = "png" if name == "clean" else "bmp"
                 Image.fromarray(image[..., 0]).save(folder / f"{i}.{extension}")
     config = photo_pairs.get_config("smoke")
@@ -127,7 +127,7 @@ def run(tmp_path_factory):
     config.data.update({"source": "folder", "path": str(root / "clean"), **size})
     path = str(root / "degraded")
     config.endpoints.update({"source": "folder", "path": path, "channels": 1})
-    config.data.flip = True  # The error of a pair is then the same.
+    config.data.flip = True  # The error of a mirrored pair is the same.
     config.model.see_endpoint = True
     workdir = str(root / "run")
     train_and_evaluate(config, workdir)
@@ -166,7 +166,7 @@ def test_samples_begin_with_the_partners(run, capsys):
     with np.load(path) as arrays:
         batch = images_of_run(cd.load(run)).load(range(8))
         found = {name: arrays[name] for name in arrays.files}
-    np.testing.assert_array_equal(found["degraded"], batch.endpoints)
+    np.testing.assert_array_equal(cd.to_uint8(found["degraded"]), batch.endpoints)
 
 
 def test_an_exported_file_restores_like_the_run(run, tmp_path):
