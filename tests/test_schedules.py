@@ -94,7 +94,7 @@ def test_logit_normal_sums_its_density_over_every_step(mean, std):
 
 
 def test_invalid_arguments_of_schedules_of_diffusion_models_raise():
-    with pytest.raises(ValueError, match=r"in \[0, 1\), got start=0.5, stop=1"):
+    with pytest.raises(ValueError, match=r"in \(0, 1\), got start=0.5, stop=1"):
         schedules.linear_betas(4, start=0.5, stop=1)
     with pytest.raises(ValueError, match="exponent must be finite, got inf"):
         schedules.power(4, exponent=np.inf)

@@ -104,14 +104,14 @@ def linear_betas(
 
     Args:
         num_steps: T, the number of steps, 1000 with these defaults.
-        start: the first beta, in [0, 1).
+        start: the first beta, in (0, 1).
         stop: the last beta, likewise.
 
     Returns:
-        float64 [T], in (0, 1]: the image's fraction of the variance.
+        float64 [T], in (0, 1): the image's fraction of the variance.
 
     Raises:
-        ValueError: num_steps is not a positive integer, or a beta outside [0, 1).
+        ValueError: num_steps is not a positive integer, or a beta outside (0, 1).
 
     Example:
         >>> f"{linear_betas(1000)[-1]:.2e}"
@@ -120,9 +120,9 @@ def linear_betas(
     Reference:
         Ho et al. (2020), arXiv:2006.11239, section 4.
     """
-    if not (0 <= start < 1 and 0 <= stop < 1):
+    if not (0 < start < 1 and 0 < stop < 1):
         raise ValueError(
-            f"start and stop must lie in [0, 1), got start={start}, stop={stop}"
+            f"start and stop must lie in (0, 1), got start={start}, stop={stop}"
         )
     return np.cumprod(1 - np.linspace(start, stop, check_num_steps(num_steps)))
 
