@@ -92,7 +92,7 @@ def _check_draws_nothing(model: Model, spec: SamplerSpec, endpoint: str) -> None
             "an exported sampler draws no noise, as ddim may; `sampler` alg2 with "
             "`endpoint` estimated is ddim without fresh noise"
         )
-    if model.paired and getattr(degrade, "endpoint_noise", 0):
+    if model.paired and getattr(degrade, "endpoint_noise", 0.0) > 0:
         raise InputError(
             "an exported sampler draws no noise, as `degradation.endpoint_noise` of "
             "this run does; export the network instead, to .safetensors"
