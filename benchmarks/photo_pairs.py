@@ -7,7 +7,8 @@
     python -m benchmarks.photo_pairs --folder=pairs --restored alg2
 
 `photos` holds the folder `free` of photographs to train on, and `cbsd68` to test on,
-with those in `free/misc`. --restored names the folders with what sample.py restored.
+with those in `free/misc`. --restored names the folders with what sample.py restored, by
+which samplers.
 PSNR and SSIM of every photograph are compared with those of its JPEG file, and --draw
 makes a picture of the centres of those in `free/misc`.
 """
@@ -52,7 +53,10 @@ def make(photos: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def read(folder: pathlib.Path, restored: list[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Returns the test photographs, uint8 [H, W, 3], by name and by kind."""
+    """Returns the test photographs, uint8 [H, W, 3], by name and by kind.
+
+    Not every photograph needs to be restored in every way.
+    """
     found = {}
     for path in sorted((folder / "clean" / "test").iterdir()):
         paths = {
@@ -60,7 +64,9 @@ def read(folder: pathlib.Path, restored: list[str]) -> dict[str, dict[str, np.nd
             "degraded": folder / "degraded" / "test" / f"{path.stem}.jpg",
             **{kind: folder / kind / f"{path.stem}_restored.png" for kind in restored},
         }
-        found[path.stem] = {kind: decode(str(p), 3) for kind, p in paths.items()}
+        found[path.stem] = {
+            kind: decode(str(path), 3) for kind, path in paths.items() if path.exists()
+        }
     return found
 
 
@@ -80,9 +86,8 @@ def scores(images: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def summary(rows: dict[str, Any]) -> dict[str, Any]:
     """Returns the mean scores of some photographs, and how many became better."""
-    first = next(iter(rows.values()))
     found: dict[str, Any] = {"photographs": len(rows)}
-    for kind in first:
+    for kind in sorted(set.intersection(*map(set, rows.values()))):
         found[kind] = {
             score: round(float(np.mean([row[kind][score] for row in rows.values()])), n)
             for score, n in (("PSNR", 2), ("SSIM", 4))

@@ -98,7 +98,7 @@ def _check_draws_nothing(model: Model, spec: SamplerSpec, endpoint: str) -> None
             "the degradation of this run blends with an image and with noise, and an "
             "exported sampler knows neither; export the model to .safetensors"
         )
-    if model.paired and getattr(degrade, "endpoint_noise", 0):
+    if model.paired and getattr(degrade, "endpoint_noise", 0.0) > 0:
         raise InputError(
             "an exported sampler draws no noise, as `degradation.endpoint_noise` of "
             "this run does; export the network instead, to .safetensors"
