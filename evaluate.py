@@ -34,7 +34,8 @@ flags.DEFINE_enum("split", None, ["test", "train"], _HELP)
 flags.DEFINE_string("folder", "", "score the images in this folder instead")
 flags.DEFINE_integer("num_images", 0, "number of images from the first on; 0: all", 0)
 _HELP = f"{', '.join(SAMPLERS)}; alg2:5 takes five steps, and the predictions of "
-_HELP += "alg2+consistent agree with the images that they are made from; default "
+_HELP += "alg2+consistent agree with the images that they are made from; "
+_HELP += "ddim+ancestral draws noise anew; default "
 _HELP += "direct,alg1,alg2, or ihd for a model with objective.target previous"
 flags.DEFINE_list("samplers", None, _HELP)
 _HELP = (

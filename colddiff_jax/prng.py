@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from colddiff_jax.checks import InputError, check_integer
 
@@ -56,9 +57,26 @@ def split_keys(keys: chex.PRNGKey, number: int) -> tuple[chex.PRNGKey, ...]:
     return jax.vmap(lambda key: tuple(jax.random.split(key, number)))(keys)
 
 
+def fold_keys(key: chex.PRNGKey, batch_size: int, number: int) -> chex.PRNGKey:
+    """Returns keys [B] that follow from `keys_per_example` and a number."""
+    keys = keys_per_example(key, batch_size)
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+
+
 def draw_steps(keys: chex.PRNGKey, num_steps: int) -> chex.Array:
     """Draws t ~ U{1..num_steps} from each of the keys [B]; int32 [B]."""
     return jax.vmap(lambda key: jax.random.randint(key, (), 1, num_steps + 1))(keys)
+
+
+def draw_steps_by_frequency(
+    keys: chex.PRNGKey, frequencies: Sequence[float] | np.ndarray
+) -> chex.Array:
+    """Draws t in 1..T from each of the keys [B], P(t) ~ frequencies[t - 1]."""
+    up_to = np.cumsum(np.asarray(frequencies, np.float64))
+    # u lies in (0, 1], so that no step of frequency 0 is ever drawn.
+    inner = jnp.asarray(up_to[:-1] / up_to[-1], jnp.float32)
+    u = jax.vmap(lambda key: 1 - jax.random.uniform(key))(keys)
+    return jnp.searchsorted(inner, u, side="left").astype(jnp.int32) + 1
 
 
 def draw_later_steps(keys: chex.PRNGKey, t: chex.Array, num_steps: int) -> chex.Array:

@@ -11,7 +11,8 @@ import colddiff_jax as cd
 from colddiff_jax import data, devices, distributed
 from colddiff_jax.io.checkpoints import open_checkpoints
 from colddiff_jax.sampling import BatchSampler
-from colddiff_jax.training.task import _measure_here, build_model_and_task
+from colddiff_jax.training.scales import _measured
+from colddiff_jax.training.task import build_model_and_task
 from configs import digits_blur
 
 
@@ -31,7 +32,14 @@ def check_that_both_hold_the_scales_that_process_0_measures(process: int) -> Non
     images = rng.integers(0, 256 // (process + 1), (8, 16, 16, 1), np.uint8)
     splits = data.arrays(images, images)
     model, task = build_model_and_task(config, splits=splits)
-    here = _measure_here(task, model.degrade, centered=True)
+    here = _measured(
+        model.degrade,
+        task.objective,
+        task.data,
+        task.preprocessing,
+        task.seed,
+        centered=True,
+    )
     assert (model.scales == here) == (process == 0)
     devices.check_agreement("scales", zlib.crc32(repr(model.scales).encode()))
 

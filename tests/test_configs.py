@@ -20,6 +20,7 @@ def test_the_documented_configurations_exist():
         "afhq_mask",
         "afhq_pixelate",
         "animorph",
+        "bridge",
         "cifar_blur",
         "cifar_desaturate",
         "cifar_mask",
@@ -38,6 +39,7 @@ def test_the_documented_configurations_exist():
         "mnist_pixelate",
         "photo_deblur",
         "photo_inpaint",
+        "photo_pairs",
         "photo_unjpeg",
         "photo_upscale",
         "photos",
@@ -55,11 +57,48 @@ def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
     model, _ = build(config_of(name))
-    assert model.degrade.num_steps in (2, 5, 8, 20, 22, 28, 50, 200, 300, 750)
+    assert model.degrade.num_steps in (2, 5, 8, 10, 20, 22, 28, 50, 100, 200, 300, 750)
     smoke, task = build_model_and_task(config_of(name, "smoke"))
     assert task.training.num_steps == 6
     if name != "generate_pixelate":  # Smaller images have fewer steps.
         assert smoke.degrade.num_steps == model.degrade.num_steps
+
+
+SYSTEMS = {  # T, the variance of the noise at T / 2 and T, and the last weight of y.
+    "": (100, (0.141 / 4, 0.0), 1.0),
+    "rddm": (100, (0.05**2, 0.1**2), 1.0),
+    "ir_sde": (100, (None, (20 / 255) ** 2), 0.995),
+    "resfusion": (5, (None, 3 / 4), 0.5),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_bridges_have_the_schedules_of_their_papers(system):
+    degrade = degradation_of("bridge", system)
+    num_steps, (middle, last), y = SYSTEMS[system]
+    assert degrade.num_steps == num_steps and degrade.takes_images
+    stds = np.asarray(degrade.stds, np.float64)
+    np.testing.assert_allclose(stds[-1] ** 2, last, rtol=1e-4, atol=1e-9)
+    if middle is not None:
+        np.testing.assert_allclose(stds[num_steps // 2] ** 2, middle, rtol=0.01)
+    blend = degrade.degradation
+    np.testing.assert_allclose(blend.endpoint_weights[-1], y, atol=1e-6)
+    sums = np.asarray(blend.image_weights + blend.endpoint_weights)
+    if system == "resfusion":
+        np.testing.assert_allclose(sums, degrade.gains, atol=1e-6)
+    else:
+        np.testing.assert_allclose(sums, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("system", [name for name in SYSTEMS if name])
+def test_a_bridge_has_a_variant_of_every_size(system):
+    for size in ("cpu", "digits", "smoke"):
+        plain, own = config_of("bridge", size), config_of("bridge", f"{system}_{size}")
+        fields = config_of("bridge", system).degradation
+        assert own.degradation == fields and own.model.see_endpoint
+        plain.model.see_endpoint = True
+        plain.degradation = own.degradation
+        assert own == plain
 
 
 @pytest.mark.parametrize(
@@ -80,6 +119,16 @@ def test_generation_on_two_cores_has_a_small_network_and_the_squared_error(
     shapes = jax.tree.leaves(model.abstract_params)
     assert 2.5e6 < sum(leaf.size for leaf in shapes) < 2.7e6
     assert model.image_shape[0] == (64 if variant == "cpu" else 32)
+
+
+def test_the_velocity_of_a_flow_is_weighted_and_its_steps_are_logit_normal():
+    model, task = build(config_of("generate_flow", "velocity"))
+    np.testing.assert_allclose(model.scales.output, -np.arange(1, 201) / 200)
+    np.testing.assert_allclose(task.objective.weights[99], 4)
+    frequencies = np.asarray(task.objective.frequencies)
+    assert abs(frequencies.sum() - 1) < 1e-6
+    # The density of a logit-normal in the middle is 4 / sqrt(2 pi).
+    np.testing.assert_allclose(200 * frequencies[99], 4 / np.sqrt(2 * np.pi), rtol=1e-3)
 
 
 def test_animorphosis_goes_both_ways_between_digits_and_clothes():

@@ -15,7 +15,7 @@ from colddiff_jax import prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
 from colddiff_jax.data import Preprocessing
-from colddiff_jax.degradations.base import endpoint_kind
+from colddiff_jax.degradations.base import takes_images
 from colddiff_jax.experiment.run_folder import is_run_folder
 from colddiff_jax.io.images import to_float
 from colddiff_jax.restoration.image_set import images_of_run
@@ -38,7 +38,7 @@ def main() -> None:
     if not is_run_folder(values.workdir):
         raise InputError(f"`workdir` must be a run folder, got {values.workdir!r}")
     restorer = load_run(values.workdir)
-    if endpoint_kind(restorer.degradation) == "image":
+    if takes_images(restorer.degradation):
         raise InputError(
             "an estimate of the severity is not possible for a degradation that blends "
             "images with others"

@@ -14,8 +14,9 @@ from colddiff_jax.data.loading import (
     stream_batches,
 )
 from colddiff_jax.data.order import Windows, batch_indices, batch_windows
+from colddiff_jax.data.pairs import Pairs, pair_arrays, pair_folder
 from colddiff_jax.data.preprocessing import Preprocessing
-from colddiff_jax.data.sources import SOURCES, digits, npz, tfds
+from colddiff_jax.data.sources import SOURCES, coarse_digits, digits, npz, tfds
 from colddiff_jax.data.splits import Images, ImageSplits, arrays, check_splits
 
 __all__ = [
@@ -23,12 +24,14 @@ __all__ = [
     "Batch",
     "ImageSplits",
     "Images",
+    "Pairs",
     "Preprocessing",
     "Windows",
     "arrays",
     "batch_indices",
     "batch_windows",
     "check_splits",
+    "coarse_digits",
     "digits",
     "fingerprint",
     "folder",
@@ -40,6 +43,8 @@ __all__ = [
     "load_test_images",
     "load_windows",
     "npz",
+    "pair_arrays",
+    "pair_folder",
     "stack",
     "stream_batches",
     "tfds",

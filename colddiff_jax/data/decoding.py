@@ -71,17 +71,22 @@ def why_broken(path: str, channels: int) -> str:
 
     Damage that still decodes goes unnoticed, except in PNG, which has checksums.
     """
+    return examine(path, channels)[0]
+
+
+def examine(path: str, channels: int) -> tuple[str, tuple[int, int]]:
+    """Returns `why_broken` and, of a file that can be read, its (height, width)."""
     try:
         if not os.path.isfile(path):  # A dangling link, or a pipe, which would block.
-            return "not a file"
+            return "not a file", (0, 0)
         if not os.path.getsize(path):
-            return "empty file"
-        decode(path, channels)
+            return "empty file", (0, 0)
+        height, width, _ = decode(path, channels).shape
         with Image.open(path, formats=FORMATS) as image:
             image.verify()
     except Exception as error:
-        return short_reason(error)
-    return ""
+        return short_reason(error), (0, 0)
+    return "", (height, width)
 
 
 def short_reason(error: Exception) -> str:

@@ -1,20 +1,14 @@
 """A folder of image files of any size, all checked before training begins."""
 
 import os
-import warnings
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
-from PIL import Image
 
 from colddiff_jax.checks import InputError
-from colddiff_jax.data.decoding import EXTENSIONS, decode, short_reason, why_broken
-from colddiff_jax.data.folder_report import (
-    report_broken,
-    report_skipped,
-    report_splits,
-)
+from colddiff_jax.data.decoding import EXTENSIONS
+from colddiff_jax.data.folder_report import report_skipped, report_splits
 from colddiff_jax.data.folder_splits import find_images, find_splits
+from colddiff_jax.data.image_files import ImageFiles, readable_files
 from colddiff_jax.data.splits import Images, ImageSplits
 
 
@@ -67,25 +61,26 @@ def folder(
         ((48, 64, 3), 2)
     """
     path = os.path.expanduser(path)
-    _check_options(path, channels, test_fraction, max_unreadable)
+    check_options(path, channels, test_fraction, max_unreadable)
     root = os.path.abspath(path)
     found = find_splits(path, root, test_fraction)
     train, test, separate = found.train, found.test, found.folders is not None
     report_skipped(path, found.skipped)
     _check_any(path, train + test)
-    broken = _broken(root, train + test, channels)
-    report_broken(path, broken, len(train) + len(test), max_unreadable)
-    train = [name for name in train if name not in broken]
-    test = [name for name in test if name not in broken]
+    sizes = readable_files(path, root, train + test, channels, max_unreadable)
+    train = [name for name in train if name in sizes]
+    test = [name for name in test if name in sizes]
     for split, names in (("train", train), ("test", test)):
         if not names:
             raise InputError(
                 f"{path}: no readable image in the split {split!r}; add some: at least "
                 "two images are needed, one to train and one to test on"
             )
-    splits = ImageSplits(
-        _ImageFiles(root, train, channels), _ImageFiles(root, test, channels)
-    )
+
+    def files(names: list[str]) -> ImageFiles:
+        return ImageFiles(root, names, channels, [sizes[name] for name in names])
+
+    splits = ImageSplits(files(train), files(test))
     if not labels:
         report_splits(path, found, splits)
         return splits
@@ -123,55 +118,23 @@ def images_in_folder(
         24
     """
     path = os.path.expanduser(path)
-    _check_options(path, channels, 0.5, max_unreadable)
+    check_options(path, channels, max_unreadable=max_unreadable)
     root = os.path.abspath(path)
     (names,), skipped = find_images(root, [""])
     report_skipped(path, skipped)
     _check_any(path, names)
-    broken = _broken(root, names, channels)
-    report_broken(path, broken, len(names), max_unreadable)
-    readable = [name for name in names if name not in broken]
-    if not readable:
+    sizes = readable_files(path, root, names, channels, max_unreadable)
+    if not sizes:
         raise InputError(
             f"{path}: none of the images in this folder can be read; add some that can"
         )
-    return _ImageFiles(root, readable, channels)
+    return ImageFiles(root, [*sizes], channels, [*sizes.values()])
 
 
-class _ImageFiles:
-    """Image files that are decoded on access."""
-
-    def __init__(self, root: str, names: list[str], channels: int):
-        self._root, self._names, self._channels = root, names, channels
-        # Pillow warns about odd metadata in images that it reads correctly. Many
-        # threads read them throughout training, and a filter affects the whole process.
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-    def __reduce__(self) -> tuple:
-        return _ImageFiles, (self._root, self._names, self._channels)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of {len(self)}")
-        path = self.path_of(index)
-        try:
-            return decode(path, self._channels)
-        except Exception as error:
-            raise InputError(
-                f"{path!r} can no longer be read ({short_reason(error)}); restore it "
-                "and resume, or start a new run without it"
-            ) from error
-
-    def path_of(self, index: int) -> str:
-        return os.path.join(self._root, self._names[index])
-
-
-def _check_options(
-    path: str, channels: int, test_fraction: float, max_unreadable: float
+def check_options(
+    path: str, channels: int, test_fraction: float = 0.5, max_unreadable: float = 0.0
 ) -> None:
+    """Raises InputError for arguments of `folder` that are out of range."""
     if not path:
         raise InputError("`data.path` is empty; it must name a folder of images")
     if os.path.isfile(path):
@@ -204,27 +167,6 @@ def _check_any(path: str, names: list[str]) -> None:
             f"{path}: no images in this folder; their names must end in one of "
             f"{' '.join(sorted(EXTENSIONS))}"
         )
-
-
-def _broken(root: str, names: list[str], channels: int) -> dict[str, str]:
-    """Maps the names of the files that cannot be read to the reasons."""
-    from tqdm import tqdm
-
-    def check(name: str) -> str:
-        return why_broken(os.path.join(root, name), channels)
-
-    with warnings.catch_warnings(), ThreadPool() as pool:
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # disable=None: no progress bar without a terminal.
-        reasons = tqdm(
-            pool.imap(check, names, chunksize=8),
-            desc="checking images",
-            total=len(names),
-            unit="file",
-            disable=None,
-        )
-        return {name: why for name, why in zip(names, reasons, strict=True) if why}
 
 
 def _class_of(path: str, name: str, separate: bool) -> str:

@@ -61,6 +61,16 @@ def report_splits(
     _print(line)
 
 
+def report_pairs(path: str, splits: ImageSplits, num_files: int) -> None:
+    """Prints the number of pairs, and of those that lost a half."""
+    train = _count(len(splits.train), "training pair")
+    line = f"{path}: {train} and {_count(len(splits.test), 'test pair')}"
+    dropped = num_files - len(splits.train) - len(splits.test)
+    if dropped:
+        line += f"; left out {_count(dropped, 'pair')} of which a half cannot be read"
+    _print(line)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 

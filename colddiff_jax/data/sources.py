@@ -39,6 +39,31 @@ def digits(*, labels: bool = False) -> ImageSplits:
     return splits._replace(train_labels=values[:1500], test_labels=values[1500:])
 
 
+def coarse_digits(*, labels: bool = False) -> ImageSplits:
+    """Loads the digits of `digits`, pixelated to 4 x 4: the degraded halves of pairs.
+
+    Args:
+        labels: as for `digits`.
+
+    Returns:
+        As from `digits`; each block of 2 x 2 pixels has the value of its mean.
+
+    Example:
+        >>> coarse_digits().train.shape
+        (1500, 8, 8, 1)
+    """
+
+    def pixelate(images: np.ndarray) -> np.ndarray:
+        blocks = images.reshape(-1, 4, 2, 4, 2, 1).mean((2, 4))
+        return np.round(blocks).astype(np.uint8).repeat(2, 1).repeat(2, 2)
+
+    splits = digits(labels=labels)
+    train, test = (
+        pixelate(np.asarray(images)) for images in (splits.train, splits.test)
+    )
+    return splits._replace(train=train, test=test)
+
+
 def npz(*, path: str, labels: bool = False) -> ImageSplits:
     """Loads the arrays `train_images` and `test_images` of an .npz file.
 
@@ -221,6 +246,7 @@ class _TfdsImages:
 
 
 SOURCES: dict[str, Callable[..., ImageSplits]] = {
+    "coarse_digits": coarse_digits,
     "digits": digits,
     "folder": folder,
     "npz": npz,

@@ -150,6 +150,14 @@ def endpoint_kind(degrade: object) -> EndpointKind | None:
     return getattr(degrade, "endpoint_kind", None)
 
 
+def takes_images(degrade: object) -> bool:
+    """Whether a degradation blends with images, which have to be given.
+
+    They are its endpoint, or where noise is added to it that of the degradation inside.
+    """
+    return getattr(degrade, "takes_images", endpoint_kind(degrade) == "image")
+
+
 def divide(
     y: chex.Array,
     singular_values: chex.Array,

@@ -19,26 +19,30 @@ def blend(
     endpoint_weights: Sequence[float] | np.ndarray,
     *,
     endpoint: Literal["noise", "image"] = "noise",
+    endpoint_noise: float = 0.0,
 ) -> Blend:
     """Makes a degradation into noise or another image, with weights of one's own.
 
         D(x, t) = a_t x + b_t z
 
     With a_t = 1 - t / T and b_t = t / T, Algorithm 2 with an estimated endpoint is
-    iterative alpha-deblending, and Euler's method for rectified flow.
+    iterative alpha-deblending, and Euler's method for rectified flow; if z is the
+    degraded image of the same scene, it is inversion by direct iteration.
 
     Args:
         image_weights: a, in [0, 1], one value per step, non-increasing.
         endpoint_weights: b, non-negative, one value per step, non-decreasing.
         endpoint: z, "noise" for z ~ N(0, 1), which `bind` draws once for all t, or
             "image" for images that `with_endpoint` takes.
+        endpoint_noise: as in `animorph`; only for images.
 
     Returns:
         A degradation with T = len(image_weights), for images of any size, that must be
         bound or given its images before it is called.
 
     Raises:
-        ValueError: weights out of range or in the wrong order, or of two lengths.
+        ValueError: weights out of range or in the wrong order, or of two lengths;
+            negative noise, or noise in an endpoint that is noise.
 
     Example:
         >>> weights = schedules.linear_decay(50)
@@ -47,9 +51,16 @@ def blend(
 
     Reference:
         Heitz, Belcour, Chambon (2023), arXiv:2305.03486; Liu, Gong, Liu (2022),
-        arXiv:2209.03003. Not in Bansal et al. (2022).
+        arXiv:2209.03003; for pairs, Delbracio and Milanfar (2023), arXiv:2303.11435.
+        Not in Bansal et al. (2022).
     """
     checks.check_choice("endpoint", endpoint, ("noise", "image"))
+    std = _check_endpoint_noise(endpoint_noise)
+    if std and endpoint == "noise":
+        raise ValueError(
+            "endpoint_noise is for endpoints that are images; set endpoint to 'image', "
+            f"or leave endpoint_noise 0, got {std}"
+        )
     a = checks.check_schedule(
         "image_weights",
         image_weights,
@@ -69,7 +80,7 @@ def blend(
             "image_weights and endpoint_weights must both have one value per step, "
             f"got {len(a)} and {len(b)}"
         )
-    return _blend_of("blend", a, b, endpoint)
+    return dataclasses.replace(_blend_of("blend", a, b, endpoint), endpoint_noise=std)
 
 
 def animorph(
@@ -102,9 +113,7 @@ def animorph(
         code, which has no noise. D(x, T) still contains a_T x, with a_T = 0.00025,
         while generation starts from z itself.
     """
-    std = checks.check_number(
-        "endpoint_noise", endpoint_noise, "not be negative", lambda value: value >= 0
-    )
+    std = _check_endpoint_noise(endpoint_noise)
     morph = _variance_preserving("animorph", alphas_cumprod, "image")
     return dataclasses.replace(morph, endpoint_noise=std)
 
@@ -189,6 +198,12 @@ def fade_to_color(
         endpoint_kind="color",
         num_steps=len(stds),
         name="fade_to_color",
+    )
+
+
+def _check_endpoint_noise(std: float) -> float:
+    return checks.check_number(
+        "endpoint_noise", std, "not be negative", lambda value: value >= 0
     )
 
 

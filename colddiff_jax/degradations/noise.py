@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import chex
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 
 from colddiff_jax import checks, prng
 from colddiff_jax.degradations import base
+from colddiff_jax.degradations.blending import Blend
 
 
 @jax.tree_util.register_dataclass
@@ -18,12 +19,13 @@ from colddiff_jax.degradations import base
 class Noisy:
     """A degradation with noise, x_t = D(x, t) + sigma_t z. Made by `noisy`.
 
-    Its endpoint is the noise z.
+    Its endpoint is the noise z. If D blends with images, they are given by
+    `with_images`, or to D before.
 
     Attributes:
         degradation: D.
         stds: sigma, float32 [T + 1]; sigma_0 = 0.
-        gains: alpha, what D leaves of the image, float32 [T + 1]; alpha_0 = 1.
+        gains: alpha, float32 [T + 1]; alpha_0 = 1.
         endpoint: z, float [B, H, W, C]; None until it is drawn or given.
 
     Example:
@@ -50,6 +52,11 @@ class Noisy:
         """The kind of endpoint, "noise"."""
         return "noise"
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether D blends with images, which `with_images` gives it."""
+        return base.takes_images(self.degradation)
+
     def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
         """Binds D, and draws one z per example, which replaces a given one."""
         D_keys, noise_keys = prng.split_keys(prng.keys_per_example(key, shape[0]), 2)
@@ -69,6 +76,31 @@ class Noisy:
             ValueError: z is not a batch of images.
         """
         return dataclasses.replace(self, endpoint=checks.check_images(z))
+
+    def with_images(self, y: chex.Array, key: chex.PRNGKey | None = None) -> Self:
+        """Returns this degradation with the images y that D blends with.
+
+        Args:
+            y: the endpoint of D, float [B, H, W, C] in [-1, 1].
+            key: the key of `bind`, one or one per example, [B], that draws the
+                `endpoint_noise` of a blend, if there is any.
+
+        Raises:
+            TypeError: D does not blend with images, or y is not floating point.
+            ValueError: y is not a batch of images.
+        """
+        if not self.takes_images:
+            raise TypeError(
+                f"{self!r} does not blend with images; make it with "
+                'noisy(blend(..., endpoint="image"), stds)'
+            )
+        given: Any = self.degradation
+        if isinstance(given, Blend) and key is not None:
+            # 0 and 1 may give the keys that `bind` has split these into.
+            given = given.with_endpoint(y, prng.fold_keys(key, len(y), 2))
+        else:
+            given = given.with_endpoint(y)
+        return dataclasses.replace(self, degradation=given)
 
     def estimate_endpoint(
         self, x_t: chex.Array, x0_hat: chex.Array, t: chex.Numeric
@@ -119,21 +151,22 @@ def noisy(
 
     `bind` draws z once for all t. Around a heat blur, this is the forward process of
     inverse heat dissipation and of blurring diffusion; around a fade, that of ordinary
-    diffusion models.
+    diffusion models; around a blend with images, a diffusion between two images.
 
     Args:
         degrade: D.
-        stds: sigma, in image units, one per step, non-decreasing.
-        gains: alpha, what D leaves of the image, one per step, in [0, 1] and
-            non-increasing; samplers that draw noise anew need it. None for ones, which
-            is right for the mean of a blurred image.
+        stds: sigma, in image units, one per step. sigma / alpha must not decrease.
+        gains: alpha, one per step, in [0, 1] and non-increasing. From s to t, the noise
+            that x_s has shrinks by alpha_t / alpha_s, while new noise is added; only
+            samplers that draw noise anew need to know. None for ones, which is right
+            for the mean of a blurred image.
 
     Returns:
         A degradation with the T of D that must be bound before it is called.
 
     Raises:
-        ValueError: stds that are negative, decrease or are not one per step, or gains
-            that are not.
+        ValueError: stds that are negative, decrease relative to the gains or are not
+            one per step, or gains that are not.
         TypeError: the first argument is not a degradation.
 
     Example:
@@ -145,13 +178,12 @@ def noisy(
 
     Reference:
         Rissanen, Heinonen, Solin (2022), arXiv:2206.13397; Hoogeboom and Salimans
-        (2022), "Blurring diffusion models", arXiv:2209.05557.
+        (2022), "Blurring diffusion models", arXiv:2209.05557. Around a blend: RDDM,
+        IR-SDE, Resfusion and I2SB, in `docs/family.md`.
     """
     base.check_degradation("noisy", degrade)
     T = degrade.num_steps
-    sigmas = checks.check_schedule(
-        "stds", stds, "non-negative", lambda v: v >= 0, order="rising"
-    )
+    sigmas = checks.check_schedule("stds", stds, "non-negative", lambda v: v >= 0)
     alphas = np.ones(T) if gains is None else gains
     alphas = checks.check_schedule(
         "gains", alphas, "in [0, 1]", lambda v: (v >= 0) & (v <= 1), order="falling"
@@ -162,8 +194,26 @@ def noisy(
                 f"{name} must have one value per step of the degradation, {T}, got "
                 f"{len(values)}"
             )
+    _check_order(sigmas, alphas)
     return Noisy(
         degradation=degrade,
         stds=jnp.asarray(np.concatenate([[0.0], sigmas]), jnp.float32),
         gains=jnp.asarray(np.concatenate([[1.0], alphas]), jnp.float32),
     )
+
+
+def _check_order(sigmas: np.ndarray, alphas: np.ndarray) -> None:
+    """Raises a ValueError unless sigma / alpha does not decrease.
+
+    Otherwise x_t would have less noise than what is left of that of x_s.
+    """
+    # Without division, for alpha may be 0. Rounding must not count.
+    left = sigmas[:-1] * alphas[1:]
+    wrong = np.flatnonzero(left > sigmas[1:] * alphas[:-1] + 1e-12)
+    if wrong.size:
+        i = int(wrong[0])
+        gains = "" if np.all(alphas == 1) else ", relative to the gains"
+        raise ValueError(
+            f"stds must not decrease from one step to the next{gains}, got "
+            f"stds[{i + 1}] = {sigmas[i + 1]:g} after {sigmas[i]:g}"
+        )

@@ -80,6 +80,11 @@ def check_generation(
     for seed in seeds:
         prng.check_seed(seed)
     for spec in specs:
+        if spec.addition == "ancestral":
+            raise InputError(
+                "generated images have the option `eta`; set it to 1 and leave "
+                f"+ancestral out of `samplers`, got {spec.name!r}"
+            )
         if spec.consistent:
             raise InputError(
                 "generated images agree with no others; leave +consistent out of "

@@ -139,6 +139,10 @@ class ScoringProgram:
         if self.protocol.test_images_augmented:
             augmented = self.model.preprocessing.augment(crop_keys, batch.images)
             batch = batch._replace(images=augmented)
+            if self.model.paired:
+                same_keys = jax.random.clone(crop_keys)
+                partners = self.model.preprocessing.augment(same_keys, batch.endpoints)
+                batch = batch._replace(endpoints=partners)
         x_0, degrade, x_T = degrade_batch(
             unbound, degrade_keys, batch, unbound.num_steps
         )

@@ -54,7 +54,10 @@ SCHEDULES: dict[str, Callable] = {
     "geometric": schedules.geometric,
     "halving": schedules.halving,
     "linear": schedules.linear,
+    "linear_betas": schedules.linear_betas,
     "linear_decay": schedules.linear_decay,
+    "logit_normal": schedules.logit_normal,
+    "power": schedules.power,
 }
 NETWORKS: dict[str, Callable] = {
     "convnext": models.ConvNeXtUNet,
@@ -104,7 +107,8 @@ def make_degradation(
     """Makes the degradation; a nested section describes a schedule.
 
     Args:
-        fields: the section degradation; `noise_stds` are the stds of `noisy`.
+        fields: the section degradation; `noise_stds` and `noise_gains` are the stds
+            and gains of `noisy`.
         image_size: side of the images that the configuration is for.
         at: (height, width) of other images to degrade in the same way: lengths in
             pixels stay, and the `sizes` of pixelated images grow with the image.
@@ -115,10 +119,11 @@ def make_degradation(
         name: make_schedule(f"degradation.{name}", value, image_size=image_size)
         for name, value in fields.items()
     }
-    noise_stds = converted(
-        "degradation.noise_stds",
-        fields.pop("noise_stds", ()),
-        Sequence[float] | np.ndarray,
+    noise_stds, noise_gains = (
+        converted(
+            f"degradation.{name}", fields.pop(name, ()), Sequence[float] | np.ndarray
+        )
+        for name in ("noise_stds", "noise_gains")
     )
     if at is not None and "sizes" in fields:
         sizes = np.asarray(fields["sizes"])
@@ -127,18 +132,33 @@ def make_degradation(
     degrade = call_named(
         "degradation", DEGRADATIONS, fields, image_size=at or image_size
     )
-    if not len(noise_stds):
+    return _with_noise(degrade, fields["name"], noise_stds, noise_gains)
+
+
+def _with_noise(
+    degrade: Degradation,
+    name: str,
+    stds: Sequence[float] | np.ndarray,
+    gains: Sequence[float] | np.ndarray,
+) -> Degradation:
+    """Returns D with the noise of `noise_stds` and `noise_gains`, if there is any."""
+    if not len(stds):
+        if len(gains):
+            raise InputError(
+                "`degradation.noise_gains` are those of noise, and "
+                "`degradation.noise_stds` is empty; set both or neither"
+            )
         return degrade
-    if endpoint_kind(degrade) is not None:
+    if (kind := endpoint_kind(degrade)) in ("noise", "color"):
         raise InputError(
-            "`degradation.noise_stds` must be empty for a blend with noise, a colour "
-            f"or images, got {fields['name']!r} with {noise_stds}"
+            f"`degradation.noise_stds` must be empty for a blend with {kind}, got "
+            f"{name} with {len(stds)} values"
         )
     try:
-        return degradations.noisy(degrade, noise_stds)
+        return degradations.noisy(degrade, stds, gains=gains if len(gains) else None)
     except ValueError as error:
-        message = str(error).removeprefix("stds ")
-        raise InputError(f"`degradation.noise_stds` {message}") from error
+        field, _, rest = str(error).partition(" ")
+        raise InputError(f"`degradation.noise_{field}` {rest}") from error
 
 
 def size_multiple(fields: Mapping[str, Any], image_size: int) -> int:
@@ -165,7 +185,7 @@ def make_schedule(section: str, value: Any, **known: Any) -> Any:
 def make_network(fields: Mapping[str, Any]) -> nn.Module:
     """Makes the network that the section model describes, without preconditioning."""
     if isinstance(fields, Mapping):
-        around = ("precondition", "consistent_noise")
+        around = ("precondition", "consistent_noise", "see_endpoint")
         fields = {n: v for n, v in fields.items() if n not in around}
         dtype = fields.pop("dtype", "auto")
         if "dtype" in parameters_of(chosen("model", NETWORKS, fields)):

@@ -13,8 +13,15 @@ from colddiff_jax.data import (
     fingerprint,
     load_image,
 )
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.data.image_files import ImageFiles
+from colddiff_jax.data.pairs import pair_arrays
+from colddiff_jax.degradations.base import Degradation, takes_images
 from colddiff_jax.experiment.builders import load_splits, make_preprocessing
+from colddiff_jax.experiment.pairs import (
+    check_ends_in_partner,
+    is_paired,
+    open_partners,
+)
 from colddiff_jax.experiment.sections import defaults_of, parameters_of
 from colddiff_jax.metrics.pixel import SSIM_SIDE
 from colddiff_jax.reprs import short_repr
@@ -26,10 +33,12 @@ class RunData(NamedTuple):
     Attributes:
         splits: the training and test images, with labels for a conditional network.
         endpoints: the images that a blend degrades into, or None.
+        paired: whether each image has the endpoint of its index, its degraded partner.
     """
 
     splits: ImageSplits
     endpoints: ImageSplits | None
+    paired: bool = False
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -68,14 +77,25 @@ def open_data(
     """
     num_classes = config["model"].get("num_classes", 0)
     preprocessing = make_preprocessing(config["data"])
+    paired = is_paired(config)
+    if paired:
+        check_ends_in_partner(degrade)
     if splits is None:
         _report_unused("data", config["data"])
         splits = load_splits("data", config["data"], labels=bool(num_classes))
     splits = check_splits(splits)
     if not num_classes:
         splits = ImageSplits(splits.train, splits.test)
-    endpoints = open_endpoints(config, degrade)
-    data = RunData(splits, endpoints)
+    endpoints: ImageSplits | None
+    if paired and isinstance(splits.train, ImageFiles):
+        _report_unused("endpoints", config["endpoints"])
+        splits, endpoints = open_partners(config["endpoints"], splits)
+    else:
+        endpoints = open_endpoints(config, degrade)
+        if paired:
+            assert endpoints is not None  # D blends with images.
+            splits, endpoints = pair_arrays(splits, endpoints)
+    data = RunData(splits, endpoints, paired)
     _check_splits(data, num_classes)
     _check_sizes(data, preprocessing)
     return data
@@ -90,7 +110,7 @@ def open_endpoints(
         InputError: endpoints that are missing, or that the degradation does not need.
     """
     given = bool(config["endpoints"].get("source"))
-    if given != (endpoint_kind(degrade) == "image"):
+    if given != takes_images(degrade):
         raise InputError(
             "the section endpoints must name a source of images if, and only if, "
             "the degradation blends with other images, as animorph does"
@@ -98,7 +118,8 @@ def open_endpoints(
     _report_unused("endpoints", config["endpoints"])
     if not given:
         return None
-    endpoints = load_splits("endpoints", config["endpoints"], labels=False)
+    fields = {n: v for n, v in config["endpoints"].items() if n != "paired"}
+    endpoints = load_splits("endpoints", fields, labels=False)
     return check_splits(endpoints, where="endpoints")
 
 
@@ -122,7 +143,7 @@ def _report_unused(section: str, fields: Mapping[str, Any]) -> None:
 
 
 def _check_splits(data: RunData, num_classes: int) -> None:
-    splits, endpoints = data
+    splits, endpoints, _ = data
     if num_classes:
         if splits.train_labels is None or splits.test_labels is None:
             raise InputError(

@@ -20,12 +20,15 @@ from colddiff_jax.experiment.builders import (
     make_preprocessing,
 )
 from colddiff_jax.experiment.own_network import check_predictions
+from colddiff_jax.experiment.pairs import is_paired, seen_image, sees_endpoint
 from colddiff_jax.experiment.sections import call_named, in_section, plain
 from colddiff_jax.losses import DISTANCES, Distance
 from colddiff_jax.models.preconditioning import Preconditioned, Scales
+from colddiff_jax.models.seeing import Seeing, TwoImages
 from colddiff_jax.reprs import ShortPartial, sides
 from colddiff_jax.sampling import RestoreFn, guide
 from colddiff_jax.sampling.consistency import trained_consistent, with_factors
+from colddiff_jax.sampling.seeing import SeesImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,9 @@ class Model:
 
     def init(self, key: chex.PRNGKey) -> Any:
         """Draws the initial parameters of the network."""
-        x, t = jnp.zeros((1, *self.image_shape)), jnp.ones((1,), jnp.int32)
+        height, width, channels = self.image_shape
+        channels *= 1 + self.sees_endpoint
+        x, t = jnp.zeros((1, height, width, channels)), jnp.ones((1,), jnp.int32)
         return self.network.init(key, x, t)["params"]
 
     @functools.cached_property
@@ -88,6 +93,16 @@ class Model:
     def target(self) -> Target:
         """What the network predicts, the clean image or that of the step before."""
         return self.config.get("objective", {}).get("target", "clean")
+
+    @property
+    def paired(self) -> bool:
+        """Whether it was trained on pairs, and x_T is the endpoint of a blend."""
+        return is_paired(self.config)
+
+    @property
+    def sees_endpoint(self) -> bool:
+        """Whether the network takes [x_t, y], where y is what x_t is blended with."""
+        return sees_endpoint(self.config["model"], self.degrade)
 
     @property
     def consistent_noise(self) -> tuple[float, ...]:
@@ -112,7 +127,8 @@ class Model:
             labels: classes to condition on, int32 [B], or None.
             guidance: the scale of classifier-free guidance; needs labels.
             degrade: D, bound to the images; the model's by default. Only used if
-                predictions are consistent, for the least noise that they know.
+                predictions are consistent, for the least noise that they know, and if
+                the network sees its endpoint.
         """
         network = self.network_fn(params, labels=labels, guidance=guidance)
         return self.made_consistent(network, degrade or self.degrade)
@@ -124,7 +140,7 @@ class Model:
         labels: chex.Array | None = None,
         guidance: float = 1.0,
     ) -> RestoreFn:
-        """Returns the network of R, as `restore_fn` returns R."""
+        """Returns the network of R, as `restore_fn` returns R; it may take [x_t, y]."""
         network = ShortPartial(self.network.apply, {"params": params})
         if labels is None:
             return network
@@ -144,6 +160,8 @@ class Model:
             noise: the noise of the images, [] or [B]; the least that the model knows by
                 default, and clipped to the range that it knows.
         """
+        if self.sees_endpoint:
+            return SeesImage(network, seen_image(degrade))
         if not self.consistent_noise:
             return network
         low, high = self.consistent_noise
@@ -184,6 +202,11 @@ def build_model(
     degrade = with_inverse(degrade, config["model"])
     if network is None:
         network = make_network(config["model"])
+    sees = sees_endpoint(config["model"], degrade)
+    if sees:
+        if is_own:
+            check_predictions(network, (size, size, 2 * channels))
+        network, is_own = TwoImages(network), False
     if config["model"].get("precondition", False):
         if scales is None:
             raise InputError(
@@ -197,6 +220,7 @@ def build_model(
         network = Preconditioned(network, scales)
     else:
         scales = None
+    network = Seeing(network) if sees else network
     model = Model(dict(config), degrade, network, scales, (size, size, channels))
     if is_own:
         check_predictions(model.network, model.image_shape)

@@ -16,7 +16,8 @@ from colddiff_jax.models.adapters import as_linen
 
 OWN = "own"
 """The name of these networks in a configuration."""
-_AROUND = ("precondition", "consistent_noise")  # Fields that hold for any network.
+# Fields that hold for any network.
+_AROUND = ("precondition", "consistent_noise", "see_endpoint")
 
 
 def own(kind: str = "", num_classes: int = 0) -> NoReturn:
@@ -51,8 +52,8 @@ def own_section(model: Any, fields: Any) -> dict[str, Any]:
 
     Args:
         model: the network, as it was given.
-        fields: the section that it replaces, whose fields `precondition` and
-            `consistent_noise` stay: they hold for any network.
+        fields: the section that it replaces, whose fields `precondition`,
+            `consistent_noise` and `see_endpoint` stay: they hold for any network.
 
     Example:
         >>> own_section(nn.Dense(1), {"name": "unet", "precondition": True})

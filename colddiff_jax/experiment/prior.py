@@ -14,7 +14,7 @@ from colddiff_jax import prng
 from colddiff_jax.checks import InputError, check_integer, check_number
 from colddiff_jax.data import Images, Preprocessing, load_image
 from colddiff_jax.degradations import Blend, Noisy
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.degradations.base import Degradation, takes_images
 from colddiff_jax.experiment.data import RunData
 from colddiff_jax.experiment.sections import call
 from colddiff_jax.io import disk
@@ -80,7 +80,7 @@ def check_prior(config: Mapping[str, Any], degrade: Degradation) -> PriorOptions
         raise InputError(
             f"`prior.block` must divide `data.image_size` = {size}, got {options.block}"
         )
-    if isinstance(degrade, Blend):
+    if isinstance(degrade, Blend) or takes_images(degrade):
         for name in ("block", "images", "noise_std"):
             if getattr(options, name):
                 raise InputError(
@@ -110,7 +110,9 @@ def measure_prior(
         preprocessing: how they are resized and cropped.
         seed: the run's.
     """
-    if endpoint_kind(degrade) == "image":
+    if data.paired:  # Restores; nothing is to be kept of the degraded images.
+        return {}
+    if takes_images(degrade):
         assert data.endpoints is not None
         images = data.endpoints.train
         size = load_image(images, 0, preprocessing.test).nbytes
@@ -144,7 +146,8 @@ def prior_of(
 ) -> Prior | None:
     """Returns the prior of a model, without the noise of `noisy`; None if it has none.
 
-    Images of the section endpoints have the noise that they have in training.
+    If the degradation blends with images, it is that of these images, with the noise
+    that they have in training.
 
     Args:
         config: the configuration.
@@ -168,8 +171,9 @@ def prior_of(
     else:
         return None
     noise_std = config.get("prior", {}).get("noise_std", 0.0)
-    if isinstance(degrade, Blend):
-        noise_std = degrade.endpoint_noise
+    inner = degrade.degradation if isinstance(degrade, Noisy) else degrade
+    if isinstance(inner, Blend):
+        noise_std = inner.endpoint_noise
     return PerturbedPrior(prior, noise_std) if noise_std else prior
 
 

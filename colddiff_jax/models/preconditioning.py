@@ -12,6 +12,7 @@ import numpy as np
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.degradations.blending import Blend
 from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.models.options import check_inputs
 from colddiff_jax.reprs import short_repr
@@ -20,7 +21,7 @@ _MIN_SCALE = 2 / 255  # One level of an 8-bit image.
 
 
 class Scales(NamedTuple):
-    """Scales for t = 1 ... T, as returned by `measure_scales`.
+    """Scales for t = 1 ... T, as returned by `measure_scales` or `velocity_scales`.
 
     Attributes:
         input: s, the root mean square of x_t around the mean of each image, or around 0
@@ -37,6 +38,46 @@ class Scales(NamedTuple):
         return short_repr(self)
 
 
+def velocity_scales(degrade: Degradation) -> Scales:
+    """Returns the scales for which the network predicts a velocity.
+
+        R(x_t, t) = x_t - b_t F(x_t, t),    D(x, t) = (1 - b_t) x + b_t z
+
+    R is x_0 if F is z - x_0. With the squared error and the weights b_t^-2, the loss
+    of R is |F - (z - x_0)|^2; Algorithm 2 with an estimated endpoint is Euler's method,
+    x_s = x_t + (b_s - b_t) F(x_t, t).
+
+    Args:
+        degrade: D, a `blend` whose weights add up to 1, with b_t > 0.
+
+    Returns:
+        Scales of 1 for the input and x_t, and -b_t for the output.
+
+    Raises:
+        ValueError: another degradation.
+
+    Example:
+        >>> weights = schedules.linear_decay(4)
+        >>> velocity_scales(cd.blend(weights, 1 - weights)).output
+        (-0.25, -0.5, -0.75, -1.0)
+
+    Reference:
+        Liu, Gong, Liu (2022), "Flow straight and fast", arXiv:2209.03003, equation 1.
+    """
+    if isinstance(degrade, Blend) and degrade.image_weights.ndim == 1:
+        a, b = (
+            np.asarray(weights[1:], np.float64)
+            for weights in (degrade.image_weights, degrade.endpoint_weights)
+        )
+        if np.allclose(a + b, 1, atol=1e-6) and (b > 0).all():
+            ones = (1.0,) * len(b)
+            return Scales(input=ones, skip=ones, output=tuple((-b).tolist()))
+    raise ValueError(
+        "velocity needs a blend whose weights add up to 1 at every step and whose "
+        f"endpoint_weights are positive, got {degrade!r}"
+    )
+
+
 class Preconditioned(nn.Module):
     """Restorer whose network F has inputs and targets of unit scale at every t.
 
@@ -49,7 +90,7 @@ class Preconditioned(nn.Module):
 
     Attributes:
         network: F; called with x, t and all further keyword arguments.
-        scales: s, c and r, from `measure_scales`.
+        scales: s, c and r, from `measure_scales` or `velocity_scales`.
 
     Example:
         >>> scales = measure_scales(degrade, x_0)

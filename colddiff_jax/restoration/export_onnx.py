@@ -38,7 +38,8 @@ def export_onnx(restorer: Restorer, path: str) -> None:
         path: the file to write; its name should end in `.onnx`.
 
     Raises:
-        InputError: jax2onnx is not installed, or the file cannot be written.
+        InputError: jax2onnx is not installed, a network that sees more than x_t, or a
+            file that cannot be written.
 
     Example:
         >>> export_onnx(load_run("runs/digits_blur"), "digits.onnx")  # doctest: +SKIP
@@ -51,6 +52,11 @@ def export_onnx(restorer: Restorer, path: str) -> None:
         raise InputError(
             "exporting an ONNX model needs jax2onnx: pip install 'colddiff-jax[onnx]'"
         ) from error
+    if restorer.model.sees_endpoint:
+        raise InputError(
+            "the network of this run sees the image that x_t is blended with, which an "
+            "ONNX model does not take; export it to .safetensors"
+        )
     model = _as_portable(restorer.model)
     params = jax.tree.map(jnp.asarray, jax.device_get(restorer.params))
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import export
 
 from colddiff_jax.checks import InputError
-from colddiff_jax.degradations.base import endpoint_kind
+from colddiff_jax.degradations import Noisy
+from colddiff_jax.degradations.base import endpoint_kind, takes_images
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.restorer import Restorer
@@ -64,10 +65,11 @@ def export_sampler(
     params = jax.tree.map(jnp.asarray, jax.device_get(restorer.params))
 
     def restore(x_T: chex.Array, labels: chex.Array | None = None) -> chex.Array:
-        restore_fn = model.restore_fn(params, labels=labels)
-        restored = run_samplers(
-            [spec], restore_fn, model.degrade, x_T, endpoint=endpoint
-        )
+        degrade = model.degrade
+        if model.paired:
+            degrade = degrade.with_endpoint(x_T)  # type: ignore[attr-defined]
+        restore_fn = model.restore_fn(params, labels=labels, degrade=degrade)
+        restored = run_samplers([spec], restore_fn, degrade, x_T, endpoint=endpoint)
         return restored[spec.name]
 
     (batch,) = export.symbolic_shape("B")
@@ -91,8 +93,23 @@ def _check_draws_nothing(model: Model, spec: SamplerSpec, endpoint: str) -> None
             "an exported sampler draws no noise, as ddim may; `sampler` alg2 with "
             "`endpoint` estimated is ddim without fresh noise"
         )
+    if isinstance(degrade, Noisy) and takes_images(degrade):
+        raise InputError(
+            "the degradation of this run blends with an image and with noise, and an "
+            "exported sampler knows neither; export the model to .safetensors"
+        )
+    if model.paired and getattr(degrade, "endpoint_noise", 0.0) > 0:
+        raise InputError(
+            "an exported sampler draws no noise, as `degradation.endpoint_noise` of "
+            "this run does; export the network instead, to .safetensors"
+        )
     if endpoint == "estimated":
         check_endpoint(endpoint, degrade)
+    if model.sees_endpoint and not model.paired:
+        raise InputError(
+            "the network of this run sees what an image was blended with, which an "
+            "exported sampler does not know; export the network instead"
+        )
     if spec.sampler == "direct":
         if endpoint == "estimated":
             raise InputError(
@@ -100,7 +117,7 @@ def _check_draws_nothing(model: Model, spec: SamplerSpec, endpoint: str) -> None
             )
         return  # D is never called.
     if endpoint_kind(degrade) is not None:
-        if endpoint == "fixed":
+        if endpoint == "fixed" and not model.paired:
             raise InputError(
                 "an exported sampler does not know what an image was blended with; "
                 "set `endpoint` to estimated"

@@ -6,13 +6,19 @@ from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError, check_integer, is_finite_number
 from colddiff_jax.degradations import Blend, Noisy
-from colddiff_jax.degradations.base import Degradation, endpoint_kind
+from colddiff_jax.degradations.base import (
+    Degradation,
+    endpoint_kind,
+    takes_images,
+)
 from colddiff_jax.experiment.model import Model
+from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.prng import indexed_keys
 from colddiff_jax.restoration.restore_options import check_sampling
 from colddiff_jax.restoration.samplers import (
@@ -32,6 +38,7 @@ from colddiff_jax.sampling import (
     interpolated,
 )
 from colddiff_jax.sampling.consistency import trained_consistent
+from colddiff_jax.sampling.seeing import SeesImage
 
 Endpoint = Literal["fixed", "estimated"]
 
@@ -131,6 +138,7 @@ def prepare_generation(
     program = _program(
         options,
         model.consistent_noise[:1],
+        model.sees_endpoint,
         model.num_classes,
         devices.divisible(min(batch_size, n)),
     )
@@ -144,7 +152,15 @@ def prepare_generation(
 
 
 def _with_noise(model: Model, prior: Prior | None) -> Prior:
-    """Returns the prior of x_T of a model, with the noise of `noisy`."""
+    """Returns the prior of x_T of a model, with the noise of `noisy`.
+
+    If that is around a blend with images, it is the prior of these.
+    """
+    if prior is None and model.paired:
+        raise InputError(
+            "this model was trained on pairs, to restore degraded images; give it some "
+            "to restore, or a `prior` that draws them"
+        )
     if prior is None:
         raise InputError(
             "this model does not say where images begin; train it with `prior.block` "
@@ -156,7 +172,7 @@ def _with_noise(model: Model, prior: Prior | None) -> Prior:
             f"`prior` must draw images of shape {model.image_shape}, got "
             f"{prior.image_shape}"
         )
-    if isinstance(model.degrade, Noisy):
+    if isinstance(model.degrade, Noisy) and not takes_images(model.degrade):
         return PerturbedPrior(prior, model.degrade.stds[-1])
     return prior
 
@@ -202,6 +218,7 @@ def _check_labels(
 def _program(
     options: _Options,
     consistent_noise: tuple[float, ...],
+    sees_endpoint: bool,
     num_classes: int,
     batch_size: int,
 ) -> BatchSampler:
@@ -219,12 +236,17 @@ def _program(
         if isinstance(bound, Blend):
             color = bound.endpoint_kind == "color"
             bound = bound.with_endpoint(x_T[:, :1, :1] if color else x_T)
+        elif isinstance(bound, Noisy) and takes_images(bound):
+            bound = bound.with_images(x_T)
+            x_T = bound(jnp.zeros_like(x_T), bound.num_steps)
         if labels is not None:
             network = guide(
                 network, labels, scale=options.guidance, null_label=num_classes
             )
         if consistent_noise:
             network = trained_consistent(network, bound, *consistent_noise)
+        if sees_endpoint:
+            network = SeesImage(network, seen_image(bound))
         return _sample(options, network, bound, x_T, sampler_keys)
 
     return BatchSampler(generate, batch_size=batch_size)

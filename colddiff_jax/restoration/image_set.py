@@ -33,6 +33,7 @@ class ImageSet(NamedTuple):
         endpoints: images that a blend degrades them into, or None; reused cyclically
             if there are fewer.
         preprocessing: how images are resized and cropped.
+        paired: whether endpoints are the images' partners, and cropped like them.
     """
 
     source: str
@@ -41,6 +42,7 @@ class ImageSet(NamedTuple):
     labels: np.ndarray | None
     endpoints: Images | None
     preprocessing: Preprocessing
+    paired: bool = False
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -61,8 +63,9 @@ class ImageSet(NamedTuple):
         if self.labels is not None:
             labels = self.labels[np.asarray(indices)]
         if self.endpoints is not None:
+            cut = prepare if self.paired else self.preprocessing.test
             chosen = [self.endpoints[i % len(self.endpoints)] for i in indices]
-            endpoints = np.stack([self.preprocessing.test(image) for image in chosen])
+            endpoints = stack([cut(image) for image in chosen])
         images = stack([load_image(self.images, int(i), prepare) for i in indices])
         return Batch(images, labels, endpoints)
 
@@ -88,7 +91,7 @@ def split_of(
     data: RunData, preprocessing: Preprocessing, split: str = "test"
 ) -> ImageSet:
     """Returns the test images of a run, or with split="train" its training images."""
-    splits, endpoints = data
+    splits, endpoints, paired = data
     train = split == "train"
     return ImageSet(
         source="",
@@ -97,6 +100,7 @@ def split_of(
         labels=splits.train_labels if train else splits.test_labels,
         endpoints=endpoints and (endpoints.train if train else endpoints.test),
         preprocessing=preprocessing,
+        paired=paired,
     )
 
 
@@ -145,12 +149,17 @@ def images_of_folder(model: Model, path: str) -> ImageSet:
 
     Raises:
         InputError: no such folder, no images or too many unreadable ones in it, or a
-            model that also needs labels.
+            model that also needs labels or degraded partners.
     """
     if model.num_classes:
         raise InputError(
             "this model is conditional on classes, and a folder of images has no "
             "labels; use the test split of the run"
+        )
+    if model.paired:
+        raise InputError(
+            "this model was trained on pairs, and a folder of images has no degraded "
+            "partners; use the test split of the run, or restore degraded photographs"
         )
     endpoints = open_endpoints(model.config, model.degrade)
     return ImageSet(

@@ -16,7 +16,10 @@ from colddiff_jax.data.decoding import EXTENSIONS
 from colddiff_jax.io import disk
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.restoration.pixel_scores import pixel_scores
-from colddiff_jax.restoration.restore_options import default_sampler
+from colddiff_jax.restoration.restore_options import (
+    check_no_images_blended,
+    default_sampler,
+)
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.sizes import TILE
 from colddiff_jax.restoration.user_images import read_images
@@ -32,6 +35,7 @@ def restore_photos(
     checkpoint: str = "latest",
     sampler: str | None = None,
     steps: int = 0,
+    endpoint: Literal["fixed", "estimated"] | None = None,
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
     consistent: bool = False,
@@ -56,6 +60,7 @@ def restore_photos(
         checkpoint: as in `load`.
         sampler: as in `Restorer.restore`.
         steps: the number of steps; 0 for all.
+        endpoint: as in `Restorer.restore`.
         start: the step that the photographs are degraded to; 0 for T, and "auto" for an
             estimate for each.
         degrade: whether the photographs are clean and are to be degraded first, to
@@ -92,6 +97,8 @@ def restore_photos(
         name = "mask" if mask else "enlarge"
         raise InputError(f"`{name}` is for degraded photographs; leave out `degrade`")
     restorer = load_run(workdir, checkpoint)
+    if degrade:
+        check_no_images_blended(restorer.model)
     T = restorer.degradation.num_steps
     if start != "auto" and not 0 <= start <= T:
         raise InputError(f"`start` must lie in 1..{T}, or be 0 for {T}, got {start}")
@@ -100,6 +107,7 @@ def restore_photos(
         t=start or None,
         sampler=sampler,
         steps=steps or None,
+        endpoint=endpoint,
         consistent=consistent,
         mask=bool(mask),
         drawn=degrade,
@@ -123,6 +131,7 @@ def restore_photos(
                 options={
                     "sampler": sampler,
                     "steps": steps or None,
+                    "endpoint": endpoint,
                     "consistent": consistent,
                     "mask": mask or None,
                     "noise": noise,

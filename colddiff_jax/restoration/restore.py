@@ -9,11 +9,11 @@ import numpy as np
 
 from colddiff_jax import devices, prng
 from colddiff_jax.data import Batch
-from colddiff_jax.degradations import Blend
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.images import to_float
 from colddiff_jax.reprs import short_repr
+from colddiff_jax.restoration.endpoints import with_images
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling import BatchSampler, SampleResult
 
@@ -24,14 +24,11 @@ def bind(
     shape: tuple[int, ...],
     endpoints: chex.Array | None,
 ) -> Degradation:
-    """Draws the random parameters of D, and sets the endpoints of a blend, uint8."""
+    """Draws the random parameters of D, and sets the images it blends with, uint8."""
     bound = degrade.bind(keys, shape)
     if endpoints is None:
         return bound
-    z = to_float(endpoints)
-    if isinstance(bound, Blend):  # Whose endpoints the keys have not drawn.
-        return bound.with_endpoint(z, keys)
-    return bound.with_endpoint(z)  # type: ignore[attr-defined]
+    return with_images(bound, to_float(endpoints), keys)
 
 
 class DegradedBatch(NamedTuple):

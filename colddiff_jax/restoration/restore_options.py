@@ -1,23 +1,26 @@
 """Checks of the options of `Restorer.restore`, before any image is read."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from colddiff_jax.checks import InputError, is_finite_number
 from colddiff_jax.degradations import Holes, JpegLike
-from colddiff_jax.degradations.base import endpoint_kind
+from colddiff_jax.degradations.base import takes_images
 from colddiff_jax.experiment.builders import make_schedule
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.restoration.samplers import (
     check_consistent,
+    check_endpoint,
     check_num_steps,
     check_sampler,
     default_samplers,
 )
+from colddiff_jax.restoration.severity import SeverityEstimator
 from colddiff_jax.sampling import SAMPLERS
 
-NO_ESTIMATE = (
+_NO_ESTIMATE = (
     "this model has no estimate of the severity; fit one with python -m "
     "colddiff_jax.cli.severity, or give the step `t`"
 )
@@ -30,6 +33,7 @@ def check_restore(
     t: int | Literal["auto"] | None,
     sampler: str,
     steps: int | None,
+    endpoint: Literal["fixed", "estimated"] | None,
     consistent: bool,
     mask: bool,
     drawn: bool,
@@ -44,6 +48,7 @@ def check_restore(
         t: as in `Restorer.restore`; so are the following, unless they are here.
         sampler: its name.
         steps: the number of steps.
+        endpoint: that of a blend.
         consistent: whether predictions are made consistent.
         mask: whether a mask is given.
         drawn: whether holes are drawn, so that they need no mask.
@@ -54,11 +59,16 @@ def check_restore(
         InputError: options that are out of range or do not fit the model.
     """
     T = model.degrade.num_steps
-    check_no_images_blended(model)
+    if model.paired:
+        _check_starts_at_partner(model, t)
+    else:
+        check_no_images_blended(model)
     if t == "auto" and not estimates:
-        raise InputError(NO_ESTIMATE)
+        raise InputError(_NO_ESTIMATE)
     largest = T if t == "auto" else check_step(model, t, least=1)
     check_sampling(model, largest, sampler, steps)
+    if endpoint is not None:
+        check_endpoint(endpoint, model.degrade, sampler=sampler)
     if consistent:
         check_consistent(model)
     _check_mask(model, mask, drawn)
@@ -100,7 +110,7 @@ def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> Non
         raise InputError("the sampler direct is a single prediction; leave `steps` out")
 
 
-def check_step(model: Model, t: Any, *, least: int) -> int:
+def check_step(model: Model, t: Any, *, least: int = 1) -> int:
     """Returns the step t as an integer; None stands for T."""
     T = model.degrade.num_steps
     if t is None:
@@ -112,12 +122,40 @@ def check_step(model: Model, t: Any, *, least: int) -> int:
     return int(t)
 
 
+def estimated_steps(
+    severity: SeverityEstimator | None, images: Sequence[np.ndarray]
+) -> list[int]:
+    """Returns the steps that images, float [H, W, C] each, seem to be degraded to.
+
+    Raises:
+        InputError: there is no estimator.
+    """
+    if severity is None:
+        raise InputError(_NO_ESTIMATE)
+    return [int(severity.estimate(x[None])[0]) for x in images]
+
+
 def check_no_images_blended(model: Model) -> None:
     """Raises InputError for a degradation that blends with other images."""
-    if endpoint_kind(model.degrade) == "image":
+    if model.paired:
+        raise InputError(
+            "this model was trained on pairs, and does not know how images are "
+            "degraded; give it degraded ones, and leave out `degrade`"
+        )
+    if takes_images(model.degrade):
         raise InputError(
             "the degradation of this model blends images with others; use sample.py "
             "without photographs, or `restore_fn` and `degradation` with a sampler"
+        )
+
+
+def _check_starts_at_partner(model: Model, t: Any) -> None:
+    """Raises InputError for another t than T, where D(x, t) has part of x."""
+    T = model.degrade.num_steps
+    if t not in (None, T):
+        raise InputError(
+            "this model was trained on pairs, and restores degraded images from "
+            f"`t` = {T}, its last step; leave it out, got {t!r}"
         )
 
 

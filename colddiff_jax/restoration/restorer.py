@@ -8,24 +8,23 @@ import chex
 import numpy as np
 
 from colddiff_jax import sampling
-from colddiff_jax.checks import InputError
 from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.experiment.prior import prior_of
 from colddiff_jax.reprs import sides
 from colddiff_jax.restoration.generation import generate_images
 from colddiff_jax.restoration.restore_options import (
-    NO_ESTIMATE,
     check_no_images_blended,
     check_restore,
     check_step,
     default_sampler,
     enlargement,
+    estimated_steps,
 )
 from colddiff_jax.restoration.samplers import sample_from
 from colddiff_jax.restoration.severity import SeverityEstimator
 from colddiff_jax.restoration.sizes import TILE, map_by_size
-from colddiff_jax.restoration.user_images import UserImages, read_images, read_masks
+from colddiff_jax.restoration.user_images import read_images, read_masks
 from colddiff_jax.sampling import RestoreFn, equal_stride
 
 
@@ -110,7 +109,7 @@ class Restorer:
             >>> restorer.degrade(np.ones((16, 16, 1), np.float32), t=3).shape
             (16, 16, 1)
         """
-        t = self._step(t, least=0)
+        t = check_step(self.model, t, least=0)
         check_no_images_blended(self.model)
         given = read_images(images, self.image_shape[2])
 
@@ -136,7 +135,8 @@ class Restorer:
             InputError: images that cannot be read or do not fit the model, or a model
                 without an estimate.
         """
-        return self._estimate(read_images(images, self.image_shape[2]))
+        given = read_images(images, self.image_shape[2])
+        return estimated_steps(self.severity, given.images)
 
     def restore(
         self,
@@ -145,6 +145,7 @@ class Restorer:
         *,
         sampler: str | None = None,
         steps: int | None = None,
+        endpoint: Literal["fixed", "estimated"] | None = None,
         consistent: bool = False,
         mask: Any = None,
         noise: float | None = None,
@@ -163,6 +164,8 @@ class Restorer:
                 or "ihd" if R predicts the step before.
             steps: the number of steps from t to 0, of equal stride; None for all. Where
                 an estimated t is less, all are taken.
+            endpoint: of a blend, "fixed" or "estimated" at every step; None for the
+                default of the sampler, mostly "fixed".
             consistent: make the predictions agree with the images that they are made
                 from, as far as their noise allows; see `sampling.consistent`. The
                 tables of a photograph take seconds to compute.
@@ -196,31 +199,33 @@ class Restorer:
             t=t,
             sampler=sampler,
             steps=steps,
+            endpoint=endpoint,
             consistent=consistent,
             mask=mask is not None,
             drawn=key is not None,
             noise=noise,
             enlarge=enlarge,
         )
-        factor = enlargement(self.model, self._step(t)) if enlarge else 1
+        factor = enlargement(self.model, check_step(self.model, t)) if enlarge else 1
         given = read_images(images, self.image_shape[2], repeat=factor)
         masks = None if mask is None else read_masks(mask, given.images)
         if t == "auto":
-            starts = self._estimate(given)
+            starts = estimated_steps(self.severity, given.images)
         else:
-            starts = [self._step(t)] * len(given.images)
+            starts = [check_step(self.model, t)] * len(given.images)
         noises = given.noises if noise is None else len(given.images) * [noise]
 
         def run(
             t: int, restore_fn: RestoreFn, degrade: Degradation, x: Any, keys: Any
         ) -> chex.Array:
-            if masks is not None:
+            if masks is not None or self.model.paired:
                 x = degrade(x, t)
             if consistent:
                 restore_fn = sampling.consistent(restore_fn, degrade, noise=max(noises))
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
-            return sample_from(restore_fn, degrade, x, keys, sampler, timesteps)
+            walk = (sampler, timesteps, endpoint)
+            return sample_from(restore_fn, degrade, x, keys, *walk)
 
         results = map_by_size(
             self.model,
@@ -289,11 +294,3 @@ class Restorer:
             InputError: as in `restore`.
         """
         check_restore(self.model, estimates=self.severity is not None, **options)
-
-    def _step(self, t: Any, *, least: int = 1) -> int:
-        return check_step(self.model, t, least=least)
-
-    def _estimate(self, given: UserImages) -> list[int]:
-        if self.severity is None:
-            raise InputError(NO_ESTIMATE)
-        return [int(self.severity.estimate(x[None])[0]) for x in given.images]

@@ -42,9 +42,9 @@ def title(name: str) -> str:
         ('Algorithm 2, 5 steps', 'degraded')
     """
     method, _, steps = name.partition(":")
-    sampler, plus, _ = method.partition("+")
+    sampler, plus, addition = method.partition("+")
     parts = [_TITLES.get(sampler, sampler)]
-    parts += ["consistent"] * bool(plus)
+    parts += [addition] * bool(plus)
     parts += [f"{steps} step{'s' * (steps != '1')}"] * bool(steps)
     return ", ".join(parts)
 
@@ -65,13 +65,18 @@ class SamplerSpec(NamedTuple):
         name: as given, such as "alg2" or "alg2+consistent:5".
         sampler: its name in `SAMPLERS`.
         num_steps: its number of steps, of equal stride.
-        consistent: whether its predictions are made `consistent`.
+        addition: "consistent" if its predictions are made so, "ancestral" for eta = 1.
     """
 
     name: str
     sampler: str
     num_steps: int
-    consistent: bool
+    addition: str
+
+    @property
+    def consistent(self) -> bool:
+        """Whether its predictions are made `consistent`."""
+        return self.addition == "consistent"
 
 
 def parse_samplers(
@@ -82,7 +87,8 @@ def parse_samplers(
     Args:
         names: such as "alg2", which takes every step, or "alg2:5", which takes five
             steps of equal stride; with "+consistent" after the name of the sampler, its
-            predictions are made `sampling.consistent`. None for `default_samplers`.
+            predictions are made `sampling.consistent`, and "ddim+ancestral" has eta =
+            1. None for `default_samplers`.
         degrade: the degradation to undo.
         target: what the model predicts.
 
@@ -96,16 +102,18 @@ def parse_samplers(
     for text in dict.fromkeys(name.strip() for name in names):
         method, colon, steps = text.partition(":")
         sampler, plus, addition = method.partition("+")
-        if plus and addition != "consistent":
+        additions = ["consistent", *["ancestral"] * (sampler == "ddim")]
+        if plus and addition not in additions:
             raise InputError(
-                f"`samplers` may have the addition +consistent, got {text!r}"
+                f"`samplers` may have the addition +{' or +'.join(additions)}, got "
+                f"{text!r}"
             )
         if sampler not in SAMPLERS:
             raise InputError(
                 f"`samplers` must be among {', '.join(SAMPLERS)}, got {sampler!r}"
             )
         check_sampler(sampler, degrade, target=target)
-        if plus:
+        if addition == "consistent":
             check_clean(target)
             check_inverse(degrade)
         # A suffix that is not a number counts as out of range.
@@ -122,7 +130,7 @@ def parse_samplers(
                 f"as {sampler}:{min(5, T)}; got {text!r}"
             )
         check_num_steps(sampler, num_steps, T)
-        specs.append(SamplerSpec(text, sampler, num_steps, bool(plus)))
+        specs.append(SamplerSpec(text, sampler, num_steps, addition))
     return tuple(specs)
 
 
@@ -229,6 +237,8 @@ def run_samplers(
         options["key"] = keys[specs.index(spec)]
         if spec.sampler != "ddim":  # It always estimates the endpoint.
             options["endpoint"] = endpoint
+        if spec.addition == "ancestral":
+            options["eta"] = 1.0
         sampler = SAMPLERS[spec.sampler]
         used = consistent(restore_fn, degrade) if spec.consistent else restore_fn
         return sampler(used, degrade, x_T, last_step=last_step, **options)

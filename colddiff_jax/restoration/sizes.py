@@ -20,6 +20,7 @@ from colddiff_jax.degradations.function import FunctionDegradation
 from colddiff_jax.experiment.builders import make_degradation, size_multiple
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.models.preconditioning import is_local
+from colddiff_jax.restoration.endpoints import with_images
 from colddiff_jax.sampling import RestoreFn, Tiled
 from colddiff_jax.sampling.consistency import with_factors
 
@@ -105,8 +106,9 @@ def degradation_at(
         image_size: of the images.
         factors: whether to include the tables of its pseudo-inverse, if it has any.
     """
-    # A function of an image is the same for images of any size.
-    of_any_size = isinstance(model.degrade, FunctionDegradation)
+    # A function of an image is the same for images of any size, and so is a blend with
+    # them.
+    of_any_size = isinstance(model.degrade, FunctionDegradation) or model.paired
     if of_any_size or (image_size == model.image_shape[:2] and not factors):
         return model.degrade
     fields = json.dumps(model.config["degradation"], sort_keys=True)
@@ -135,7 +137,7 @@ def map_by_size(
         steps: the step of each image.
         function: called as function(t, restore_fn, D, x, keys) with padded images x,
             float32 [B, H, W, C], D bound to them, and one key per image; returns images
-            like x.
+            like x. Of a model that was trained on pairs, x is the endpoint of D.
         key: of all random draws, with the index of the image; None for key 0.
         tile: as in `Sizing.of`.
         factors: as in `degradation_at`.
@@ -164,6 +166,8 @@ def map_by_size(
             )
             if masks is None:
                 bound = degrade.bind(bind_keys, x.shape)
+                if model.paired:
+                    bound = with_images(bound, x, bind_keys)
             else:
                 padded = [sizing.pad(masks[i][..., None])[..., 0] for i in indices]
                 assert isinstance(degrade, Holes)

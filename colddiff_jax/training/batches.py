@@ -55,6 +55,8 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
     splits = task.data.splits
     images, labels = splits.train, splits.train_labels
     endpoints = task.data.endpoints.train if task.data.endpoints else None
+    # Of one seed are the same order and the same windows.
+    endpoint_seed = task.seed if task.data.paired else task.seed + 1
 
     order = batch_windows if preprocessing.crop else batch_indices
 
@@ -98,7 +100,7 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
             resident = None
             batches = stream(images, labels, task.seed)
             if endpoints is not None:
-                others = stream(endpoints, None, task.seed + 1)
+                others = stream(endpoints, None, endpoint_seed)
         else:
             resident = devices.replicate(
                 Batch(
@@ -109,7 +111,7 @@ def open_batches(task: Task, first_step: int) -> Iterator[TrainingBatches]:
             )
             batches = _one_by_one(indices(images, task.seed))
             if endpoints is not None:
-                others = _one_by_one(indices(endpoints, task.seed + 1))
+                others = _one_by_one(indices(endpoints, endpoint_seed))
         if endpoints is not None:
             pairs = zip(batches, others, strict=True)
             batches = (a._replace(endpoints=b.images) for a, b in pairs)

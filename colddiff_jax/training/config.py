@@ -21,7 +21,12 @@ from colddiff_jax.experiment.builders import (
     NETWORKS,
     SCHEDULES,
 )
-from colddiff_jax.experiment.field_types import converted, is_sequence, type_if_given
+from colddiff_jax.experiment.field_types import (
+    converted,
+    is_sequence,
+    options_of,
+    type_if_given,
+)
 from colddiff_jax.experiment.own_objects import check_is_no_object
 from colddiff_jax.experiment.prior import PriorOptions
 from colddiff_jax.experiment.sections import (
@@ -64,7 +69,7 @@ _ADDED = ("prior",)  # Sections that configurations of earlier versions lack.
 _NO_FIELDS = {
     "data": ("labels",),
     "endpoints": ("labels",),
-    "objective": ("distance", "consistent_noise"),
+    "objective": ("distance", "consistent_noise", "sees_endpoint"),
     "degradation": ("image_size",),
 }
 
@@ -120,6 +125,11 @@ def section(section_name: str, **fields: Any) -> ml_collections.ConfigDict:
             if default is None and completed.get(name) is None:
                 hint = parameters_of(function)[name].annotation
                 completed[name] = config_dict.placeholder(type_if_given(hint))
+    for name, field in EXTRA_FIELDS.get(section_name, {}).items():
+        if len(options_of(field.type)) > 1:  # Another value may have another type.
+            completed[name] = ml_collections.FieldReference(
+                completed[name], field_type=object
+            )
     return ml_collections.ConfigDict(completed)
 
 

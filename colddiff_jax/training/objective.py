@@ -14,10 +14,12 @@ from colddiff_jax.checks import check_choice, check_number
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.degradations.targets import Target, target_images
+from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.sampling import RestoreFn
 from colddiff_jax.sampling.consistency import trained_consistent
+from colddiff_jax.sampling.seeing import SeesImage
 
 
 def _not_negative(value: float) -> bool:
@@ -39,6 +41,8 @@ class Objective:
         target: what R predicts, "clean" for y = x_0, or "previous" for the mean of
             D(x_0, t - 1) over its noise, which of all samplers only `sample_ihd` takes.
         weights: w, the weights of the losses, one number per step; empty for ones.
+        frequencies: how often each step is drawn, relative to the others, one number
+            per step; empty for equally often.
         input_noise: standard deviation of Gaussian noise added to x_t. It mimics the
             errors of the network that x_t contains during sampling.
         rollouts: fraction of the examples, in [0, 1], whose input comes from a sampler:
@@ -53,30 +57,37 @@ class Objective:
         consistent_noise: the range of the noise of the model's consistent predictions,
             through which the network is then trained; empty for none. The noise of each
             example, added to x_t, has a deviation of uniform logarithm.
+        sees_endpoint: whether R is also given the image that x_t is blended with.
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
         al. (2022), arXiv:2206.13397, section 3, whose target is "previous". The
         network's own output as input: Yen et al. (2022), arXiv:2211.02527; the step
         from any later t' is ours. Dropped labels: Ho and Salimans (2022),
-        arXiv:2207.12598.
+        arXiv:2207.12598. Frequencies, such as `schedules.logit_normal`: Esser et al.
+        (2024), arXiv:2403.03206, section 3.1.
     """
 
     distance: Distance = jnp.abs
     target: Target = "clean"
     weights: tuple[float, ...] = ()
+    frequencies: tuple[float, ...] = ()
     input_noise: float = 0.0
     rollouts: float = 0.0
     label_dropout: float = 0.1
     consistent_noise: tuple[float, ...] = ()
+    sees_endpoint: bool = False
 
     def __post_init__(self) -> None:
         check_choice("target", self.target, get_args(Target))
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
         for name in ("rollouts", "label_dropout"):
             check_number(name, getattr(self, name), "lie in 0..1", _is_fraction)
-        for weight in self.weights:
-            check_number("weights", weight, "not be negative", _not_negative)
+        for name in ("weights", "frequencies"):
+            for value in getattr(self, name):
+                check_number(name, value, "not be negative", _not_negative)
+        if self.frequencies and not any(self.frequencies):
+            raise ValueError("frequencies must not all be 0; leave them empty")
 
     def losses(
         self,
@@ -99,7 +110,7 @@ class Objective:
         t_keys, degrade_keys, noise_keys, roll_keys, choice_keys, label_keys, drop = (
             prng.split_keys(keys, 7)
         )
-        t = prng.draw_steps(t_keys, num_steps)
+        t = self._draw_steps(t_keys, num_steps)
         x_0, bound, x_t = degrade_batch(degrade, degrade_keys, batch, t)
         noise = None
         if self.consistent_noise:
@@ -117,6 +128,8 @@ class Objective:
             )
             if noise is not None:
                 network = trained_consistent(network, bound, noise)
+            if self.sees_endpoint:
+                network = SeesImage(network, seen_image(bound))
             return network(x, t)
 
         if self.rollouts:
@@ -137,6 +150,11 @@ class Objective:
         if self.weights:
             losses *= jnp.asarray(self.weights, jnp.float32)[t - 1]
         return losses
+
+    def _draw_steps(self, keys: chex.PRNGKey, num_steps: int) -> chex.Array:
+        if self.frequencies:
+            return prng.draw_steps_by_frequency(keys, self.frequencies)
+        return prng.draw_steps(keys, num_steps)
 
 
 def roll_out(

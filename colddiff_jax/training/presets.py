@@ -31,6 +31,7 @@ def use_smoke(config: ml_collections.ConfigDict) -> None:
         patch_size=4,
         dtype="float32",
         consistent_noise=config.model.consistent_noise,
+        see_endpoint=config.model.see_endpoint,
     )
     config.optimizer.update(
         {"learning_rate": 1e-3, "warmup_steps": 2, "decay_steps": 0}

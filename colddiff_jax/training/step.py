@@ -29,6 +29,8 @@ def make_train_step(
     objective: Objective,
     preprocessing: Preprocessing,
     micro_batches: int = 1,
+    *,
+    paired: bool = False,
 ) -> TrainStep:
     """Builds the training step of a network, an optimizer and a moving average.
 
@@ -49,6 +51,7 @@ def make_train_step(
         preprocessing: its random part, crops and flips, is applied here.
         micro_batches: parts of the batch that are processed one after the other and
             their gradients averaged: the same step up to rounding, with less memory.
+        paired: whether an image and its endpoint are cropped and flipped alike.
 
     Returns:
         `train_step(state, batch, degrade, key, axis_name=None)`, where `batch` is a
@@ -89,6 +92,8 @@ def make_train_step(
         )
         batch = batch._replace(images=preprocessing.augment(crop_keys, batch.images))
         if batch.endpoints is not None:
+            if paired:
+                endpoint_keys = jax.random.clone(crop_keys)
             endpoints = preprocessing.augment(endpoint_keys, batch.endpoints)
             batch = batch._replace(endpoints=endpoints)
 

@@ -5,21 +5,16 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import chex
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 
-from colddiff_jax import devices, distributed, prng
+from colddiff_jax import devices, prng
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import (
     ImageSplits,
     Preprocessing,
-    batch_windows,
-    load_windows,
 )
-from colddiff_jax.degradations.base import Degradation, per_example
+from colddiff_jax.degradations.base import Degradation
 from colddiff_jax.experiment import own_network, own_objects
 from colddiff_jax.experiment.builders import (
     make_degradation,
@@ -34,19 +29,16 @@ from colddiff_jax.experiment.model import (
     consistent_noise_of,
     with_inverse,
 )
+from colddiff_jax.experiment.pairs import sees_endpoint
 from colddiff_jax.experiment.prior import PriorOptions, check_prior
 from colddiff_jax.experiment.sections import call, call_named
-from colddiff_jax.io.images import to_float
 from colddiff_jax.losses import DISTANCES
 from colddiff_jax.models.initialization import COMPILER_OPTIONS
-from colddiff_jax.models.preconditioning import Scales, is_local, measure_scales
+from colddiff_jax.models.preconditioning import Scales, is_local
 from colddiff_jax.reprs import short_repr
-from colddiff_jax.restoration.restore import bind
 from colddiff_jax.restoration.samplers import default_samplers
-from colddiff_jax.sampling import Consistent
-from colddiff_jax.sampling.consistency import trained_consistent
 from colddiff_jax.training.config import complete_config
-from colddiff_jax.training.objective import Objective, draw_noise_levels
+from colddiff_jax.training.objective import Objective
 from colddiff_jax.training.optimizers import EMA_DECAYS, EmaDecay, make_optimizer
 from colddiff_jax.training.options import (
     EvaluationOptions,
@@ -54,10 +46,9 @@ from colddiff_jax.training.options import (
     TrainingOptions,
     check_best_by,
 )
+from colddiff_jax.training.scales import make_scales
 from colddiff_jax.training.state import TrainState, create_state
 from colddiff_jax.training.step import TrainStep, make_train_step
-
-_NUM_MEASURED = 512  # Images on which scales are measured.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +123,9 @@ def build_model_and_task(
     degrade = with_inverse(degrade, config["model"])
     objective = make_objective(config["loss"], config["objective"], degrade.num_steps)
     objective = dataclasses.replace(
-        objective, consistent_noise=consistent_noise_of(config["model"])
+        objective,
+        consistent_noise=consistent_noise_of(config["model"]),
+        sees_endpoint=sees_endpoint(config["model"], degrade),
     )
     _check_target(objective)
     options = {
@@ -157,7 +150,15 @@ def build_model_and_task(
         **options,
     )
     if config["model"].get("precondition") and scales is None:
-        scales = _measure(task, degrade, centered=not is_local(network))
+        scales = make_scales(
+            config["model"]["precondition"],
+            degrade,
+            objective,
+            data,
+            preprocessing,
+            seed=seed,
+            local=is_local(network),
+        )
     model = build_model(
         config, channels=data.channels, scales=scales, degrade=degrade, network=own
     )
@@ -167,13 +168,13 @@ def build_model_and_task(
 def make_objective(loss: Any, fields: Any, num_steps: int) -> Objective:
     """Builds the objective that the sections loss and objective describe."""
     fields = dict(fields)
-    if "weights" in fields:
-        weights = make_schedule("objective.weights", fields["weights"])
-        fields["weights"] = tuple(float(weight) for weight in weights)
-        if len(fields["weights"]) not in (0, num_steps):
+    for name in {"weights", "frequencies"} & fields.keys():
+        values = make_schedule(f"objective.{name}", fields[name])
+        fields[name] = tuple(float(value) for value in values)
+        if len(fields[name]) not in (0, num_steps):
             raise InputError(
-                f"`objective.weights` must be {num_steps} numbers, one per step of the "
-                f"degradation, or none; got {len(fields['weights'])}"
+                f"`objective.{name}` must be {num_steps} numbers, one per step of the "
+                f"degradation, or none; got {len(fields[name])}"
             )
     distance = call_named("loss", DISTANCES, loss)
     return call("objective", functools.partial(Objective, distance=distance), fields)
@@ -221,69 +222,5 @@ def train_step(model: Model, task: Task) -> TrainStep:
         task.objective,
         task.preprocessing,
         task.training.micro_batches,
+        paired=task.data.paired,
     )
-
-
-def _measure(task: Task, degrade: Degradation, *, centered: bool) -> Scales:
-    """Measures the scales of a preconditioned network, in process 0 for all of them.
-
-    Machines of other kinds would round other digits, and the network holds every digit.
-    """
-    scales = np.zeros((len(Scales._fields), degrade.num_steps))
-    if devices.is_main_process():
-        scales[:] = _measure_here(task, degrade, centered)
-    return Scales(*map(tuple, distributed.from_process_0(scales).tolist()))
-
-
-def _measure_here(task: Task, degrade: Degradation, centered: bool) -> Scales:
-    """Measures the scales of a preconditioned network on training images."""
-
-    def load(split: ImageSplits, seed: int) -> np.ndarray:
-        if task.preprocessing.crop:  # The windows of the first examples.
-            windows = batch_windows(len(split.train), _NUM_MEASURED, seed=seed)[0]
-            return load_windows(split.train, task.preprocessing, windows)
-        every = np.linspace(0, len(split.train) - 1, _NUM_MEASURED).astype(int)
-        return np.stack([task.preprocessing.test(split.train[i]) for i in every])
-
-    x_0 = to_float(load(task.data.splits, task.seed))
-    others = task.data.endpoints
-    endpoints = load(others, task.seed + 1) if others else None
-    key = prng.stream(task.seed, "precondition")
-    keys = prng.indexed_keys(key, jnp.arange(len(x_0)))
-    bound = bind(degrade, keys, x_0.shape, endpoints)
-    bounds = task.objective.consistent_noise
-    if not bounds:
-        return measure_scales(
-            bound,
-            x_0,
-            noise=task.objective.input_noise,
-            centered=centered,
-            target=task.objective.target,
-        )
-    level_keys, normal_keys = (
-        prng.indexed_keys(jax.random.fold_in(key, i), jnp.arange(len(x_0)))
-        for i in range(2)
-    )
-    levels = draw_noise_levels(level_keys, bounds)
-    inverse = trained_consistent(_nothing, bound, levels)
-    normal = prng.draw_normal(normal_keys, x_0.shape[1:])
-    drawn = per_example(levels, x_0) * normal
-    return measure_scales(
-        bound,
-        x_0,
-        centered=centered,
-        observed=jax.tree_util.Partial(_observed, inverse, drawn),
-    )
-
-
-def _observed(
-    inverse: Consistent, noise: chex.Array, x_t: chex.Array, t: chex.Array
-) -> chex.Array:
-    """Returns what a network of consistent predictions takes in place of x_t."""
-    return inverse.given(x_t + noise, t)
-
-
-@jax.tree_util.Partial
-def _nothing(x_t: chex.Array, t: chex.Array) -> chex.Array:
-    del t
-    return jnp.zeros_like(x_t)

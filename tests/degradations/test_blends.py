@@ -231,8 +231,24 @@ def test_a_key_draws_the_noise_of_an_endpoint_for_every_image(photos):
 
 @pytest.mark.parametrize("std", [-0.1, float("nan"), True])
 def test_noise_of_an_endpoint_that_is_no_deviation_raises(std):
-    with pytest.raises(ValueError, match="endpoint_noise must"):
-        animorph([0.5], endpoint_noise=std)
+    for make in (
+        lambda: animorph([0.5], endpoint_noise=std),
+        lambda: blend([0.5], [0.5], endpoint="image", endpoint_noise=std),
+    ):
+        with pytest.raises(ValueError, match="endpoint_noise must"):
+            make()
+
+
+def test_noise_in_a_linear_blend_grows_with_the_step(photos):
+    """x_t = (1 - t / T) x + (t / T) (y + 0.2 e), as in InDI."""
+    degrade = blend([0.5, 0.0], [0.5, 1.0], endpoint="image", endpoint_noise=0.2)
+    noisy = degrade.with_endpoint(photos, jax.random.key(0))
+    e = (noisy.endpoint - photos) / 0.2
+    assert e.std() == pytest.approx(1, rel=0.03)
+    x = photos[::-1]
+    np.testing.assert_allclose(noisy(x, 1), (x + photos + 0.2 * e) / 2, atol=1e-6)
+    with pytest.raises(ValueError, match="endpoint_noise is for endpoints that are im"):
+        blend([0.5], [0.5], endpoint_noise=0.2)
 
 
 def test_image_endpoint_for_a_colour_blend_raises(photos):

@@ -55,6 +55,46 @@ def test_the_walk_with_an_estimated_endpoint_ends_in_the_image():
         np.testing.assert_allclose(found.x_0, x, atol=1e-5)
 
 
+def test_a_blend_with_images_has_two_endpoints_the_images_and_the_noise():
+    a, b = [0.9, 0.6, 0.3, 0.0], [0.1, 0.4, 0.7, 1.0]
+    degrade = cd.noisy(cd.blend(a, b, endpoint="image"), STDS)
+    x, y, z = jax.random.normal(jax.random.key(0), (3, 2, 8, 8, 1))
+    given = degrade.with_images(y).with_endpoint(z)
+    t = jnp.array([2, 4])
+    expected = np.stack([0.6 * x[0] + 0.4 * y[0] + 0.2 * z[0], y[1] + 0.5 * z[1]])
+    np.testing.assert_allclose(given(x, t), expected, atol=1e-6)
+    np.testing.assert_allclose(given.estimate_endpoint(given(x, t), x, t), z, atol=5e-6)
+    drawn = given.bind(jax.random.key(1), x.shape)
+    np.testing.assert_array_equal(drawn.degradation.endpoint, y)
+    assert (np.asarray(drawn.endpoint) != z).all()
+
+
+def test_the_noise_of_the_images_follows_from_the_key_of_bind():
+    morph = cd.animorph([0.5, 0.1], endpoint_noise=0.3)
+    y = jnp.zeros((2, 8, 8, 1))
+    given = [
+        cd.noisy(morph, [0.1, 0.2]).with_images(y, jax.random.key(seed))
+        for seed in (3, 3, 4)
+    ]
+    first, again, other = (np.asarray(d.degradation.endpoint) for d in given)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).all() and abs(first.std() - 0.3) < 0.05
+
+
+def test_images_without_a_blend_raise():
+    degrade = cd.noisy(cd.fade([0.5]), [0.1])
+    assert not degrade.takes_images
+    with pytest.raises(TypeError, match=r"noisy\(fade\(T=1\)\) does not blend with im"):
+        degrade.with_images(jnp.zeros((1, 8, 8, 1)))
+
+
+def test_noise_may_fall_where_its_gain_falls_as_fast():
+    stds, gains = [0.4, 0.5, 0.3, 0.0], [0.8, 0.5, 0.2, 0.0]
+    assert cd.noisy(cd.fade(T * [0.5]), stds, gains=gains).num_steps == T
+    with pytest.raises(ValueError, match=r"gains, got stds\[2\] = 0.3 after 0.5$"):
+        cd.noisy(cd.fade(T * [0.5]), stds, gains=[0.8, 0.5, 0.4, 0.0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

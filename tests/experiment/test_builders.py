@@ -38,6 +38,20 @@ def test_noise_stds_add_noise_to_a_degradation():
     assert not isinstance(make_degradation({**blur, "noise_stds": ()}, 8), Noisy)
 
 
+def test_a_blend_with_images_may_have_noise_and_gains():
+    fields = {
+        "name": "blend",
+        "image_weights": {"name": "linear_decay", "num_steps": 2},
+        "endpoint_weights": (0.5, 1.0),
+        "endpoint": "image",
+        "noise_stds": (0.5, 0.4),
+        "noise_gains": (0.5, 0.1),
+    }
+    degrade = make_degradation(fields, 8)
+    assert degrade.takes_images
+    np.testing.assert_array_equal(degrade.gains, np.float32([1, 0.5, 0.1]))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -46,7 +60,11 @@ def test_noise_stds_add_noise_to_a_degradation():
         ({"noise_stds": 0.1}, "must be a list of finite numbers"),
         (
             {"name": "gaussian_noise", "alphas_cumprod": (0.5, 0.2)},
-            "must be empty for a blend",
+            "must be empty for a blend with noise, got gaussian_noise with 2 values$",
+        ),
+        (
+            {"name": "fade_to_color", "stds": (1.0, 2.0)},
+            "must be empty for a blend with color, got fade_to_color with 2 values$",
         ),
     ],
 )
@@ -56,4 +74,13 @@ def test_noise_that_does_not_fit_raises(fields, message):
     else:
         fields |= {"name": "heat_blur", "blur_sigmas": (1.0, 2.0)}
     with pytest.raises(InputError, match=f"`degradation.noise_stds` {message}"):
+        make_degradation(fields, 8)
+
+
+def test_gains_without_noise_or_that_grow_raise():
+    fields = {"name": "heat_blur", "blur_sigmas": (1.0, 2.0)}
+    with pytest.raises(InputError, match="noise_stds` is empty"):
+        make_degradation(fields | {"noise_gains": (1.0, 0.5)}, 8)
+    fields |= {"noise_stds": (0.1, 0.1), "noise_gains": (0.5, 1.0)}
+    with pytest.raises(InputError, match="noise_gains` must not increase"):
         make_degradation(fields, 8)

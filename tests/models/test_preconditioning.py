@@ -1,5 +1,6 @@
 """Scales measured on data, and the preconditioned network."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,12 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.models import preconditioning
-from colddiff_jax.models.preconditioning import Preconditioned, Scales, measure_scales
+from colddiff_jax.models.preconditioning import (
+    Preconditioned,
+    Scales,
+    measure_scales,
+    velocity_scales,
+)
 from tests.networks import random_parameters, tiny_unet
 
 SIZE = 16
@@ -150,3 +156,33 @@ def test_a_preconditioned_network_accepts_labels_and_dropout_keys(x_0):
     keys = jax.random.split(jax.random.key(0), 4)
     dropped = apply({"params": params}, x_0, t, dropout_keys=keys)
     assert jnp.abs(dropped - apply({"params": params}, x_0, t)).max() > 1e-4
+
+
+def test_a_network_that_is_the_velocity_restores_the_image():
+    fractions = cd.schedules.power(5, exponent=1)
+    x_0, z = jax.random.normal(jax.random.key(0), (2, 3, 8, 8, 1))
+    degrade = cd.blend(1 - fractions, fractions).with_endpoint(z)
+
+    class Velocity(nn.Module):
+        def __call__(self, x, t):
+            return z - x_0
+
+    model = Preconditioned(Velocity(), velocity_scales(degrade))
+    for t in (1, 3, 5):
+        steps = jnp.full(3, t)
+        found = model.apply({}, degrade(x_0, t), steps)
+        np.testing.assert_allclose(found, x_0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("degrade", "message"),
+    [
+        (cd.gaussian_noise([0.5, 0.1]), r"got gaussian_noise\(T=2\)$"),
+        (cd.blend([1.0, 0.5], [0.0, 0.5]), r"endpoint_weights are positive, got blend"),
+        (cd.fade([0.5]), r"velocity needs a blend .* got fade\(T=1\)$"),
+        (cd.fade_to_color(8, [1.0, 2.0]), "got fade_to_color"),
+    ],
+)
+def test_a_velocity_needs_a_blend_of_weights_that_add_up_to_1(degrade, message):
+    with pytest.raises(ValueError, match=message):
+        velocity_scales(degrade)

@@ -27,13 +27,28 @@ HALVED = {
 }
 
 
+LINEAR = {
+    "name": "blend",
+    "image_weights": (0.75, 0.5, 0.25, 0.0),
+    "endpoint_weights": (0.25, 0.5, 0.75, 1.0),
+    "endpoint": "image",
+}
+
+
 def make_restorer(
-    degradation=BLUR, *, channels: int = 3, image_size: int = 32, **model
+    degradation=BLUR,
+    *,
+    channels: int = 3,
+    image_size: int = 32,
+    paired: bool = False,
+    **model,
 ) -> Restorer:
     """Returns a restorer of a local network, or with other fields of the model."""
     config = default_config(degradation=degradation)
     config.data.image_size = image_size
+    config.endpoints.paired = paired
     config.model.update(LOCAL | model)
     built = build_model(config, channels=channels)
-    params = random_parameters(built.network, built.image_shape)
+    seen = channels * (1 + built.sees_endpoint)
+    params = random_parameters(built.network, (*built.image_shape[:2], seen))
     return Restorer(built, jax.tree.map(lambda leaf: leaf / 2, params), 7, "images")

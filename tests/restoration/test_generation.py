@@ -81,6 +81,27 @@ def test_noise_of_a_degradation_is_added_to_its_prior():
     assert abs(float(result.trajectory[:, 0].std()) - 0.3) < 0.01
 
 
+def test_a_blend_with_images_and_noise_begins_at_their_share_and_noise():
+    fields = {
+        "name": "blend",
+        "endpoint": "image",
+        "image_weights": (0.5, 0.0),
+        "endpoint_weights": (0.25, 0.5),
+        "noise_stds": (0.1, 0.3),
+        "noise_gains": (0.8, 0.5),
+    }
+    restorer = make_restorer(fields)
+    flat = sampling.EmpiricalPrior(jnp.full((1, 32, 32, 3), 0.8))
+    for options in ({}, {"sampler": "ddim", "eta": 1.0}):
+        result = generation.generate_images(
+            restorer.model, restorer.params, flat, key(), 4, return_trajectory=True,
+            **options,
+        )  # fmt: skip
+        x_T = np.asarray(result.trajectory[:, 0])
+        assert abs(x_T.mean() - 0.4) < 0.01 and abs(x_T.std() - 0.3) < 0.01
+        assert np.abs(x_T[0] - x_T[1]).max() > 0.1
+
+
 def test_a_second_call_compiles_nothing(monkeypatch):
     traced, sample = [], generation._sample
     monkeypatch.setattr(

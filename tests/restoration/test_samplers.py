@@ -42,6 +42,28 @@ def noise():
     return cd.gaussian_noise(schedules.cosine(T))
 
 
+def image_keys():
+    return jax.random.split(jax.random.key(1), 2)
+
+
+def test_ancestral_ddim_has_an_eta_of_1(noise):
+    specs = parse_samplers(["ddim:3", "ddim+ancestral:3"], noise)
+    assert title("ddim+ancestral:3") == "DDIM, ancestral, 3 steps"
+    x_T = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
+    found = run_samplers(specs, halfway, noise, x_T, key=image_keys())
+    own = prng.split_keys(image_keys(), 2)
+    for (name, x_0), key, eta in zip(found.items(), own, (0.0, 1.0), strict=True):
+        expected = cd.sample_ddim(
+            halfway, noise, x_T, key=key, eta=eta, timesteps=3
+        ).x_0
+        np.testing.assert_allclose(x_0, expected, atol=1e-6, err_msg=name)
+
+
+def test_only_ddim_is_ancestral(noise):
+    with pytest.raises(cd.InputError, match=r"addition \+consistent, got 'alg2\+ance"):
+        parse_samplers(["alg2+ancestral"], noise)
+
+
 def halfway(x_t, t):
     return 0.5 * x_t + 0.1
 

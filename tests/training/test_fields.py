@@ -77,9 +77,12 @@ VALID: dict[str, list] = {
     "model.attention_resolutions": [[], [BEYOND]],
     "model.attention_implementation": [None],
     "model.dropout": [0.0],
+    "model.precondition": [True],
     "model.num_classes": [0],
     "model.consistent_noise": [[]],
     "degradation.noise_stds": [[]],
+    "degradation.noise_gains": [[]],
+    "objective.frequencies": [[]],
     "degradation.stds": [[BEYOND], [HUGE]],
     "degradation.blur_sigmas": [[BEYOND], [HUGE]],
     "degradation.keep": [[0]],
@@ -95,6 +98,8 @@ VALID: dict[str, list] = {
     "degradation.stds.increment": [0.0, 1e30],
     "degradation.stds.rate": [0.0, -1.0],
     "degradation.stds.offset": [0.0, 1e30],
+    "degradation.stds.exponent": [-1.0, 0.0],
+    "degradation.stds.mean": [-1.0, 0.0],
 }
 REQUIRED = {
     "stds": (1.0, 2.0),
@@ -117,6 +122,7 @@ REQUIRED = {
     "factor": 0.5,
     "stop": 2.0,
     "increment": 0.1,
+    "exponent": 1.0,
 }
 CHOICES = {
     # The fields of an object of one's own are not given, but describe it.

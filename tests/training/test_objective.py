@@ -9,7 +9,13 @@ import pytest
 
 import colddiff_jax as cd
 from colddiff_jax.data import Batch
-from colddiff_jax.prng import indexed_keys, split_keys, stream
+from colddiff_jax.models.preconditioning import velocity_scales
+from colddiff_jax.prng import (
+    draw_steps_by_frequency,
+    indexed_keys,
+    split_keys,
+    stream,
+)
 from colddiff_jax.restoration.restore import bind
 from colddiff_jax.training.objective import Objective, draw_noise_levels, roll_out
 
@@ -94,6 +100,60 @@ def test_weights_multiply_the_losses_of_their_steps():
     found = losses(Objective(weights=(1.0, 2.0, 0.5, 4.0)), network, white())
     t = np.asarray(network.seen[0][1])
     np.testing.assert_allclose(found, np.array([1.0, 2.0, 0.5, 4.0])[t - 1])
+
+
+def test_steps_are_drawn_as_often_as_their_frequencies_say():
+    network = Network()
+    frequencies = (0.0, 1.0, 3.0, 0.0)
+    losses(Objective(frequencies=frequencies), network, white())
+    counts = np.bincount(np.asarray(network.seen[0][1]), minlength=T + 1)
+    assert counts[[0, 1, 4]].sum() == 0 and counts.sum() == NUMBER
+    assert abs(counts[2] - NUMBER / 4) < 4 * np.sqrt(NUMBER * 3 / 16)
+
+
+def test_steps_are_drawn_by_the_probabilities_of_a_schedule():
+    probabilities = cd.schedules.logit_normal(8, mean=0.5)
+    keys = indexed_keys(stream(0, "test"), jnp.arange(20_000))
+    t = np.asarray(draw_steps_by_frequency(keys, 5 * probabilities))
+    found = np.bincount(t, minlength=9)[1:] / len(t)
+    error = np.sqrt(probabilities * (1 - probabilities) / len(t))
+    assert (np.abs(found - probabilities) < 4 * error).all()
+
+
+def test_frequencies_that_are_negative_or_all_zero_raise():
+    with pytest.raises(ValueError, match="frequencies must not be negative, got -1"):
+        Objective(frequencies=(1.0, -1.0))
+    with pytest.raises(ValueError, match="frequencies must not all be 0"):
+        Objective(frequencies=(0.0, 0.0))
+
+
+def test_the_loss_of_a_velocity_is_that_of_flow_matching():
+    """Liu et al. (2022), equation 1: |F - (z - x_0)|^2, F = v(x_t, t)."""
+    number, steps = 32, 5
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (number, SIZE, SIZE, 1), np.uint8)
+    fractions = np.arange(1, steps + 1) / steps
+    flow = cd.blend(1 - fractions, fractions)
+    network = Network(answer=0.3)
+    objective = Objective(
+        distance=jnp.square, weights=tuple(cd.schedules.power(steps, exponent=-2))
+    )
+    scales = velocity_scales(flow)
+
+    class Velocity:
+        def apply(self, variables, x, t, **options):
+            F = network.apply(variables, x, t, **options)
+            r = jnp.asarray(scales.output)[t - 1][:, None, None, None]
+            return x + r * F
+
+    keys = indexed_keys(stream(0, "test"), jnp.arange(number))
+    found = objective.losses(Velocity(), {}, flow, Batch(images), keys)
+    ((x_t, t, *_),) = network.seen
+    x_0 = images / 127.5 - 1
+    tau = (np.asarray(t) / steps)[:, None, None, None]
+    z = (np.asarray(x_t, np.float64) - (1 - tau) * x_0) / tau
+    expected = ((0.3 - (z - x_0)) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
 def test_noise_is_added_to_the_input_only_and_has_the_given_deviation():

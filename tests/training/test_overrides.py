@@ -66,6 +66,7 @@ def test_a_new_name_drops_the_arguments_of_the_former_and_says_so():
         "level": 3,
         "brighten": False,
         "noise_stds": (),
+        "noise_gains": (),
     }
     assert notices == [
         "degradation.name=snow drops kernel_size, padding, stds of gaussian_blur"

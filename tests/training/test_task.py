@@ -77,6 +77,21 @@ def change(path, value):
             (1.0, 2.0),
             "`objective.weights` must be 20 numbers, .* got 2",
         ),
+        (
+            "objective.frequencies",
+            (1.0, 2.0),
+            "`objective.frequencies` must be 20 numbers, .* got 2",
+        ),
+        (
+            "model.precondition",
+            "velocity",
+            r"`model.precondition` velocity needs a blend .*, got gaussian_blur",
+        ),
+        (
+            "model.precondition",
+            "speed",
+            r"must be True or False or one of \['velocity'\], got 'speed'",
+        ),
         ("objective.name", "x", "section 'objective' .* unknown field 'name'"),
         ("endpoints.source", "digits", "section endpoints must name .* only if"),
         ("degradation", {"name": "animorph", "alphas_cumprod": (0.5,)}, "endpoints"),
