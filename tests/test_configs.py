@@ -41,6 +41,7 @@ def test_the_documented_configurations_exist():
         "photo_unjpeg",
         "photo_upscale",
         "photos",
+        "soft_diffusion",
     ]
 
 

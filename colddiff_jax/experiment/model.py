@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Preprocessing
 from colddiff_jax.degradations.base import Degradation, has_inverse
-from colddiff_jax.degradations.targets import Target
+from colddiff_jax.degradations.targets import Compare, Target
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -88,6 +88,11 @@ class Model:
     def target(self) -> Target:
         """What the network predicts, the clean image or that of the step before."""
         return self.config.get("objective", {}).get("target", "clean")
+
+    @property
+    def compare(self) -> Compare:
+        """What the training loss compares, predictions or degraded predictions."""
+        return self.config.get("objective", {}).get("compare", "predictions")
 
     @property
     def consistent_noise(self) -> tuple[float, ...]:

@@ -140,6 +140,21 @@ def test_algorithm_2_on_a_linear_blend_is_eulers_method_of_rectified_flow():
     np.testing.assert_allclose(found.x_0, x, atol=1e-5)
 
 
+def test_soft_diffusion(steps):
+    """Daras et al. (2022), the momentum sampler, whose noise is smaller here."""
+    t, s = steps
+    stds = np.concatenate([[0.0], np.sort(RNG.uniform(0.1, 0.8, T))])
+    blur = cd.heat_blur(8, [0.5, 1.0, 1.5, 2.0, 3.0])
+    x_0, x_t = images(2)
+    degrade = cd.noisy(blur, stds[1:])
+    found, e = first_step(degrade, x_t, x_0, t=t, s=s, eta=1.0)
+    y_t, y_s = blur(x_0, t), blur(x_0, s)
+    change = stds[t] ** 2 - stds[s] ** 2
+    published = x_t - (y_t - y_s) + change * (y_t - x_t) / stds[t] ** 2
+    noise = stds[s] / stds[t] * np.sqrt(change)  # The published: sqrt(change).
+    np.testing.assert_allclose(found, published + noise * e, atol=2e-6)
+
+
 def test_momentum_is_ancestral_sampling_of_a_gain_of_one():
     blur = cd.heat_blur(8, [0.5, 1.0, 1.5, 2.0, 3.0])
     stds = [0.1, 0.2, 0.3, 0.4, 0.5]

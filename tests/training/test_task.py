@@ -124,6 +124,7 @@ def test_invalid_fields_raise(path, value, message):
     ("path", "value", "message"),
     [
         ("objective.rollouts", 0.5, "`objective.rollouts` needs .* got 0.5"),
+        ("objective.compare", "degraded", "`objective.compare` needs .* got degraded"),
         ("model.consistent_noise", (0.01, 0.1), "`model.consistent_noise` needs a n"),
         (
             "evaluation.best_by",
