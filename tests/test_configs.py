@@ -20,6 +20,7 @@ def test_the_documented_configurations_exist():
         "afhq_mask",
         "afhq_pixelate",
         "animorph",
+        "blurring_diffusion",
         "cifar_blur",
         "cifar_desaturate",
         "cifar_mask",

@@ -32,6 +32,7 @@ from colddiff_jax.models.options import check_options
 DEGRADATIONS: dict[str, Callable] = {
     "animorph": degradations.animorph,
     "blend": degradations.blend,
+    "blur_and_noise": degradations.blur_and_noise,
     "desaturate": degradations.desaturate,
     "fade": degradations.fade,
     "fade_to_color": degradations.fade_to_color,

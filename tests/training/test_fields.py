@@ -87,6 +87,7 @@ VALID: dict[str, list] = {
     "degradation.lengths": [[0]],
     "degradation.density": [1e30],
     "degradation.endpoint_noise": [0.0, 1e30],
+    "degradation.min_gain": [0.0],
     "degradation.angle": [-1.0, 0.0, 1e30, -1e30],
     "degradation.blur_std": [1e30, None],
     "degradation.stds.value": [1e30],

@@ -166,6 +166,10 @@ SECTIONS = {
         "image_weights": {"name": "linear_decay", "num_steps": 4},
         "endpoint_weights": (0.25, 0.5, 0.75, 1.0),
     },
+    "blur_and_noise": {
+        "blur_sigmas": (1.0, 2.0, 4.0, 8.0),
+        "alphas_cumprod": {"name": "cosine", "num_steps": 4},
+    },
     "desaturate": {"keep": {"name": "linear_decay", "num_steps": 4}},
     "fade": {"keep": {"name": "exponential_decay", "num_steps": 4, "factor": 0.5}},
     "fade_to_color": {"stds": (1.0, 2.0, 3.0, 4.0), "color_range": (-0.1, 0.1)},
