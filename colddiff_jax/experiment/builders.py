@@ -105,7 +105,8 @@ def make_degradation(
     """Makes the degradation; a nested section describes a schedule.
 
     Args:
-        fields: the section degradation; `noise_stds` are the stds of `noisy`.
+        fields: the section degradation; `fade_to_black` is the `keep` of a `fade` that
+            follows, and `noise_stds` are the stds of `noisy`, the noise on top.
         image_size: side of the images that the configuration is for.
         at: (height, width) of other images to degrade in the same way: lengths in
             pixels stay, and the `sizes` of pixelated images grow with the image.
@@ -116,11 +117,12 @@ def make_degradation(
         name: make_schedule(f"degradation.{name}", value, image_size=image_size)
         for name, value in fields.items()
     }
-    noise_stds = converted(
-        "degradation.noise_stds",
-        fields.pop("noise_stds", ()),
-        Sequence[float] | np.ndarray,
-    )
+    added = {
+        name: converted(
+            f"degradation.{name}", fields.pop(name, ()), Sequence[float] | np.ndarray
+        )
+        for name in ("fade_to_black", "noise_stds")
+    }
     if at is not None and "sizes" in fields:
         sizes = np.asarray(fields["sizes"])
         sizes = sizes[:, None] if sizes.ndim == 1 else sizes
@@ -128,18 +130,40 @@ def make_degradation(
     degrade = call_named(
         "degradation", DEGRADATIONS, fields, image_size=at or image_size
     )
-    if not len(noise_stds):
-        return degrade
-    if endpoint_kind(degrade) is not None:
-        raise InputError(
-            "`degradation.noise_stds` must be empty for a blend with noise, a colour "
-            f"or images, got {fields['name']!r} with {noise_stds}"
+    for name, values in added.items():
+        if len(values) and endpoint_kind(degrade) is not None:
+            raise InputError(
+                f"`degradation.{name}` must be empty for a blend with noise, a colour "
+                f"or images, got {fields['name']!r} with {values}"
+            )
+    for name, values in added.items():
+        if len(values):
+            try:
+                degrade = _ADDITIONS[name](degrade, values)
+            except ValueError as error:
+                message = str(error).removeprefix("stds ").removeprefix("keep ")
+                raise InputError(f"`degradation.{name}` {message}") from error
+    return degrade
+
+
+def _faded(degrade: Degradation, keep: Sequence[float] | np.ndarray) -> Degradation:
+    """Returns D followed by a fade to black.
+
+    Raises:
+        ValueError: not one value per step, or values that are not those of `fade`.
+    """
+    if len(keep) != degrade.num_steps:
+        raise ValueError(
+            "must have one value per step of the degradation, "
+            f"{degrade.num_steps}, got {len(keep)}"
         )
-    try:
-        return degradations.noisy(degrade, noise_stds)
-    except ValueError as error:
-        message = str(error).removeprefix("stds ")
-        raise InputError(f"`degradation.noise_stds` {message}") from error
+    return degradations.compose(degrade, degradations.fade(keep, to=-1.0))
+
+
+_ADDITIONS: dict[str, Callable] = {
+    "fade_to_black": _faded,
+    "noise_stds": degradations.noisy,
+}
 
 
 def size_multiple(fields: Mapping[str, Any], image_size: int) -> int:

@@ -34,6 +34,7 @@ def sample_ddim(
     *,
     key: chex.PRNGKey,
     eta: float = 0.0,
+    redraw: bool = False,
     timesteps: Sequence[int] | np.ndarray | int | None = None,
     start: int | None = None,
     endpoint: Literal["fixed", "estimated"] = "estimated",
@@ -68,6 +69,8 @@ def sample_ddim(
         key: draws e; one key for the batch or one per example, [B]. The result is a
             pure function of it.
         eta: fraction of the noise that is drawn anew, in [0, 1].
+        redraw: whether that is a fraction of all noise, rho = eta: x_s = D(x0_hat, s) +
+            sigma_s e for eta = 1, Algorithm 1 with a new endpoint at every step.
         timesteps: which steps to visit; this and all further arguments are as in
             `sample_alg2`.
         start: the step of x_T.
@@ -91,10 +94,11 @@ def sample_ddim(
         >>> x_0 = sample_ddim(restore_fn, degrade, x_T, key=key, eta=1.0).x_0
 
     Reference:
-        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `restart` and
-        eta = 0, Xu et al. (2023), arXiv:2306.14878. With another D, the same posterior:
-        Rissanen et al. (2022), Luo et al. (2023); one for every frequency, Hoogeboom
-        and Salimans (2022), arXiv:2209.05557, equations 14 and 15.
+        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `redraw`, Choi
+        et al. (2023), arXiv:2303.05456; with `restart` and eta = 0, Xu et al. (2023),
+        arXiv:2306.14878. With another D, the same posterior: Luo et al. (2023); one for
+        every frequency, Hoogeboom and Salimans (2022), arXiv:2209.05557, equations 14
+        and 15.
     """
     if endpoint_kind(degrade) not in ("noise", "image"):
         raise TypeError(
@@ -116,6 +120,7 @@ def sample_ddim(
         eta,
         keys,
         modes=degrade if isinstance(degrade, WithModes) else None,
+        redraw=redraw,
     )
 
     return scan_trajectory(
@@ -237,6 +242,7 @@ def _posterior_steps(
     eta: chex.Numeric,
     keys: chex.PRNGKey,
     modes: WithModes | None = None,
+    redraw: bool = False,
 ) -> tuple[Step, Callable[[StepInput], chex.Array]]:
     """Returns the step down and the step up of samplers that draw noise.
 
@@ -247,6 +253,7 @@ def _posterior_steps(
         keys: one per image, [B].
         modes: the basis in which alpha_t is a diagonal; None for a number. White noise
             is white in any orthonormal basis.
+        redraw: whether no noise that was found needs to be kept.
     """
 
     def to_modes(x: chex.Array) -> chex.Array:
@@ -261,7 +268,7 @@ def _posterior_steps(
         (alpha_t, sigma_t), (alpha_s, sigma_s) = levels(t), levels(s)
         # Without noise, x_t - D(x0_hat, t) is the restorer's error, as in Algorithm 2.
         kept = _ratio(sigma_s, sigma_t, 1.0)
-        share = _ratio(alpha_t, alpha_s, 1.0) * kept
+        share = 0.0 if redraw else _ratio(alpha_t, alpha_s, 1.0) * kept
         rho = eta * _sqrt(1 - share**2)
         # sqrt(1 - rho^2), which would round off a small share.
         found = _sqrt(1 - eta**2 + (eta * share) ** 2)

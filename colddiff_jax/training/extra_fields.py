@@ -25,12 +25,18 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
         )
     },
     "degradation": {
+        "fade_to_black": ExtraField(
+            Sequence[float],
+            (),
+            "what remains of D(x, t) when it fades to black, in [0, 1], one per step; "
+            "empty for no fading",
+        ),
         "noise_stds": ExtraField(
             Sequence[float],
             (),
             "standard deviations of noise to add to D(x, t), in units of [-1, 1], one "
             "per step; empty for none",
-        )
+        ),
     },
     "model": {
         "precondition": ExtraField(

@@ -39,6 +39,7 @@ CASES = {
     ),
     "desaturate": lambda: cd.desaturate(schedules.linear_decay(T)),
     "fade": lambda: cd.fade(schedules.exponential_decay(T, factor=0.7, to_zero=True)),
+    "fade:black": lambda: cd.fade(schedules.linear_decay(T), to=-1.0),
     "fade_to_color": lambda: cd.fade_to_color(32, T * [3.0]),
     "fade_to_color:forward": lambda: cd.fade_to_color(32, T * [3.0], reverse=False),
     "from_function": lambda: cd.from_function(darken, num_steps=T),

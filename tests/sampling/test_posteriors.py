@@ -220,6 +220,26 @@ def test_algorithm_2_on_a_linear_blend_is_eulers_method_of_rectified_flow():
     np.testing.assert_allclose(found.x_0, x, atol=1e-5)
 
 
+def test_restoration_based_generative_models(steps):
+    """Choi et al. (2023): x_s = A_s R(x_t, t) + sigma_s e, with new noise."""
+    t, s = steps
+    stds = np.concatenate([[0.0], np.sort(RNG.uniform(0.1, 0.8, T))])
+    sizes = [8, 8, 4, 4, 2]
+    x_0, x_t = images(2)
+    degrade = cd.noisy(cd.pixelate(8, sizes, method="area"), stds[1:])
+    found = sampling.sample_ddim(
+        lambda x, t: x_0, degrade, x_t, key=key(), eta=1.0, redraw=True,
+        timesteps=[t, s, 0], return_trajectory=True,
+    ).trajectory[1]  # fmt: skip
+    e = draw_normal_at(keys_per_example(key(), len(x_t)), 0, x_t.shape[1:])
+    side, block = sizes[s - 1], 8 // sizes[s - 1]
+    means = np.asarray(x_0).reshape(3, side, block, side, block, 2).mean((2, 4))
+    A_s = means.repeat(block, axis=1).repeat(block, axis=2)
+    np.testing.assert_allclose(found, A_s + stds[s] * e, atol=2e-6)
+    kept, _ = first_step(degrade, x_t, x_0, t=t, s=s, eta=1.0)
+    assert np.abs(kept - found).max() > 0.01  # The posterior keeps a share.
+
+
 def test_soft_diffusion(steps):
     """Daras et al. (2022), the momentum sampler, whose noise is smaller here."""
     t, s = steps

@@ -45,7 +45,7 @@ def test_every_argument_of_a_degradation_is_a_field(name):
         if value.default is inspect.Parameter.empty and parameter != "image_size"
     }
     config = default_config(degradation={"name": name, **given})
-    expected = {"name", "noise_stds"} | arguments(DEGRADATIONS[name])
+    expected = {"name", "fade_to_black", "noise_stds"} | arguments(DEGRADATIONS[name])
     assert set(config.degradation) == expected
     for field, value in given.items():
         assert config.degradation[field] == value

@@ -80,6 +80,8 @@ VALID: dict[str, list] = {
     "model.num_classes": [0],
     "model.consistent_noise": [[]],
     "degradation.noise_stds": [[]],
+    "degradation.fade_to_black": [[]],
+    "degradation.to": [-1.0, 0.0],
     "degradation.stds": [[BEYOND], [HUGE]],
     "degradation.blur_sigmas": [[BEYOND], [HUGE]],
     "degradation.keep": [[0]],
