@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.degradations.targets import Target, target_images
+from colddiff_jax.degradations.targets import Compare, Target, prediction_errors
 from colddiff_jax.sampling.trajectory import RestoreFn
 
 Distance = Callable[[chex.Array], chex.Array]
@@ -76,6 +76,7 @@ def restoration_loss(
     *,
     distance: Distance = jnp.abs,
     target: Target = "clean",
+    compare: Compare = "predictions",
 ) -> chex.Array:
     """Measures the mean distance of the restored from the clean images, per example.
 
@@ -89,6 +90,8 @@ def restoration_loss(
         distance: pixel-wise distance, such as `jnp.abs` or `pseudo_huber(scale=0.1)`.
         target: y, "clean" for x_0, or "previous" for the mean of D(x_0, t - 1) over its
             noise, which `sample_ihd` needs.
+        compare: "predictions", or "degraded" for the distance of D(R(D(x_0, t), t), t)
+            from D(x_0, t), both without noise; then the target is "clean".
 
     Returns:
         L, float32 [B], non-negative; in absolute error, black and white are 2 apart.
@@ -103,11 +106,14 @@ def restoration_loss(
     Reference:
         Bansal et al. (2022), section 3.1: min E |R(D(x, t), t) - x|_1, with uniform
         t and no weighting. The target "previous": Rissanen et al. (2022),
-        arXiv:2206.13397, section 3.
+        arXiv:2206.13397, section 3. Compared after the degradation: Daras et al.
+        (2022), arXiv:2209.05442.
     """
     x_0 = check_images(x_0)
     chex.assert_rank(t, 1)
     predicted = restore_fn(degrade(x_0, t), t)
     chex.assert_equal_shape([predicted, x_0])
-    y = target_images(degrade, x_0, t, target)
-    return distance(predicted - y).mean(axis=(1, 2, 3))
+    errors = prediction_errors(
+        degrade, predicted, x_0, t, target=target, compare=compare
+    )
+    return distance(errors).mean(axis=(1, 2, 3))

@@ -78,7 +78,7 @@ def test_at_most_ten_modules_lie_at_the_top():
 
 SOURCES = [
     path
-    for folder in ("colddiff_jax", "configs", "tests", "benchmarks")
+    for folder in ("colddiff_jax", "configs", "tests", "benchmarks", "examples")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ] + sorted(ROOT.glob("*.py"))
 

@@ -14,12 +14,16 @@ from tests.configurations import NAMES, build, config_of, degradation_of
 from tests.networks import random_parameters
 
 
+NUM_STEPS = (2, 5, 6, 8, 10, 20, 22, 28, 50, 100, 200, 300, 750)
+
+
 def test_the_documented_configurations_exist():
     assert NAMES == [
         "afhq_blur",
         "afhq_mask",
         "afhq_pixelate",
         "animorph",
+        "blurring_diffusion",
         "bridge",
         "cifar_blur",
         "cifar_desaturate",
@@ -43,6 +47,8 @@ def test_the_documented_configurations_exist():
         "photo_unjpeg",
         "photo_upscale",
         "photos",
+        "soft_diffusion",
+        "variational_cold",
     ]
 
 
@@ -57,7 +63,7 @@ def test_smoke_trains_a_few_steps_without_a_download(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_and_smoke_variant_builds(name):
     model, _ = build(config_of(name))
-    assert model.degrade.num_steps in (2, 5, 8, 10, 20, 22, 28, 50, 100, 200, 300, 750)
+    assert model.degrade.num_steps in NUM_STEPS
     smoke, task = build_model_and_task(config_of(name, "smoke"))
     assert task.training.num_steps == 6
     if name != "generate_pixelate":  # Smaller images have fewer steps.

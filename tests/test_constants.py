@@ -35,6 +35,9 @@ NETWORK = tiny_unet(patch_size=16)
 DEGRADATIONS = {
     "animorph": lambda: cd.animorph(schedules.cosine(T)),
     "blend": lambda: cd.blend(T * [0.5], T * [0.5]),
+    "blur_and_noise": lambda: cd.blur_and_noise(
+        SIZE, np.linspace(1, 20, T), schedules.cosine(T)
+    ),
     "desaturate": lambda: cd.desaturate(schedules.linear_decay(T)),
     "fade_to_color": lambda: cd.fade_to_color(SIZE, T * [3.0]),
     "gaussian_blur": lambda: cd.gaussian_blur(SIZE, T * [1.0], kernel_size=5),

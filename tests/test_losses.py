@@ -79,3 +79,17 @@ def test_mismatched_shapes_raise(photos):
         restoration_loss(
             lambda x_t, t: x_t[..., :1], degrade, photos, jnp.ones(4, jnp.int32)
         )
+
+
+def test_predictions_can_be_compared_after_the_degradation(photos):
+    """L_b = mean (A_t R(x_t, t) - A_t x)^2, whatever the noise of x_t."""
+    blur = gaussian_blur(32, 3 * [1.0], kernel_size=3)
+    degrade = noisy(blur, [0.1, 0.2, 0.3]).bind(jax.random.key(0), photos.shape)
+    t = jnp.array([1, 3, 2, 1])
+    loss = restoration_loss(
+        lambda x_t, t: 0.5 * photos[::-1], degrade, photos, t, distance=l2(),
+        compare="degraded",
+    )  # fmt: skip
+    for b, step in enumerate(t.tolist()):
+        error = blur(0.5 * photos[::-1] - photos, step)[b]
+        np.testing.assert_allclose(loss[b], (error**2).mean(), rtol=1e-4)

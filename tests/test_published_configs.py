@@ -138,3 +138,45 @@ def test_inverse_heat_dissipation_has_the_published_blur_noise_and_optimizer():
         5000,
     )
     assert default.ema.decay == 0.999
+
+
+@pytest.mark.parametrize(("variant", "side"), [(None, 128), ("cpu", 64), ("mnist", 32)])
+def test_variational_cold_diffusion_has_the_published_schedules(variant, side):
+    """`scripts/scheduler.py`: blur that grows to the side, and a cosine to black."""
+    degrade = degradation_of("variational_cold", variant)
+    T = degrade.num_steps
+    sigmas = np.exp(np.linspace(np.log(1), np.log(side), T - 1))
+    sigmas = np.concatenate([sigmas, sigmas[-1:]])
+    light = np.cos((np.linspace(0, T, T) / T + 0.008) / 1.008 * np.pi / 2) ** 2
+    light[-1] = 0
+    np.testing.assert_allclose(degrade.stds[1:], 0.004)
+    frequencies = np.pi * np.arange(side) / side
+    x = np.zeros((1, side, side, 1))  # 0.5 in [0, 1], and one cosine of each axis.
+    pixels = np.arange(side) + 0.5
+    wave = np.cos(frequencies[2] * pixels)[:, None] * np.cos(frequencies[3] * pixels)
+    x[0, ..., 0] = 0.5 + 0.25 * wave
+    exponent = frequencies[2] ** 2 + frequencies[3] ** 2
+    mean = degrade.with_endpoint(jnp.zeros((1, 1, 1, 1)))
+    for t in range(1, T + 1):
+        gain = np.exp(-exponent * sigmas[t - 1] ** 2 / 2)
+        expected = light[t - 1] * (0.5 + 0.25 * gain * wave)
+        found = (mean(jnp.asarray(2 * x - 1, jnp.float32), t) + 1) / 2
+        np.testing.assert_allclose(found[0, ..., 0], expected, atol=2e-6)
+    assert degrade.num_steps == 6
+
+
+def test_blurring_diffusion_has_the_published_schedules():
+    """Hoogeboom and Salimans (2022), section 4 and appendix, with T = 200."""
+    degrade = degradation_of("blurring_diffusion", "mnist")
+    last, first = np.arctan(np.exp(-5.0)), np.arctan(np.exp(5.0))
+    frequencies = np.pi * np.arange(32) / 32
+    squared = frequencies[:, None] ** 2 + frequencies[None, :] ** 2
+    for t in (1, 50, 120, 200):
+        fraction = t / 200
+        width = 20 * np.sin(fraction * np.pi / 2) ** 2
+        log_snr = -2 * np.log(np.tan((first - last) * fraction + last))
+        a = np.sqrt(1 / (1 + np.exp(-log_snr)))
+        scaling = np.exp(-squared * width**2 / 2) * (1 - 0.001) + 0.001
+        alphas, sigma = degrade.levels(t)
+        np.testing.assert_allclose(alphas[0, ..., 0], a * scaling, atol=1e-6)
+        assert sigma == pytest.approx(np.sqrt(1 / (1 + np.exp(log_snr))), abs=1e-6)

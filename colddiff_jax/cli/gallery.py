@@ -82,6 +82,9 @@ EXAMPLES: dict[str, Callable[[int], Degradation]] = {
         load_photograph("", S, sample="china.jpg")
     ),
     "gaussian_noise": lambda S: cd.gaussian_noise(schedules.cosine(200)),
+    "blur_and_noise": lambda S: cd.blur_and_noise(
+        S, S / 2 * np.sin(np.pi * np.arange(1, 201) / 400) ** 2, schedules.cosine(200)
+    ),
     "blend (with noise, linear)": lambda S: cd.blend(
         schedules.linear_decay(50), 1 - schedules.linear_decay(50)
     ),

@@ -20,6 +20,7 @@ from colddiff_jax.degradations.noise import Noisy, noisy
 from colddiff_jax.degradations.pixelation import pixelate
 from colddiff_jax.degradations.separable import Separable
 from colddiff_jax.degradations.snowfall import Snow, snow
+from colddiff_jax.degradations.spectral_noise import BlurAndNoise, blur_and_noise
 from colddiff_jax.degradations.wrappers import (
     Composition,
     Quantized,
@@ -29,6 +30,7 @@ from colddiff_jax.degradations.wrappers import (
 
 __all__ = [
     "Blend",
+    "BlurAndNoise",
     "Composition",
     "Degradation",
     "FunctionDegradation",
@@ -46,6 +48,7 @@ __all__ = [
     "Snow",
     "animorph",
     "blend",
+    "blur_and_noise",
     "compose",
     "desaturate",
     "fade",

@@ -126,6 +126,24 @@ class WithNoise(WithEndpoint, Protocol):
         ...
 
 
+@runtime_checkable
+class WithModes(WithNoise, Protocol):
+    """A degradation with noise whose alpha_t is one number per mode.
+
+        D(x, t) = V (alpha_t V^T x) + sigma_t z,    V^T V = 1
+
+    `levels` returns alpha_t as an array that multiplies modes.
+    """
+
+    def to_modes(self, x: chex.Array) -> chex.Array:
+        """Returns the modes V^T x of images [B, H, W, C], like x."""
+        ...
+
+    def from_modes(self, modes: chex.Array) -> chex.Array:
+        """Returns V u, the images of modes."""
+        ...
+
+
 def describe(name: str, num_steps: int, image_size: tuple[int, ...] = ()) -> str:
     """Returns the repr of a degradation, such as "gaussian_blur(T=50, 32 x 32)".
 

@@ -177,7 +177,7 @@ def heat_blur(
         return steps
 
     sides = distinct_sides(image_size)
-    gains = [_heat_gains(side, sigmas) for side in sides]
+    gains = [heat_gains(side, sigmas) for side in sides]
     return HeatBlur(
         operators=tuple(jnp.asarray(table(side)) for side in sides),
         num_steps=len(sigmas),
@@ -186,7 +186,7 @@ def heat_blur(
     )
 
 
-def _heat_gains(side: int, sigmas: np.ndarray) -> np.ndarray:
+def heat_gains(side: int, sigmas: np.ndarray) -> np.ndarray:
     """Returns exp(-Lambda sigma^2 / 2) of one axis, float64 [T, side]."""
     frequencies = np.pi * np.arange(side) / side
     return np.exp(-(frequencies**2) * sigmas[:, None] ** 2 / 2)

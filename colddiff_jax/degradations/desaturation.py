@@ -19,12 +19,13 @@ class Shrinkage:
     """Shrinkage towards grey, D(x, t) = k_t x + (1 - k_t) m(x).
 
     Made by `desaturate`, where m(x) is the mean over the channels, and by `fade`, where
-    it is zero.
+    it is one level of grey.
 
     Attributes:
         keep: k, float32 [T + 1] in [0, 1], with k_0 = 1.
-        to_channel_mean: whether m(x) is the mean over the channels rather than zero.
+        to_channel_mean: whether m(x) is the mean over the channels rather than grey.
         num_steps: T.
+        to: m, the level of grey, in [-1, 1].
 
     Example:
         >>> fade([0.5, 0.25]).keep
@@ -34,6 +35,7 @@ class Shrinkage:
     keep: chex.Array
     to_channel_mean: bool = dataclasses.field(metadata={"static": True})
     num_steps: int = dataclasses.field(metadata={"static": True})
+    to: float = dataclasses.field(default=0.0, metadata={"static": True})
 
     def __repr__(self) -> str:
         return base.describe(
@@ -53,6 +55,8 @@ class Shrinkage:
         x_t = keep * image
         if self.to_channel_mean:
             x_t += (1 - keep) * image.mean(axis=-1, keepdims=True)
+        elif self.to:
+            x_t += (1 - keep) * self.to
         return base.keep_clean(x, x_t, t)
 
     def pseudo_inverse(
@@ -102,20 +106,22 @@ def desaturate(keep: Sequence[float] | np.ndarray) -> Shrinkage:
     return _shrinkage(keep, to_channel_mean=True)
 
 
-def fade(keep: Sequence[float] | np.ndarray) -> Shrinkage:
-    """Makes a degradation that fades the whole image to mid-grey.
+def fade(keep: Sequence[float] | np.ndarray, *, to: float = 0.0) -> Shrinkage:
+    """Makes a degradation that fades the whole image to mid-grey, or to black.
 
-        D(x, t) = k_t x
+        D(x, t) = k_t x + (1 - k_t) m
 
     Args:
         keep: k, the fraction of the image that remains, in [0, 1], one value per step,
             non-increasing.
+        to: m, the level of grey, in [-1, 1]: 0 for mid-grey, -1 for black.
 
     Returns:
         A deterministic degradation with T = len(keep), for images of any size.
 
     Raises:
-        ValueError: a value outside [0, 1], or values that increase.
+        ValueError: a value outside [0, 1], values that increase, or a level outside
+            [-1, 1].
 
     Example:
         >>> degrade = fade(schedules.exponential_decay(50, factor=0.9))
@@ -127,11 +133,12 @@ def fade(keep: Sequence[float] | np.ndarray) -> Shrinkage:
         except that its factors become negative for i > 1 / f, while here a faded image
         stays faded.
     """
-    return _shrinkage(keep, to_channel_mean=False)
+    checks.check_number("to", to, "lie in -1..1", lambda value: -1 <= value <= 1)
+    return _shrinkage(keep, to_channel_mean=False, to=float(to))
 
 
 def _shrinkage(
-    keep: Sequence[float] | np.ndarray, *, to_channel_mean: bool
+    keep: Sequence[float] | np.ndarray, *, to_channel_mean: bool, to: float = 0.0
 ) -> Shrinkage:
     values = checks.check_schedule(
         "keep", keep, "in [0, 1]", lambda v: (v >= 0) & (v <= 1), order="falling"
@@ -140,4 +147,5 @@ def _shrinkage(
         keep=jnp.asarray(np.concatenate([[1.0], values]), jnp.float32),
         to_channel_mean=to_channel_mean,
         num_steps=len(values),
+        to=to,
     )

@@ -149,9 +149,10 @@ def noisy(
 
         D_n(x, t) = D(x, t) + sigma_t z,    z ~ N(0, 1)
 
-    `bind` draws z once for all t. Around a heat blur, this is the forward process of
-    inverse heat dissipation and of blurring diffusion; around a fade, that of ordinary
-    diffusion models; around a blend with images, a diffusion between two images.
+    `bind` draws z once for all t. Around a blur, this is the forward process of inverse
+    heat dissipation and of Soft Diffusion; around a fade, that of ordinary diffusion
+    models; around a blend with images, a diffusion between two images.
+    `blur_and_noise` is that of blurring diffusion.
 
     Args:
         degrade: D.
@@ -177,9 +178,9 @@ def noisy(
         (2, 32, 32, 1)
 
     Reference:
-        Rissanen, Heinonen, Solin (2022), arXiv:2206.13397; Hoogeboom and Salimans
-        (2022), "Blurring diffusion models", arXiv:2209.05557. Around a blend: RDDM,
-        IR-SDE, Resfusion and I2SB, in `docs/family.md`.
+        Rissanen, Heinonen, Solin (2022), arXiv:2206.13397; Daras et al. (2022), "Soft
+        Diffusion", arXiv:2209.05442. Around a blend: RDDM, IR-SDE, Resfusion and I2SB,
+        in `docs/family.md`.
     """
     base.check_degradation("noisy", degrade)
     T = degrade.num_steps

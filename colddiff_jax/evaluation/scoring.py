@@ -158,6 +158,7 @@ class ScoringProgram:
                 t,
                 distance=model.distance,
                 target=model.target,
+                compare=model.compare,
             ),
         }
         restored = self._restored(restore_fn, degrade, x_T, noise_keys, sampler_keys)

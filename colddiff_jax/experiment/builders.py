@@ -32,6 +32,7 @@ from colddiff_jax.models.options import check_options
 DEGRADATIONS: dict[str, Callable] = {
     "animorph": degradations.animorph,
     "blend": degradations.blend,
+    "blur_and_noise": degradations.blur_and_noise,
     "desaturate": degradations.desaturate,
     "fade": degradations.fade,
     "fade_to_color": degradations.fade_to_color,
@@ -107,8 +108,9 @@ def make_degradation(
     """Makes the degradation; a nested section describes a schedule.
 
     Args:
-        fields: the section degradation; `noise_stds` and `noise_gains` are the stds
-            and gains of `noisy`.
+        fields: the section degradation; `fade_to_black` is the `keep` of a `fade` that
+            follows, and `noise_stds` and `noise_gains` are the stds and gains of
+            `noisy`, the noise on top.
         image_size: side of the images that the configuration is for.
         at: (height, width) of other images to degrade in the same way: lengths in
             pixels stay, and the `sizes` of pixelated images grow with the image.
@@ -119,12 +121,12 @@ def make_degradation(
         name: make_schedule(f"degradation.{name}", value, image_size=image_size)
         for name, value in fields.items()
     }
-    noise_stds, noise_gains = (
-        converted(
+    added = {
+        name: converted(
             f"degradation.{name}", fields.pop(name, ()), Sequence[float] | np.ndarray
         )
-        for name in ("noise_stds", "noise_gains")
-    )
+        for name in ("fade_to_black", "noise_stds", "noise_gains")
+    }
     if at is not None and "sizes" in fields:
         sizes = np.asarray(fields["sizes"])
         sizes = sizes[:, None] if sizes.ndim == 1 else sizes
@@ -132,7 +134,33 @@ def make_degradation(
     degrade = call_named(
         "degradation", DEGRADATIONS, fields, image_size=at or image_size
     )
-    return _with_noise(degrade, fields["name"], noise_stds, noise_gains)
+    degrade = _with_fade(degrade, fields["name"], added["fade_to_black"])
+    return _with_noise(
+        degrade, fields["name"], added["noise_stds"], added["noise_gains"]
+    )
+
+
+def _with_fade(
+    degrade: Degradation, name: str, keep: Sequence[float] | np.ndarray
+) -> Degradation:
+    """Returns D followed by the fade of `fade_to_black`, if there is any."""
+    field = "`degradation.fade_to_black`"
+    if not len(keep):
+        return degrade
+    if endpoint_kind(degrade) is not None:
+        raise InputError(
+            f"{field} must be empty for a blend with noise, a colour or images, got "
+            f"{name} with {len(keep)} values"
+        )
+    if len(keep) != degrade.num_steps:
+        raise InputError(
+            f"{field} must have one value per step of the degradation, "
+            f"{degrade.num_steps}, got {len(keep)}"
+        )
+    try:
+        return degradations.compose(degrade, degradations.fade(keep, to=-1.0))
+    except ValueError as error:
+        raise InputError(f"{field} {str(error).removeprefix('keep ')}") from error
 
 
 def _with_noise(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from colddiff_jax.checks import InputError
 from colddiff_jax.data import Preprocessing
 from colddiff_jax.degradations.base import Degradation, has_inverse
-from colddiff_jax.degradations.targets import Target
+from colddiff_jax.degradations.targets import Compare, Target
 from colddiff_jax.experiment.builders import (
     make_degradation,
     make_network,
@@ -103,6 +103,11 @@ class Model:
     def sees_endpoint(self) -> bool:
         """Whether the network takes [x_t, y], where y is what x_t is blended with."""
         return sees_endpoint(self.config["model"], self.degrade)
+
+    @property
+    def compare(self) -> Compare:
+        """What the training loss compares, predictions or degraded predictions."""
+        return self.config.get("objective", {}).get("compare", "predictions")
 
     @property
     def consistent_noise(self) -> tuple[float, ...]:

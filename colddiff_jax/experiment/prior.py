@@ -13,8 +13,8 @@ import numpy as np
 from colddiff_jax import prng
 from colddiff_jax.checks import InputError, check_integer, check_number
 from colddiff_jax.data import Images, Preprocessing, load_image
-from colddiff_jax.degradations import Blend, Noisy
-from colddiff_jax.degradations.base import Degradation, takes_images
+from colddiff_jax.degradations import Blend, BlurAndNoise, Noisy
+from colddiff_jax.degradations.base import Degradation, endpoint_kind, takes_images
 from colddiff_jax.experiment.data import RunData
 from colddiff_jax.experiment.sections import call
 from colddiff_jax.io import disk
@@ -80,7 +80,7 @@ def check_prior(config: Mapping[str, Any], degrade: Degradation) -> PriorOptions
         raise InputError(
             f"`prior.block` must divide `data.image_size` = {size}, got {options.block}"
         )
-    if isinstance(degrade, Blend) or takes_images(degrade):
+    if isinstance(degrade, Blend | BlurAndNoise) or takes_images(degrade):
         for name in ("block", "images", "noise_std"):
             if getattr(options, name):
                 raise InputError(
@@ -155,7 +155,8 @@ def prior_of(
         image_shape: (H, W, C) of the images.
         arrays: from `measure_prior`.
     """
-    if isinstance(degrade, Blend) and degrade.endpoint_kind == "noise":
+    of_noise = isinstance(degrade, Blend | BlurAndNoise)
+    if of_noise and endpoint_kind(degrade) == "noise":
         return NormalPrior(image_shape)
     if isinstance(degrade, Blend) and degrade.endpoint_kind == "color":
         assert degrade.draw_endpoint is not None

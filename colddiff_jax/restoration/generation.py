@@ -11,7 +11,7 @@ import numpy as np
 
 from colddiff_jax import devices
 from colddiff_jax.checks import InputError, check_integer, is_finite_number
-from colddiff_jax.degradations import Blend, Noisy
+from colddiff_jax.degradations import Blend, BlurAndNoise, Noisy
 from colddiff_jax.degradations.base import (
     Degradation,
     endpoint_kind,
@@ -233,7 +233,7 @@ def _program(
         if x_T is None:
             x_T = prior.draw(prior_keys)
         bound = degrade.bind(bind_keys, x_T.shape)
-        if isinstance(bound, Blend):
+        if isinstance(bound, Blend | BlurAndNoise):
             color = bound.endpoint_kind == "color"
             bound = bound.with_endpoint(x_T[:, :1, :1] if color else x_T)
         elif isinstance(bound, Noisy) and takes_images(bound):

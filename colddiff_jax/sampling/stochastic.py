@@ -11,6 +11,7 @@ import numpy as np
 from colddiff_jax.checks import check_images, check_schedule
 from colddiff_jax.degradations.base import (
     Degradation,
+    WithModes,
     WithNoise,
     endpoint_kind,
     num_steps_of,
@@ -33,6 +34,7 @@ def sample_ddim(
     *,
     key: chex.PRNGKey,
     eta: float = 0.0,
+    redraw: bool = False,
     timesteps: Sequence[int] | np.ndarray | int | None = None,
     start: int | None = None,
     endpoint: Literal["fixed", "estimated"] = "estimated",
@@ -52,7 +54,8 @@ def sample_ddim(
     standard deviation of the noise. That is Algorithm 1 with an estimated endpoint,
     part of which is drawn anew. eta = 0 is deterministic (DDIM, Algorithms 1 and 2 with
     endpoint="estimated"); eta = 1 draws from the posterior of x_s given x_t and x0_hat:
-    ancestral sampling (DDPM). Nothing is divided by alpha, which may be 0 at T.
+    ancestral sampling (DDPM). Nothing is divided by alpha, which may be 0 at T. If
+    alpha_t is one number per frequency (`blur_and_noise`), so is rho.
 
     A restart adds noise, x_high = D(x0_hat, high) + sigma_high (k z_hat + sqrt(1 - k^2)
     e) with k = alpha_high sigma_low / (alpha_low sigma_high). For a blend, that is
@@ -60,12 +63,14 @@ def sample_ddim(
 
     Args:
         restore_fn: R, as in `sample_alg2`.
-        degrade: a degradation with noise (`gaussian_noise`, `noisy`), or a blend with
-            images (`animorph`); its own endpoint is not used.
+        degrade: a degradation with noise (`gaussian_noise`, `blur_and_noise`,
+            `noisy`), or a blend with images (`animorph`); its own endpoint is not used.
         x_T: degraded images, float [B, H, W, C].
         key: draws e; one key for the batch or one per example, [B]. The result is a
             pure function of it.
         eta: fraction of the noise that is drawn anew, in [0, 1].
+        redraw: whether that is a fraction of all noise, rho = eta: x_s = D(x0_hat, s) +
+            sigma_s e for eta = 1, Algorithm 1 with a new endpoint at every step.
         timesteps: which steps to visit; this and all further arguments are as in
             `sample_alg2`.
         start: the step of x_T.
@@ -89,9 +94,11 @@ def sample_ddim(
         >>> x_0 = sample_ddim(restore_fn, degrade, x_T, key=key, eta=1.0).x_0
 
     Reference:
-        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `restart` and
-        eta = 0, Xu et al. (2023), arXiv:2306.14878. With another D, the same posterior:
-        Rissanen et al. (2022), Hoogeboom and Salimans (2022), Luo et al. (2023).
+        Song et al. (2021), arXiv:2010.02502, equations 12 and 16; with `redraw`, Choi
+        et al. (2023), arXiv:2303.05456; with `restart` and eta = 0, Xu et al. (2023),
+        arXiv:2306.14878. With another D, the same posterior: Luo et al. (2023); one for
+        every frequency, Hoogeboom and Salimans (2022), arXiv:2209.05557, equations 14
+        and 15.
     """
     if endpoint_kind(degrade) not in ("noise", "image"):
         raise TypeError(
@@ -108,7 +115,12 @@ def sample_ddim(
     keys = keys_per_example(key, len(check_images(x_T)))
 
     step, step_back = _posterior_steps(
-        degrade.with_endpoint(jnp.zeros((1, 1, 1, 1))), degrade.levels, eta, keys
+        degrade.with_endpoint(jnp.zeros((1, 1, 1, 1))),
+        degrade.levels,
+        eta,
+        keys,
+        modes=degrade if isinstance(degrade, WithModes) else None,
+        redraw=redraw,
     )
 
     return scan_trajectory(
@@ -229,6 +241,8 @@ def _posterior_steps(
     levels: Callable[[chex.Array], tuple[chex.Array, chex.Array]],
     eta: chex.Numeric,
     keys: chex.PRNGKey,
+    modes: WithModes | None = None,
+    redraw: bool = False,
 ) -> tuple[Step, Callable[[StepInput], chex.Array]]:
     """Returns the step down and the step up of samplers that draw noise.
 
@@ -237,7 +251,16 @@ def _posterior_steps(
         levels: (alpha_t, sigma_t) of a step.
         eta: the fraction of the noise that is drawn anew.
         keys: one per image, [B].
+        modes: the basis in which alpha_t is a diagonal; None for a number. White noise
+            is white in any orthonormal basis.
+        redraw: whether no noise that was found needs to be kept.
     """
+
+    def to_modes(x: chex.Array) -> chex.Array:
+        return x if modes is None else modes.to_modes(x)
+
+    def from_modes(u: chex.Array) -> chex.Array:
+        return u if modes is None else modes.from_modes(u)
 
     def step(inputs: StepInput, state: Any) -> tuple[chex.Array, Any]:
         D = inputs.degrade if clean is None else clean
@@ -245,10 +268,13 @@ def _posterior_steps(
         (alpha_t, sigma_t), (alpha_s, sigma_s) = levels(t), levels(s)
         # Without noise, x_t - D(x0_hat, t) is the restorer's error, as in Algorithm 2.
         kept = _ratio(sigma_s, sigma_t, 1.0)
-        rho = eta * _sqrt(1 - (_ratio(alpha_t, alpha_s, 1.0) * kept) ** 2)
-        rest = kept * _sqrt(1 - rho**2) * (x_t - D(x0_hat, t))
+        share = 0.0 if redraw else _ratio(alpha_t, alpha_s, 1.0) * kept
+        rho = eta * _sqrt(1 - share**2)
+        # sqrt(1 - rho^2), which would round off a small share.
+        found = _sqrt(1 - eta**2 + (eta * share) ** 2)
+        rest = kept * found * to_modes(x_t - D(x0_hat, t))
         e = draw_normal_at(keys, index, x_t.shape[1:])
-        return D(x0_hat, s) + rest + sigma_s * rho * e, state
+        return D(x0_hat, s) + from_modes(rest + sigma_s * rho * e), state
 
     def step_back(inputs: StepInput) -> chex.Array:
         D = inputs.degrade if clean is None else clean
@@ -256,9 +282,9 @@ def _posterior_steps(
         (alpha_t, sigma_t), (alpha_s, sigma_s) = levels(t), levels(s)
         scale = _ratio(alpha_s, alpha_t, 0.0)
         std = _sqrt(sigma_s**2 - (scale * sigma_t) ** 2)
-        rest = scale * (x_t - D(x0_hat, t))
+        rest = scale * to_modes(x_t - D(x0_hat, t))
         e = draw_normal_at(keys, index, x_t.shape[1:])
-        return D(x0_hat, s) + rest + std * e
+        return D(x0_hat, s) + from_modes(rest + std * e)
 
     return step, step_back
 

@@ -31,6 +31,12 @@ EXTRA_FIELDS: dict[str, dict[str, ExtraField]] = {
         ),
     },
     "degradation": {
+        "fade_to_black": ExtraField(
+            Sequence[float],
+            (),
+            "what remains of D(x, t) when it fades to black, in [0, 1], one per step; "
+            "empty for no fading",
+        ),
         "noise_stds": ExtraField(
             Sequence[float],
             (),

@@ -13,7 +13,7 @@ from colddiff_jax import prng
 from colddiff_jax.checks import check_choice, check_number
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
-from colddiff_jax.degradations.targets import Target, target_images
+from colddiff_jax.degradations.targets import Compare, Target, prediction_errors
 from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.losses import Distance
 from colddiff_jax.restoration.restore import degrade_batch
@@ -40,6 +40,8 @@ class Objective:
         distance: the penalty of a difference of pixel values.
         target: what R predicts, "clean" for y = x_0, or "previous" for the mean of
             D(x_0, t - 1) over its noise, which of all samplers only `sample_ihd` takes.
+        compare: "predictions" for R(x_t, t) - y, or "degraded" for the difference that
+            is left after the degradation, D(R(x_t, t), t) - D(x_0, t), without noise.
         weights: w, the weights of the losses, one number per step; empty for ones.
         frequencies: how often each step is drawn, relative to the others, one number
             per step; empty for equally often.
@@ -61,15 +63,18 @@ class Objective:
 
     Reference:
         Bansal et al. (2022), section 3.1, use none of these options. Noise: Rissanen et
-        al. (2022), arXiv:2206.13397, section 3, whose target is "previous". The
-        network's own output as input: Yen et al. (2022), arXiv:2211.02527; the step
-        from any later t' is ours. Dropped labels: Ho and Salimans (2022),
-        arXiv:2207.12598. Frequencies, such as `schedules.logit_normal`: Esser et al.
-        (2024), arXiv:2403.03206, section 3.1.
+        al. (2022), arXiv:2206.13397, section 3, whose target is "previous". "degraded":
+        Daras et al. (2022), arXiv:2209.05442, soft score matching, where with the
+        weights 1 / sigma_t^4 it is the error of the score (D(x0_hat, t) - x_t) /
+        sigma_t^2. The network's own output as input: Yen et al. (2022),
+        arXiv:2211.02527; the step from any later t' is ours. Dropped labels: Ho and
+        Salimans (2022), arXiv:2207.12598. Frequencies, such as
+        `schedules.logit_normal`: Esser et al. (2024), arXiv:2403.03206, section 3.1.
     """
 
     distance: Distance = jnp.abs
     target: Target = "clean"
+    compare: Compare = "predictions"
     weights: tuple[float, ...] = ()
     frequencies: tuple[float, ...] = ()
     input_noise: float = 0.0
@@ -80,6 +85,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         check_choice("target", self.target, get_args(Target))
+        check_choice("compare", self.compare, get_args(Compare))
         check_number("input_noise", self.input_noise, "not be negative", _not_negative)
         for name in ("rollouts", "label_dropout"):
             check_number(name, getattr(self, name), "lie in 0..1", _is_fraction)
@@ -145,8 +151,10 @@ class Objective:
             x_t += self.input_noise * prng.draw_normal(noise_keys, x_t.shape[1:])
         predicted = restore_fn(x_t, t, dropout_keys=drop)
         chex.assert_equal_shape([predicted, x_0])
-        y = target_images(bound, x_0, t, self.target)
-        losses = self.distance(predicted - y).mean(axis=(1, 2, 3))
+        errors = prediction_errors(
+            bound, predicted, x_0, t, target=self.target, compare=self.compare
+        )
+        losses = self.distance(errors).mean(axis=(1, 2, 3))
         if self.weights:
             losses *= jnp.asarray(self.weights, jnp.float32)[t - 1]
         return losses

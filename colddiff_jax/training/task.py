@@ -182,7 +182,9 @@ def make_objective(loss: Any, fields: Any, num_steps: int) -> Objective:
 
 def _check_target(objective: Objective) -> None:
     """Raises InputError for options that need predictions of clean images."""
+    degraded = objective.compare == "degraded"
     given = {
+        "objective.compare": degraded and objective.compare,
         "objective.rollouts": objective.rollouts,
         "model.consistent_noise": objective.consistent_noise,
     }

@@ -29,6 +29,9 @@ CASES = {
     "blend": lambda: cd.blend(
         [0.9, 0.8, 0.6, 0.4, 0.2, 0.0], [0.0, 0.2, 0.4, 0.6, 1.0, 1.5]
     ),
+    "blur_and_noise": lambda: cd.blur_and_noise(
+        32, schedules.geometric(T, start=0.5, stop=20.0), schedules.cosine(T)
+    ),
     "compose": lambda: cd.compose(
         cd.gaussian_blur(32, 3 * [1.0], kernel_size=5),
         cd.desaturate(schedules.linear_decay(T)),
@@ -36,6 +39,7 @@ CASES = {
     ),
     "desaturate": lambda: cd.desaturate(schedules.linear_decay(T)),
     "fade": lambda: cd.fade(schedules.exponential_decay(T, factor=0.7, to_zero=True)),
+    "fade:black": lambda: cd.fade(schedules.linear_decay(T), to=-1.0),
     "fade_to_color": lambda: cd.fade_to_color(32, T * [3.0]),
     "fade_to_color:forward": lambda: cd.fade_to_color(32, T * [3.0], reverse=False),
     "from_function": lambda: cd.from_function(darken, num_steps=T),
@@ -86,6 +90,7 @@ CASES = {
 
 RANDOM = {
     "blend",
+    "blur_and_noise",
     "compose",
     "fade_to_color",
     "fade_to_color:forward",

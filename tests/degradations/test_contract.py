@@ -137,6 +137,7 @@ def test_new_objects_keys_and_steps_do_not_recompile(make, photos):
 NEW_VALUES = {
     "animorph": lambda v: cd.animorph(T * [v]).with_endpoint(v * partners()),
     "blend": lambda v: cd.blend(T * [v], T * [2 * v]),
+    "blur_and_noise": lambda v: cd.blur_and_noise(32, T * [v], T * [v], min_gain=v),
     "desaturate": lambda v: cd.desaturate(T * [v]),
     "fade_to_color": lambda v: cd.fade_to_color(32, T * [v], color_range=(-v, v)),
     "gaussian_blur": lambda v: cd.gaussian_blur(32, T * [v], kernel_size=3),

@@ -1,5 +1,6 @@
 """The dtype of a network by the device that it runs on."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -50,6 +51,33 @@ def test_a_blend_with_images_may_have_noise_and_gains():
     degrade = make_degradation(fields, 8)
     assert degrade.takes_images
     np.testing.assert_array_equal(degrade.gains, np.float32([1, 0.5, 0.1]))
+
+
+def test_a_degradation_fades_to_black_below_its_noise():
+    fields = {"name": "heat_blur", "blur_sigmas": (1.0, 2.0)}
+    blur = make_degradation(fields, 8)
+    fields |= {"fade_to_black": (0.5, 0.0), "noise_stds": (0.01, 0.02)}
+    degrade = make_degradation(fields, 8)
+    x, z = jax.random.normal(jax.random.key(0), (2, 3, 8, 8, 1))
+    bound = degrade.with_endpoint(z)
+    np.testing.assert_allclose(
+        bound(x, 1), 0.5 * (blur(x, 1) + 1) - 1 + 0.01 * z, atol=1e-6
+    )
+    np.testing.assert_allclose(bound(x, 2), 0.02 * z - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        ((0.5,), "must have one value per step of the degradation, 2, got 1"),
+        ((0.5, 0.8), "must not increase"),
+        (0.5, "must be a list of finite numbers"),
+    ],
+)
+def test_a_fade_that_does_not_fit_raises(keep, message):
+    fields = {"name": "heat_blur", "blur_sigmas": (1.0, 2.0), "fade_to_black": keep}
+    with pytest.raises(InputError, match=f"`degradation.fade_to_black` {message}"):
+        make_degradation(fields, 8)
 
 
 @pytest.mark.parametrize(

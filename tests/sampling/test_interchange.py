@@ -17,7 +17,7 @@ from tests.sampling.samplers import T, toy_restorer
 ALL = samplers.SAMPLERS | {"direct": cd.restore_direct}
 COMMON = inspect.signature(cd.sample_alg2).parameters
 SPECIAL = {
-    cd.sample_ddim: ["eta"],
+    cd.sample_ddim: ["eta", "redraw"],
     cd.sample_ihd: ["noise_ratio"],
     cd.sample_momentum: ["noise_stds"],
 }

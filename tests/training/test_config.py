@@ -45,7 +45,8 @@ def test_every_argument_of_a_degradation_is_a_field(name):
         if value.default is inspect.Parameter.empty and parameter != "image_size"
     }
     config = default_config(degradation={"name": name, **given})
-    expected = {"name", "noise_stds", "noise_gains"} | arguments(DEGRADATIONS[name])
+    added = {"name", "fade_to_black", "noise_stds", "noise_gains"}
+    expected = added | arguments(DEGRADATIONS[name])
     assert set(config.degradation) == expected
     for field, value in given.items():
         assert config.degradation[field] == value

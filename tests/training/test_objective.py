@@ -286,6 +286,7 @@ def test_bind_adds_the_noise_of_endpoints():
         ({"input_noise": -0.1}, "input_noise must not be negative, got -0.1"),
         ({"rollouts": 2}, r"rollouts must lie in 0\.\.1, got 2"),
         ({"target": "next"}, "target must be one of .*'previous'.*, got 'next'"),
+        ({"compare": "images"}, "compare must be one of .*'degraded'.* got 'images'"),
         ({"label_dropout": -1}, r"label_dropout must lie in 0\.\.1, got -1"),
     ],
 )

@@ -65,6 +65,7 @@ def test_a_new_name_drops_the_arguments_of_the_former_and_says_so():
         "num_steps": 200,
         "level": 3,
         "brighten": False,
+        "fade_to_black": (),
         "noise_stds": (),
         "noise_gains": (),
     }

@@ -139,6 +139,7 @@ def test_invalid_fields_raise(path, value, message):
     ("path", "value", "message"),
     [
         ("objective.rollouts", 0.5, "`objective.rollouts` needs .* got 0.5"),
+        ("objective.compare", "degraded", "`objective.compare` needs .* got degraded"),
         ("model.consistent_noise", (0.01, 0.1), "`model.consistent_noise` needs a n"),
         (
             "evaluation.best_by",
@@ -179,6 +180,10 @@ SECTIONS = {
     "blend": {
         "image_weights": {"name": "linear_decay", "num_steps": 4},
         "endpoint_weights": (0.25, 0.5, 0.75, 1.0),
+    },
+    "blur_and_noise": {
+        "blur_sigmas": (1.0, 2.0, 4.0, 8.0),
+        "alphas_cumprod": {"name": "cosine", "num_steps": 4},
     },
     "desaturate": {"keep": {"name": "linear_decay", "num_steps": 4}},
     "fade": {"keep": {"name": "exponential_decay", "num_steps": 4, "factor": 0.5}},
