@@ -180,6 +180,21 @@ def test_the_table_of_photographs_is_the_committed_result(pytestconfig):
     assert sum(f"| {row} |" in readme for row in rows) == 4
 
 
+def test_the_scores_of_pairs_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "training.md").read_text()
+    path = root / "benchmarks" / "results" / "photo_pairs.json"
+    result = json.loads(path.read_text())
+    for name, title in (("cbsd68", "CBSD68"), ("free/misc", "seven others")):
+        row, count = result[name], result[name]["photographs"]
+        cells = [
+            f"{row[kind]['PSNR']:.2f} / {row[kind]['SSIM']:.3f}"
+            for kind in ("degraded", "direct")
+        ]
+        better = f"{row['direct']['better PSNR']} of {count}"
+        assert f"| {title} | {' | '.join(cells)} | {better} |" in page
+
+
 @pytest.mark.parametrize(
     ("name", "count"), [("mnist", 12), ("cifar", 12), ("fashion", 5)]
 )
