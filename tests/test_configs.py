@@ -13,7 +13,6 @@ from colddiff_jax.training.task import build_model_and_task
 from tests.configurations import NAMES, build, config_of, degradation_of
 from tests.networks import random_parameters
 
-
 NUM_STEPS = (2, 5, 6, 8, 10, 20, 22, 28, 50, 100, 200, 300, 750)
 
 

@@ -161,20 +161,6 @@ def test_fields_of_clean_predictions_do_not_go_with_the_step_before(
         build_model_and_task(config)
 
 
-def test_scales_are_measured_for_the_target():
-    config = smoke()
-    config["model"]["precondition"] = True
-    config["degradation"]["noise_stds"] = 20 * (0.02,)
-    clean, _ = build_model_and_task(config)
-    config["objective"]["target"] = "previous"
-    previous, task = build_model_and_task(config)
-    assert previous.target == task.objective.target == "previous"
-    assert clean.target == "clean"
-    assert previous.scales.input == clean.scales.input
-    assert previous.scales.skip[-1] == pytest.approx(1, abs=0.1)
-    assert max(previous.scales.output) < max(clean.scales.output) / 2
-
-
 SECTIONS = {
     "animorph": {"alphas_cumprod": {"name": "cosine", "num_steps": 4}},
     "blend": {

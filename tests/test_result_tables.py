@@ -1,0 +1,42 @@
+"""Pages of the documentation show the results that are committed."""
+
+import json
+import re
+
+
+def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "few_steps.md").read_text()
+    paths = sorted((root / "benchmarks" / "results" / "few_steps").glob("*.json"))
+    assert [path.stem for path in paths] == re.findall(r"^## (\S+)$", page, re.M)
+    *parts, distances = page.split("\n## ")[1:]
+    for path, part in zip(paths, parts, strict=True):
+        for name, entries in json.loads(path.read_text())["samplers"].items():
+            (row,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", part, re.M)
+            (head,) = re.findall(r"^\| \| (.*) \|$", part, re.M)
+            columns = [int(number) for number in head.split("|")]
+            cells = dict(zip(columns, row.split("|"), strict=True))
+            assert {c: cell.strip() for c, cell in cells.items() if cell.strip()} == {
+                e["column"]: f"{e['rmse']:.3f} / {e['ssim']:.3f} / {e['sharpness']:.2f}"
+                for e in entries
+            }
+    for path in (root / "benchmarks" / "results" / "restoration").glob("*.json"):
+        (found,) = json.loads(path.read_text())["distances"].values()
+        names = ["direct", *(f"alg2:{n}" for n in (2, 3, 5, 10)), "alg2"]
+        cells = [f"{found[name]['frechet']:.4g}" for name in names]
+        assert f"| {path.stem} | {' | '.join(cells)} |" in distances
+
+
+def test_the_scores_of_pairs_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "training.md").read_text()
+    path = root / "benchmarks" / "results" / "photo_pairs.json"
+    result = json.loads(path.read_text())
+    for name, title in (("cbsd68", "CBSD68"), ("free/misc", "seven others")):
+        row, count = result[name], result[name]["photographs"]
+        cells = [
+            f"{row[kind]['PSNR']:.2f} / {row[kind]['SSIM']:.3f}"
+            for kind in ("degraded", "direct")
+        ]
+        better = f"{row['direct']['better PSNR']} of {count}"
+        assert f"| {title} | {' | '.join(cells)} | {better} |" in page
