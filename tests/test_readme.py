@@ -101,9 +101,10 @@ def test_the_tables_of_restored_images_are_the_committed_results(name, pytestcon
     assert (row in (root / "README.md").read_text()) == shown
 
 
-def test_the_table_of_trained_consistency_is_the_committed_result(pytestconfig):
+@pytest.mark.parametrize("name", ["consistent", "l2"])
+def test_the_tables_of_other_trainings_are_the_committed_results(name, pytestconfig):
     root = pytestconfig.rootpath
-    path = root / "benchmarks" / "results" / "mnist_blur_cpu_consistent.json"
+    path = root / "benchmarks" / "results" / f"mnist_blur_cpu_{name}.json"
     result = json.loads(path.read_text())
     page = (root / "docs" / "results.md").read_text()
     assert f"    {result['training']}\n    {result['command']}\n" in page

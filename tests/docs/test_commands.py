@@ -20,6 +20,9 @@ NOT_CHECKED = {
     # The README's two commands, which .ci/run types as they are.
     "python3 -m venv .venv",
     "python -m pytest -n auto --dist loadfile",
+    # Trainings of minutes, which tests/test_examples.py runs for a few steps.
+    "python examples/blackout_diffusion.py --steps=2000",
+    "python examples/dyffusion.py --steps=500",
 }
 
 

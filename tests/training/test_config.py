@@ -55,8 +55,8 @@ def test_every_argument_of_a_degradation_is_a_field(name):
 @pytest.mark.parametrize("name", ["convnext", "unet"])
 def test_every_argument_of_a_network_is_a_field_that_can_be_set(name):
     config = default_config(degradation=BLUR, network=name)
-    fields = {"name", "precondition", "consistent_noise"} | arguments(NETWORKS[name])
-    assert set(config.model) == fields
+    added = {"name", "precondition", "consistent_noise", "see_endpoint"}
+    assert set(config.model) == added | arguments(NETWORKS[name])
     config.model.remat = True
     config.model.attention_implementation = "xla"  # None by default.
     with pytest.raises(TypeError):
@@ -69,7 +69,7 @@ def test_every_argument_of_the_other_sections_is_a_field():
     sources = arguments(*SOURCES.values())
     preprocessing = arguments(Preprocessing) | image_size
     assert set(config.data) == {"source"} | sources | preprocessing
-    assert set(config.endpoints) == {"source"} | sources
+    assert set(config.endpoints) == {"source", "paired"} | sources
     for name, function in {
         "objective": Objective,
         "optimizer": make_optimizer,
