@@ -23,6 +23,12 @@ class Pairs(NamedTuple):
     Attributes:
         clean: the clean images, with their labels.
         degraded: their partners.
+
+    Example:
+        >>> x = np.zeros((6, 8, 8, 1), np.uint8)
+        >>> splits = ImageSplits(train=x[:4], test=x[4:])
+        >>> len(Pairs(clean=splits, degraded=splits).degraded.test)
+        2
     """
 
     clean: ImageSplits
