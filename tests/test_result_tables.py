@@ -40,3 +40,14 @@ def test_the_scores_of_pairs_are_the_committed_results(pytestconfig):
         ]
         better = f"{row['direct']['better PSNR']} of {count}"
         assert f"| {title} | {' | '.join(cells)} | {better} |" in page
+
+
+def test_the_table_of_sampling_levers_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    path = root / "benchmarks/results/sampling_levers/mnist_blur-cpu-l2.json"
+    page = (root / "docs" / "results.md").read_text()
+    variants = json.loads(path.read_text())["variants"]
+    assert len(variants) == 15
+    for name, found in variants.items():
+        cells = [f"{found['rmse']:.3f}", f"{found['ssim']:.3f}"]
+        assert f"| {name} | {' | '.join(cells)} | {found['frechet']:.4g} |" in page

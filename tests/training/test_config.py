@@ -79,7 +79,8 @@ def test_every_argument_of_the_other_sections_is_a_field():
         "loss": DISTANCES["l1"],
         "ema": EMA_DECAYS["warmup"],
     }.items():
-        expected = arguments(function) - {"consistent_noise"}  # A field of the model.
+        of_the_model = {"consistent_noise", "sees_endpoint"}
+        expected = arguments(function) - of_the_model
         assert set(config[name]) - {"name"} == expected, name
     config.training.resident_mb = 100  # None by default.
     assert config.seed == 0
