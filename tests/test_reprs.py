@@ -23,7 +23,7 @@ SHOWN = {
         X[:9], X[:3], train_labels=np.arange(9) % 2, test_labels=np.ones(3, int)
     ),
     "RunData(splits=ImageSplits(100 training and 9 test images, 16 x 16 x 3), "
-    "endpoints=None)": RunData(data.arrays(X, X[:9]), None),
+    "endpoints=None, paired=False)": RunData(data.arrays(X, X[:9]), None),
     "Batch(images=uint8[100, 16, 16, 3], labels=None, endpoints=None)": data.Batch(X),
     "EmpiricalPrior(images=float32[4, 8, 8, 1])": sampling.EmpiricalPrior(
         jnp.zeros((4, 8, 8, 1))
