@@ -42,6 +42,32 @@ def test_the_scores_of_pairs_are_the_committed_results(pytestconfig):
         assert f"| {title} | {' | '.join(cells)} | {better} |" in page
 
 
+def test_the_comparisons_of_the_family_are_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "family.md").read_text()
+    results = root / "benchmarks" / "results" / "family"
+    generation = json.loads((results / "generation.json").read_text())
+    for name, method in generation["methods"].items():
+        found = method["frechet by calls"]
+        cells = [
+            f"{found[n]:.3g}" if n in found else "" for n in ("2", "5", "10", "20")
+        ]
+        last = list(found)[-1]
+        cells.append(f"{found[last]:.3g}" + ("" if last == "50" else f" ({last})"))
+        assert f"| {name} | {method['T']} | {' | '.join(cells)} |" in page
+    restoration = json.loads((results / "restoration.json").read_text())
+    for name, method in restoration["methods"].items():
+        found = method["by calls"]
+        cells = [
+            f"{found[n]['PSNR']:.2f} / {found[n]['SSIM']:.3f} / "
+            f"{found[n]['sharpness']:.2f}"
+            if n in found
+            else ""
+            for n in ("1", "2", "5", "10", "20", "100")
+        ]
+        assert f"| {name} | {' | '.join(cells)} |" in page
+
+
 def test_the_table_of_sampling_levers_is_the_committed_result(pytestconfig):
     root = pytestconfig.rootpath
     path = root / "benchmarks/results/sampling_levers/mnist_blur-cpu-l2.json"
