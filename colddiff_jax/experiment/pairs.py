@@ -82,7 +82,7 @@ def seen_image(degrade: Degradation) -> chex.Array:
     if image is None:
         raise InputError(
             "this network sees the image that x_t is blended with; give `degrade` with "
-            "it, such as restorer.degradation.with_endpoint(y)"
+            "it, by its with_endpoint(y), or with_images(y) where noise is added"
         )
     return image
 

@@ -78,7 +78,32 @@ def velocity_scales(degrade: Degradation) -> Scales:
     )
 
 
-class Preconditioned(nn.Module):
+class Around(nn.Module):
+    """A network around another one, whose properties it has.
+
+    Attributes:
+        network: the other one.
+    """
+
+    network: nn.Module
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the network, 0 if it is unconditional."""
+        return getattr(self.network, "num_classes", 0)
+
+    @property
+    def size_multiple(self) -> int | None:
+        """The sides of images must be multiples of this number of pixels, if any."""
+        return getattr(self.network, "size_multiple", None)
+
+    @property
+    def local(self) -> bool:
+        """Whether the network is local, and with it this one."""
+        return is_local(self.network)
+
+
+class Preconditioned(Around):
     """Restorer whose network F has inputs and targets of unit scale at every t.
 
         R(x_t, t) = c_t x_t + r_t F((x_t - m) / s_t + m, t),   m = mean of x_t
@@ -102,23 +127,7 @@ class Preconditioned(nn.Module):
         Not in Bansal et al. (2022).
     """
 
-    network: nn.Module
     scales: Scales
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the network, 0 if it is unconditional."""
-        return getattr(self.network, "num_classes", 0)
-
-    @property
-    def size_multiple(self) -> int | None:
-        """The sides of images must be multiples of this number of pixels, if any."""
-        return getattr(self.network, "size_multiple", None)
-
-    @property
-    def local(self) -> bool:
-        """Whether the network is local, and with it this one."""
-        return is_local(self.network)
 
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
         """Predicts the target, with the arguments and result of the network."""

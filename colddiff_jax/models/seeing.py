@@ -3,34 +3,12 @@
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax.numpy as jnp
 
-from colddiff_jax.models.preconditioning import is_local
+from colddiff_jax.models.preconditioning import Around
 
 
-class _Around(nn.Module):
-    """A network around another one, of whose kind it is."""
-
-    network: nn.Module
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the network, 0 if it is unconditional."""
-        return getattr(self.network, "num_classes", 0)
-
-    @property
-    def size_multiple(self) -> int | None:
-        """The sides of images must be multiples of this number of pixels, if any."""
-        return getattr(self.network, "size_multiple", None)
-
-    @property
-    def local(self) -> bool:
-        """Whether the network is local, and with it this one."""
-        return is_local(self.network)
-
-
-class TwoImages(_Around):
+class TwoImages(Around):
     """Network of x_t and y for `Seeing`: the first channels of F([x_t, y], t).
 
     Attributes:
@@ -46,7 +24,7 @@ class TwoImages(_Around):
         return self.network(both, t, **options)[..., : x.shape[-1]]
 
 
-class Seeing(_Around):
+class Seeing(Around):
     """Restorer that sees y, as a network of images with twice the channels.
 
         [x_t, y]  ->  [R(x_t, t, y), y]
