@@ -13,6 +13,7 @@ import numpy as np
 from colddiff_jax.checks import check_images
 from colddiff_jax.degradations.base import Degradation, per_example
 from colddiff_jax.degradations.blending import Blend
+from colddiff_jax.degradations.noise import Noisy
 from colddiff_jax.degradations.targets import Target, target_images
 from colddiff_jax.models.options import check_inputs
 from colddiff_jax.reprs import short_repr
@@ -45,10 +46,12 @@ def velocity_scales(degrade: Degradation) -> Scales:
 
     R is x_0 if F is z - x_0. With the squared error and the weights b_t^-2, the loss
     of R is |F - (z - x_0)|^2; Algorithm 2 with an estimated endpoint is Euler's method,
-    x_s = x_t + (b_s - b_t) F(x_t, t).
+    x_s = x_t + (b_s - b_t) F(x_t, t). In a `noisy` blend with the standard deviation
+    s b_t, the noise belongs to the endpoint, and F is y + s e - x_0.
 
     Args:
-        degrade: D, a `blend` whose weights add up to 1, with b_t > 0.
+        degrade: D, a `blend` whose weights add up to 1, with b_t > 0, or such a blend
+            with noise whose standard deviation is a multiple of b_t.
 
     Returns:
         Scales of 1 for the input and x_t, and -b_t for the output.
@@ -62,19 +65,24 @@ def velocity_scales(degrade: Degradation) -> Scales:
         (-0.25, -0.5, -0.75, -1.0)
 
     Reference:
-        Liu, Gong, Liu (2022), "Flow straight and fast", arXiv:2209.03003, equation 1.
+        Liu, Gong, Liu (2022), "Flow straight and fast", arXiv:2209.03003, equation 1;
+        with noise, Albergo et al. (2023), arXiv:2310.03725.
     """
-    if isinstance(degrade, Blend) and degrade.image_weights.ndim == 1:
+    blend = degrade.degradation if isinstance(degrade, Noisy) else degrade
+    if isinstance(blend, Blend) and blend.image_weights.ndim == 1:
         a, b = (
             np.asarray(weights[1:], np.float64)
-            for weights in (degrade.image_weights, degrade.endpoint_weights)
+            for weights in (blend.image_weights, blend.endpoint_weights)
         )
-        if np.allclose(a + b, 1, atol=1e-6) and (b > 0).all():
+        stds = np.asarray(degrade.stds[1:]) if isinstance(degrade, Noisy) else 0 * b
+        straight = np.allclose(a + b, 1, atol=1e-6) and (b > 0).all()
+        if straight and np.allclose(stds * b[-1], stds[-1] * b, atol=1e-6):
             ones = (1.0,) * len(b)
             return Scales(input=ones, skip=ones, output=tuple((-b).tolist()))
     raise ValueError(
         "velocity needs a blend whose weights add up to 1 at every step and whose "
-        f"endpoint_weights are positive, got {degrade!r}"
+        "endpoint_weights are positive, with noise in proportion to them or none, got "
+        f"{degrade!r}"
     )
 
 

@@ -174,9 +174,25 @@ def test_a_network_that_is_the_velocity_restores_the_image():
         np.testing.assert_allclose(found, x_0, atol=1e-6)
 
 
+def test_the_velocity_of_a_noisy_blend_ends_in_the_noisy_image():
+    fractions = cd.schedules.power(5, exponent=1)
+    x_0, y, e = jax.random.normal(jax.random.key(0), (3, 3, 8, 8, 1))
+    degrade = cd.noisy(
+        cd.blend(1 - fractions, fractions, endpoint="image"),
+        0.1 * fractions,
+        gains=1 - fractions,
+    )
+    outputs = velocity_scales(degrade).output
+    x_t = degrade.with_images(y).with_endpoint(e)(x_0, 3)
+    v = y + 0.1 * e - x_0
+    np.testing.assert_allclose(x_t + outputs[2] * v, x_0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("degrade", "message"),
     [
+        (cd.noisy(cd.blend([0.5, 0.0], [0.5, 1.0]), [0.1, 0.1]), "in proportion"),
+        (cd.noisy(cd.fade([0.5]), [0.1]), r"got noisy\(fade"),
         (cd.gaussian_noise([0.5, 0.1]), r"got gaussian_noise\(T=2\)$"),
         (cd.blend([1.0, 0.5], [0.0, 0.5]), r"endpoint_weights are positive, got blend"),
         (cd.fade([0.5]), r"velocity needs a blend .* got fade\(T=1\)$"),
