@@ -37,6 +37,7 @@ def test_the_documented_configurations_exist():
         "generate_ihd",
         "generate_noise",
         "generate_pixelate",
+        "interpolant",
         "mnist_blur",
         "mnist_mask",
         "mnist_pixelate",
@@ -104,6 +105,19 @@ def test_a_bridge_has_a_variant_of_every_size(system):
         plain.model.see_endpoint = True
         plain.degradation = own.degradation
         assert own == plain
+
+
+@pytest.mark.parametrize("variant", ["", "cpu", "digits", "smoke"])
+def test_an_interpolant_has_the_loss_of_its_velocity(variant):
+    config = config_of("interpolant", variant)
+    degrade = degradation_of("interpolant", variant)
+    assert config.model.see_endpoint and config.loss.name == "l2"
+    tau = np.arange(101) / 100
+    np.testing.assert_allclose(degrade.stds, 0.1 * tau, atol=1e-7)
+    np.testing.assert_allclose(degrade.gains, 1 - tau, atol=1e-7)
+    model, task = build(config)
+    output, weights = np.array(model.scales.output), np.array(task.objective.weights)
+    np.testing.assert_allclose(weights * output**2, 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_the_loss_of_blackout_is_the_likelihood_of_births(blackout):
     weight = blackout.T * (tau[k] - tau[k - 1]) * np.exp(-tau[k])
     expected = weight * (y - (x_0 - x_k) * np.log(np.float64(y))).mean(axis=(1, 2, 3))
     found = blackout.loss(jnp.asarray(y), jnp.asarray(x_0), jnp.asarray(x_k), k)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_dyffusion_is_its_cold_sampling(dyffusion):
@@ -139,7 +139,7 @@ def test_dyffusion_is_its_cold_sampling(dyffusion):
     found = cd.sample_alg2(
         restore_fn, degrade, degrade.first, return_trajectory=True
     ).trajectory
-    np.testing.assert_allclose(found, np.stack(frames), atol=2e-5)
+    np.testing.assert_allclose(found, np.stack(frames), rtol=1e-6, atol=1e-6)
 
 
 def test_the_interpolator_of_dyffusion_ends_in_both_frames(dyffusion):

@@ -23,7 +23,7 @@ def test_it_is_a_heat_blur_that_fades_and_gains_noise():
     for t in range(1, T + 1):
         a = ALPHAS[t - 1]
         expected = np.sqrt(a) * blur(x, t) + np.sqrt(1 - a) * z
-        np.testing.assert_allclose(degrade(x, t), expected, atol=2e-6)
+        np.testing.assert_allclose(degrade(x, t), expected, atol=1e-6)
 
 
 def test_every_frequency_keeps_the_least_gain():
@@ -31,19 +31,19 @@ def test_every_frequency_keeps_the_least_gain():
     degrade = cd.blur_and_noise(8, T * [100.0], T * [1.0], min_gain=0.25)
     found = degrade.bind(jax.random.key(1), x.shape)(x, T)
     mean = x.mean(axis=(1, 2), keepdims=True)
-    np.testing.assert_allclose(found, mean + 0.25 * (x - mean), atol=2e-6)
+    np.testing.assert_allclose(found, mean + 0.25 * (x - mean), atol=1e-6)
 
 
 def test_the_modes_are_orthonormal_and_alpha_multiplies_them():
     x, z = draw(2)
     degrade = cd.blur_and_noise((8, 12), WIDTHS, ALPHAS)
     modes = degrade.to_modes(x)
-    np.testing.assert_allclose(degrade.from_modes(modes), x, atol=2e-6)
+    np.testing.assert_allclose(degrade.from_modes(modes), x, atol=1e-6)
     np.testing.assert_allclose((modes**2).sum(), (x**2).sum(), rtol=1e-5)
     t = jnp.array([1, 3, 4])
     alpha, sigma = degrade.levels(t)
     expected = degrade.from_modes(alpha * modes) + sigma[:, None, None, None] * z
-    np.testing.assert_allclose(degrade.with_endpoint(z)(x, t), expected, atol=2e-6)
+    np.testing.assert_allclose(degrade.with_endpoint(z)(x, t), expected, atol=1e-6)
 
 
 def test_the_noise_is_recovered_from_the_image():

@@ -51,7 +51,7 @@ def test_ddpm(steps):
         + np.sqrt(alpha) * (1 - abar[s]) / (1 - abar[t]) * x_t
     )
     std = np.sqrt((1 - abar[s]) / (1 - abar[t]) * beta)
-    np.testing.assert_allclose(found, mean + std * e, atol=2e-6)
+    np.testing.assert_allclose(found, mean + std * e, atol=1e-6)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4])
@@ -64,7 +64,7 @@ def test_ddim(steps, eta):
     sigma = eta * np.sqrt((1 - abar[s]) / (1 - abar[t]) * (1 - abar[t] / abar[s]))
     predicted = (x_t - np.sqrt(abar[t]) * x_0) / np.sqrt(1 - abar[t])
     expected = np.sqrt(abar[s]) * x_0 + np.sqrt(1 - abar[s] - sigma**2) * predicted
-    np.testing.assert_allclose(found, expected + sigma * e, atol=2e-6)
+    np.testing.assert_allclose(found, expected + sigma * e, atol=1e-6)
 
 
 def test_blurring_diffusion_of_one_frequency(steps):
@@ -79,7 +79,7 @@ def test_blurring_diffusion_of_one_frequency(steps):
     var_ts = sigmas[t] ** 2 - alpha_ts**2 * sigmas[s] ** 2
     var = 1 / (1 / sigmas[s] ** 2 + alpha_ts**2 / var_ts)
     mean = var * (alpha_ts / var_ts * u_t + alphas[s] / sigmas[s] ** 2 * u_0)
-    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=2e-6)
+    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=1e-6)
 
 
 def published_levels(t):
@@ -127,7 +127,7 @@ def test_blurring_diffusion(steps):
     var = 1 / (1 / sigma_s**2 + alpha_ts**2 / var_ts)
     mean = var * (alpha_ts / var_ts * dct(x_t) + alpha_s / sigma_s**2 * dct(x_0))
     expected = mean + np.sqrt(var) * np.asarray(e)
-    np.testing.assert_allclose(dct(found), expected, atol=2e-6)
+    np.testing.assert_allclose(dct(found), expected, atol=1e-6)
 
 
 def test_ancestral_steps_of_blurring_diffusion_keep_the_marginals_of_frequencies():
@@ -158,7 +158,7 @@ def test_without_blur_it_is_gaussian_noise():
             cd.blur_and_noise(8, T * [3.0], abar, min_gain=1.0),
         )
     )
-    np.testing.assert_allclose(plain, blurred, atol=2e-6)
+    np.testing.assert_allclose(plain, blurred, atol=1e-6)
 
 
 def test_ir_sde(steps):
@@ -183,7 +183,7 @@ def test_ir_sde(steps):
         + mu
     )
     var = lam**2 * (1 - past) * (1 - np.exp(-2 * step)) / (1 - now)
-    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=2e-6)
+    np.testing.assert_allclose(found, mean + np.sqrt(var) * e, atol=1e-6)
 
 
 def test_ancestral_samples_of_a_perfect_restorer_have_the_marginals_of_d():
@@ -235,7 +235,7 @@ def test_restoration_based_generative_models(steps):
     side, block = sizes[s - 1], 8 // sizes[s - 1]
     means = np.asarray(x_0).reshape(3, side, block, side, block, 2).mean((2, 4))
     A_s = means.repeat(block, axis=1).repeat(block, axis=2)
-    np.testing.assert_allclose(found, A_s + stds[s] * e, atol=2e-6)
+    np.testing.assert_allclose(found, A_s + stds[s] * e, atol=1e-6)
     kept, _ = first_step(degrade, x_t, x_0, t=t, s=s, eta=1.0)
     assert np.abs(kept - found).max() > 0.01  # The posterior keeps a share.
 
@@ -252,7 +252,7 @@ def test_soft_diffusion(steps):
     change = stds[t] ** 2 - stds[s] ** 2
     published = x_t - (y_t - y_s) + change * (y_t - x_t) / stds[t] ** 2
     noise = stds[s] / stds[t] * np.sqrt(change)  # The published: sqrt(change).
-    np.testing.assert_allclose(found, published + noise * e, atol=2e-6)
+    np.testing.assert_allclose(found, published + noise * e, atol=1e-6)
 
 
 def test_momentum_is_ancestral_sampling_of_a_gain_of_one():
