@@ -1,4 +1,4 @@
-"""Compares the methods of docs/family.md that restore from pairs, by calls.
+"""Compares the methods of docs/family.md that restore, by calls of the network.
 
     python -m benchmarks.photo_pairs --folder=pairs --make=photos
     python -m benchmarks.family_restoration --runs=runs
@@ -7,8 +7,9 @@
 docs/family.md names the commands of the trainings, on photographs and their JPEG files
 of quality 10. All runs have the same network, and have seen the same number of windows.
 The centres of the test photographs are restored from their JPEG files with 1, 2, 5, 10
-and 20 calls of the network, and with as many as there are steps. Sharpness is the mean
-slope between neighbouring pixels divided by that of the clean images. Writes
+and 20 calls of the network, and with as many as there are steps. The first row alone
+knows that the images are JPEG files, and is trained on clean ones. Sharpness is the
+mean slope between neighbouring pixels divided by that of the clean images. Writes
 benchmarks/results/family/restoration.json, and draws
 docs/images/family/restoration.png (needs matplotlib: the extra `benchmarks`).
 """
@@ -26,12 +27,14 @@ from benchmarks import timing
 from benchmarks.few_steps import slope
 from colddiff_jax import metrics, sampling
 from colddiff_jax.data import Batch
+from colddiff_jax.degradations.base import takes_images
 from colddiff_jax.prng import indexed_keys, stream
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.restore import degrade_batch
 from colddiff_jax.restoration.restorer import Restorer
 
 CALLS = (1, 2, 5, 10, 20)
+PAIRS = "photo_pairs"  # The run whose test images are restored by all.
 RESULT = timing.RESULTS / "family" / "restoration.json"
 PICTURE = timing.RESULTS.parents[1] / "docs" / "images" / "family" / "restoration.png"
 
@@ -42,8 +45,8 @@ class Row(NamedTuple):
     Attributes:
         name: its name in the table.
         run: the name of its run folder.
-        eta: the share of new noise at every step; None for Algorithm 2 with the
-            degraded image as the fixed endpoint.
+        eta: the share of new noise at every step; None for Algorithm 2, with the
+            degraded image as the fixed endpoint of a blend.
     """
 
     name: str
@@ -52,8 +55,11 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("InDI", "photo_pairs", 0.0),
-    Row("Algorithm 2, y fixed", "photo_pairs", None),
+    Row("Cold diffusion, JPEG known", "photo_unjpeg", None),
+    Row("InDI", PAIRS, 0.0),
+    Row("Algorithm 2, y fixed", PAIRS, None),
+    Row("Interpolant, ODE", "interpolant", 0.0),
+    Row("Interpolant, SDE", "interpolant", 1.0),
     Row("I2SB", "bridge", 1.0),
     Row("RDDM", "bridge-rddm", 1.0),
     Row("IR-SDE", "bridge-ir_sde", 1.0),
@@ -71,7 +77,13 @@ def score(restorer: Restorer, batch: Batch, row: Row, calls: int) -> dict[str, f
         bind_keys, noise_keys = (
             indexed_keys(jax.random.fold_in(key, i), indices) for i in range(2)
         )
-        x_0, degrade, x_T = degrade_batch(unbound, bind_keys, batch, unbound.num_steps)
+        if takes_images(unbound):
+            x_0, degrade, x_T = degrade_batch(
+                unbound, bind_keys, batch, unbound.num_steps
+            )
+        else:
+            degrade = unbound
+            x_0, x_T = cd.to_float(batch.images), cd.to_float(batch.endpoints)
         restore_fn = model.restore_fn(params, degrade=degrade)
         if row.eta is None:
             result = sampling.sample_alg2(restore_fn, degrade, x_T, timesteps=calls)
@@ -117,14 +129,14 @@ def observed(batch: Batch) -> dict[str, float]:
 def study(runs: str) -> None:
     """Scores every method whose run is there, and writes the result file."""
     found: dict[str, Any] = {}
+    images = images_of_run(cd.load(os.path.join(runs, PAIRS)))
+    batch = images.load(range(len(images.images)))
     for row in ROWS:
         folder = os.path.join(runs, row.run)
         if not os.path.isdir(folder):
             print(f"no {folder}")
             continue
         run = cd.load(folder)
-        images = images_of_run(run)
-        batch = images.load(range(len(images.images)))
         T = run.degradation.num_steps
         calls = [n for n in CALLS if n < T] + [T]
         found[row.name] = {

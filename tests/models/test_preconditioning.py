@@ -194,7 +194,10 @@ def test_the_velocity_of_a_noisy_blend_ends_in_the_noisy_image():
         (cd.noisy(cd.blend([0.5, 0.0], [0.5, 1.0]), [0.1, 0.1]), "in proportion"),
         (cd.noisy(cd.fade([0.5]), [0.1]), r"got noisy\(fade"),
         (cd.gaussian_noise([0.5, 0.1]), r"got gaussian_noise\(T=2\)$"),
-        (cd.blend([1.0, 0.5], [0.0, 0.5]), r"endpoint_weights are positive, .* got blend"),
+        (
+            cd.blend([1.0, 0.5], [0.0, 0.5]),
+            r"endpoint_weights are positive, .* got blend",
+        ),
         (cd.fade([0.5]), r"velocity needs a blend .* got fade\(T=1\)$"),
         (cd.fade_to_color(8, [1.0, 2.0]), "got fade_to_color"),
     ],
