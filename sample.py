@@ -44,7 +44,7 @@ flags.DEFINE_bool("files", False, "write every generated image as a PNG file")
 flags.DEFINE_bool("interpolate", False, "generated images change from one to another")
 flags.DEFINE_float("prior_noise", None, "std of noise on what a prior draws", 0.0)
 _PHOTOS = ["out", "checkpoint", "sampler", "steps", "start", "seed", "degrade"]
-_PHOTOS += ["endpoint", "consistent", "mask", "noise", "enlarge"]
+_PHOTOS += ["endpoint", "eta", "consistent", "mask", "noise", "enlarge"]
 _OUTPUT = ["out", "checkpoint", "batch_size", "seed", "arrays", "trajectory", "gif"]
 _GENERATED = ["files", "interpolate", "prior_noise"]
 _WALK = ["sampler", "steps", "endpoint", "label", "guidance", "eta"]

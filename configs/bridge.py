@@ -9,7 +9,7 @@ python train.py --config=configs/bridge.py:rddm $PAIRS         RDDM
 python train.py --config=configs/bridge.py:ir_sde $PAIRS       IR-SDE
 python train.py --config=configs/bridge.py:resfusion $PAIRS    Resfusion
 python sample.py --workdir=runs/bridge-cpu --sampler=ddim --eta=1
-python sample.py --workdir=runs/bridge-cpu --photo=degraded.jpg --sampler=ddim
+python sample.py --workdir=runs/bridge-cpu --photo=degraded.jpg --sampler=ddim --eta=1
 
 Each of the four has the variants `_cpu`, `_digits` and `_smoke`, such as `:rddm_cpu`,
 where I2SB has `:cpu`, `:digits` and `:smoke`. Pairs are those of photo_pairs.py; the

@@ -20,7 +20,7 @@ from colddiff_jax.degradations.base import (
 from colddiff_jax.experiment.model import Model
 from colddiff_jax.experiment.pairs import seen_image
 from colddiff_jax.prng import indexed_keys
-from colddiff_jax.restoration.restore_options import check_sampling
+from colddiff_jax.restoration.restore_options import check_eta, check_sampling
 from colddiff_jax.restoration.samplers import (
     WITHOUT_ENDPOINT,
     check_endpoint,
@@ -124,7 +124,8 @@ def prepare_generation(
     elif sampler not in WITHOUT_ENDPOINT:
         kind = endpoint_kind(model.degrade)
         endpoint = "estimated" if kind == "noise" else "fixed"
-    _check_numbers(sampler, eta, guidance, labels)
+    check_eta(eta, sampler)
+    _check_guidance(guidance, labels)
     prior = _with_noise(model, prior)
     calls = 1 if sampler == "direct" else steps or T
     options = _Options(
@@ -177,13 +178,7 @@ def _with_noise(model: Model, prior: Prior | None) -> Prior:
     return prior
 
 
-def _check_numbers(
-    sampler: str, eta: float | None, guidance: float, labels: Any
-) -> None:
-    if eta is not None and sampler != "ddim":
-        raise InputError("`eta` needs the sampler ddim")
-    if eta is not None and not (is_finite_number(eta) and 0 <= eta <= 1):
-        raise InputError(f"`eta` must lie in [0, 1], got {eta!r}")
+def _check_guidance(guidance: float, labels: Any) -> None:
     if not (is_finite_number(guidance) and guidance >= 0):
         raise InputError(
             f"`guidance` must be a finite number of at least 0, got {guidance!r}"

@@ -36,6 +36,7 @@ def restore_photos(
     sampler: str | None = None,
     steps: int = 0,
     endpoint: Literal["fixed", "estimated"] | None = None,
+    eta: float | None = None,
     start: int | Literal["auto"] = 0,
     degrade: bool = False,
     consistent: bool = False,
@@ -61,6 +62,7 @@ def restore_photos(
         sampler: as in `Restorer.restore`.
         steps: the number of steps; 0 for all.
         endpoint: as in `Restorer.restore`.
+        eta: as in `Restorer.restore`.
         start: the step that the photographs are degraded to; 0 for T, and "auto" for an
             estimate for each.
         degrade: whether the photographs are clean and are to be degraded first, to
@@ -108,6 +110,7 @@ def restore_photos(
         sampler=sampler,
         steps=steps or None,
         endpoint=endpoint,
+        eta=eta,
         consistent=consistent,
         mask=bool(mask),
         drawn=degrade,
@@ -132,6 +135,7 @@ def restore_photos(
                     "sampler": sampler,
                     "steps": steps or None,
                     "endpoint": endpoint,
+                    "eta": eta,
                     "consistent": consistent,
                     "mask": mask or None,
                     "noise": noise,

@@ -34,6 +34,7 @@ def check_restore(
     sampler: str,
     steps: int | None,
     endpoint: Literal["fixed", "estimated"] | None,
+    eta: float | None,
     consistent: bool,
     mask: bool,
     drawn: bool,
@@ -49,6 +50,7 @@ def check_restore(
         sampler: its name.
         steps: the number of steps.
         endpoint: that of a blend.
+        eta: the fraction of fresh noise.
         consistent: whether predictions are made consistent.
         mask: whether a mask is given.
         drawn: whether holes are drawn, so that they need no mask.
@@ -69,6 +71,7 @@ def check_restore(
     check_sampling(model, largest, sampler, steps)
     if endpoint is not None:
         check_endpoint(endpoint, model.degrade, sampler=sampler)
+    check_eta(eta, sampler)
     if consistent:
         check_consistent(model)
     _check_mask(model, mask, drawn)
@@ -108,6 +111,14 @@ def check_sampling(model: Model, t: int, sampler: str, steps: int | None) -> Non
     check_num_steps(sampler, steps, t)
     if sampler == "direct" and steps is not None:
         raise InputError("the sampler direct is a single prediction; leave `steps` out")
+
+
+def check_eta(eta: float | None, sampler: str) -> None:
+    """Checks the fraction of noise that a sampler draws anew, if it is given."""
+    if eta is not None and sampler != "ddim":
+        raise InputError("`eta` needs the sampler ddim")
+    if eta is not None and not (is_finite_number(eta) and 0 <= eta <= 1):
+        raise InputError(f"`eta` must lie in [0, 1], got {eta!r}")
 
 
 def check_step(model: Model, t: Any, *, least: int = 1) -> int:

@@ -146,6 +146,7 @@ class Restorer:
         sampler: str | None = None,
         steps: int | None = None,
         endpoint: Literal["fixed", "estimated"] | None = None,
+        eta: float | None = None,
         consistent: bool = False,
         mask: Any = None,
         noise: float | None = None,
@@ -166,6 +167,7 @@ class Restorer:
                 an estimated t is less, all are taken.
             endpoint: of a blend, "fixed" or "estimated" at every step; None for the
                 default of the sampler, mostly "fixed".
+            eta: with ddim, the fraction of fresh noise, in [0, 1]; None for 0.
             consistent: make the predictions agree with the images that they are made
                 from, as far as their noise allows; see `sampling.consistent`. The
                 tables of a photograph take seconds to compute.
@@ -200,6 +202,7 @@ class Restorer:
             sampler=sampler,
             steps=steps,
             endpoint=endpoint,
+            eta=eta,
             consistent=consistent,
             mask=mask is not None,
             drawn=key is not None,
@@ -224,7 +227,7 @@ class Restorer:
                 restore_fn = sampling.consistent(restore_fn, degrade, noise=max(noises))
             calls = 1 if sampler == "direct" else min(steps or t, t)
             timesteps = tuple(equal_stride(t, num_calls=calls).tolist())
-            walk = (sampler, timesteps, endpoint)
+            walk = (sampler, timesteps, endpoint, eta)
             return sample_from(restore_fn, degrade, x, keys, *walk)
 
         results = map_by_size(

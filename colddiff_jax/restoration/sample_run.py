@@ -27,6 +27,7 @@ from colddiff_jax.restoration.pictures import (
 )
 from colddiff_jax.restoration.pixel_scores import pixel_scores
 from colddiff_jax.restoration.restore import degrade_batch, restore_images
+from colddiff_jax.restoration.restore_options import check_eta
 from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.restoration.samplers import (
     check_consistent,
@@ -213,8 +214,7 @@ def check_sample_options(options: SampleOptions, **trajectories: bool) -> None:
                 )
     if options.spacing is not None and not options.steps:
         raise InputError("`spacing` needs a number of steps; set `steps`")
-    if options.eta is not None and options.sampler != "ddim":
-        raise InputError("`eta` needs the sampler ddim")
+    check_eta(options.eta, options.sampler)
     if options.guidance is not None:
         if not 0 <= options.guidance < math.inf:
             raise InputError(

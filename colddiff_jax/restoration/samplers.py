@@ -254,7 +254,7 @@ def run_samplers(
     return {spec.name: restored[spec.name] for spec in specs}
 
 
-@functools.partial(jax.jit, static_argnames=("sampler", "timesteps", "endpoint"))
+@functools.partial(jax.jit, static_argnames=("sampler", "timesteps", "endpoint", "eta"))
 def sample_from(
     restore_fn: RestoreFn,
     degrade: Degradation,
@@ -263,6 +263,7 @@ def sample_from(
     sampler: str,
     timesteps: tuple[int, ...],
     endpoint: Literal["fixed", "estimated"] | None = None,
+    eta: float | None = None,
 ) -> chex.Array:
     """Restores x_t with a sampler, in one compiled program.
 
@@ -274,13 +275,14 @@ def sample_from(
         sampler: its name in `SAMPLERS`.
         timesteps: the steps, from that of x_t to 0.
         endpoint: as in `sample_alg2`; None for the sampler's default.
+        eta: as in `sample_ddim`; None for 0.
 
     Returns:
         x_0, like x_t.
     """
     options: dict[str, Any] = {"key": keys, "timesteps": np.array(timesteps)}
-    if endpoint is not None:
-        options["endpoint"] = endpoint
+    given = {"endpoint": endpoint, "eta": eta}
+    options |= {name: value for name, value in given.items() if value is not None}
     return SAMPLERS[sampler](restore_fn, degrade, x_t, **options).x_0
 
 

@@ -272,3 +272,28 @@ def test_a_velocity_is_integrated_by_eulers_method(steps):
             return_trajectory=True,
         )  # fmt: skip
         check(result.trajectory[1], x_t + (s - t) / 5 * v)
+
+
+@pytest.mark.parametrize("name", ["rddm", "resfusion", "ir_sde", "i2sb"])
+def test_ancestral_samples_have_the_marginals_of_the_paper(name):
+    """By Monte Carlo: the steps of a perfect R keep the mean and the deviation."""
+    abar = np.array([0.1, 0.3, 0.6, 0.9, 1.0])
+    degrade = {
+        "rddm": rddm(abar, 0.4 * abar),
+        "resfusion": resfusion(resfusion_variances(12)),
+        "ir_sde": ir_sde(np.arange(1, 6) / 2, 0.2),
+        "i2sb": i2sb(np.array([0.1, 0.2, 0.3, 0.2, 0.1])),
+    }[name]
+    n = 20_000
+    x_0, y = (jnp.broadcast_to(single(x), (n, 2, 2, 1)) for x in RNG.normal(size=2))
+    bound = degrade.with_images(y).bind(jax.random.key(1), x_0.shape)
+    result = sampling.sample_ddim(
+        lambda x, t: x_0, bound, bound(x_0, 5), key=key(), eta=1.0,
+        return_trajectory=True,
+    )  # fmt: skip
+    for x_t, t in zip(result.trajectory, range(5, -1, -1), strict=True):
+        mean, std = moments(degrade, x_0[:1], y[:1], t)
+        error = np.abs(np.asarray(x_t, np.float64).mean(axis=0) - mean[0]).max()
+        assert error <= 5 * float(std.max()) / np.sqrt(n) + 1e-6
+        deviation = np.abs(np.asarray(x_t).std(axis=0) - std[0]).max()
+        assert deviation <= 0.02 * degrade.stds.max()

@@ -69,6 +69,23 @@ def test_a_degraded_image_begins_as_half_of_it_with_noise(restorer):
         restorer.restore(y, t=3)
 
 
+def test_a_degraded_image_is_restored_by_the_posterior(restorer):
+    y = np.full((2, 16, 16, 1), 0.8, np.float32)
+
+    def restored(eta):
+        key = jax.random.key(1)
+        return restorer.restore(y, sampler="ddim", eta=eta, key=key)
+
+    still, drawn = restored(None), restored(1.0)
+    np.testing.assert_array_equal(still, restored(0.0))
+    np.testing.assert_array_equal(drawn, restored(1.0))
+    assert np.abs(still - drawn).max() > 1e-3
+    with pytest.raises(InputError, match="`eta` needs the sampler ddim"):
+        restorer.restore(y, eta=1.0)
+    with pytest.raises(InputError, match=r"`eta` must lie in \[0, 1\], got 2"):
+        restorer.restore(y, sampler="ddim", eta=2)
+
+
 def test_a_sampler_that_needs_an_image_and_noise_is_not_exported(restorer, tmp_path):
     with pytest.raises(InputError, match="blends with an image and with noise"):
         export_sampler(restorer, str(tmp_path / "x.jaxexport"), "alg2")
