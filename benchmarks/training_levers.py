@@ -57,12 +57,18 @@ LEVERS: dict[str, dict[str, Any]] = {
 }
 
 
-def configure(path: str, images: str, lever: str, seed: int) -> Any:
-    """Returns the configuration with one lever switched on and the others off."""
+def read_config(path: str, images: str, seed: int) -> Any:
+    """Returns a configuration for other images and another seed."""
     path, _, variant = path.partition(":")
     config = runpy.run_path(path)["get_config"](variant or None)
     config.seed = seed
     config.data.update({"source": "npz", "path": images})
+    return config
+
+
+def configure(path: str, images: str, lever: str, seed: int) -> Any:
+    """Returns the configuration with one lever switched on and the others off."""
+    config = read_config(path, images, seed)
     for field, value in (PLAIN | LEVERS[lever]).items():
         section, name = field.split(".")
         config[section][name] = value
@@ -81,8 +87,8 @@ def flops(config: Any, splits: ImageSplits) -> float:
     return lowered.cost_analysis()["flops"]
 
 
-def train(config: Any, num_steps: int) -> dict[str, Any]:
-    """Trains for some steps and scores the result."""
+def set_length(config: Any, num_steps: int) -> None:
+    """Sets a run of some steps, with few evaluations."""
     config.optimizer.update({"warmup_steps": num_steps // 10, "decay_steps": num_steps})
     config.training.update(
         {
@@ -92,6 +98,11 @@ def train(config: Any, num_steps: int) -> dict[str, Any]:
         }
     )
     config.evaluation.update({"num_images": 64, "batch_size": 64})
+
+
+def train(config: Any, num_steps: int) -> dict[str, Any]:
+    """Trains for some steps and scores the result."""
+    set_length(config, num_steps)
     workdir = tempfile.mkdtemp()
     try:
         start = time.perf_counter()

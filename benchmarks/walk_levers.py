@@ -1,0 +1,178 @@
+"""Measures changes to training that could help Algorithm 2, at equal compute.
+
+    python -m benchmarks.walk_levers configs/mnist_blur.py:cpu mnist.npz
+    python -m benchmarks.walk_levers configs/mnist_pixelate.py:cpu mnist.npz
+
+    plain          the configuration itself, with the absolute error
+    l2             the squared error
+    perturbed      inputs x_t + D(e, t) - D(e, T), e ~ N(0, 0.28^2): what an error e of
+                   every prediction would leave in the x_t of Algorithm 2
+    late rollouts  from 60 % of the steps on, half of the inputs are one step of
+                   Algorithm 2 from a later t, by the network itself
+
+All runs cost the floating-point operations of --num_steps plain steps, as counted by
+XLA, and decay the learning rate to zero. The first test images are then scored by RMSE,
+SSIM and the Frechet distance on the features of a classifier. The results of a
+configuration are collected in benchmarks/results/walk_levers/NAME.json after each run,
+so that the same command resumes an interrupted study.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any, Self
+
+import chex
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from benchmarks import timing, training_levers
+from colddiff_jax import prng
+from colddiff_jax.cli import program
+from colddiff_jax.data import npz
+from colddiff_jax.degradations.base import Degradation, keep_clean
+from colddiff_jax.evaluation.choose_nets import choose_nets
+from colddiff_jax.evaluation.evaluate import evaluate
+from colddiff_jax.experiment.builders import make_degradation
+from colddiff_jax.io.atomic import write_atomically
+from colddiff_jax.training import train_and_evaluate
+
+FLAGS = flags.FLAGS  # Of training_levers: --num_steps, --seeds and --num_images.
+
+LEVERS = ("plain", "l2", "perturbed", "late rollouts")
+LATE = 0.6  # The fraction of the steps before rollouts begin.
+ERROR_STD = 0.28  # Twice the RMSE of direct predictions: images lie in [-1, 1].
+SAMPLERS = ("direct", "alg2", "alg2:5", "alg2+consistent:5")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Perturbed:
+    """D(x, t) + D(e, t) - D(e, T), for a linear D."""
+
+    degradation: Degradation
+    error: chex.Array | None = None
+
+    @property
+    def num_steps(self) -> int:
+        return self.degradation.num_steps
+
+    def bind(self, key: chex.PRNGKey, shape: Sequence[int]) -> Self:
+        keys = prng.keys_per_example(key, shape[0])
+        D_keys, error_keys = prng.split_keys(keys, 2)
+        return dataclasses.replace(
+            self,
+            degradation=self.degradation.bind(D_keys, shape),
+            error=ERROR_STD * prng.draw_normal(error_keys, shape[1:]),
+        )
+
+    def __call__(self, x: chex.Array, t: chex.Numeric) -> chex.Array:
+        D, e = self.degradation, self.error
+        return keep_clean(x, D(x, t) + D(e, t) - D(e, self.num_steps), jnp.asarray(t))
+
+
+def train(path: str, images: str, lever: str, seed: int, num_steps: int) -> Any:
+    """Returns the restorer of a lever, with the configuration's degradation."""
+    config = training_levers.read_config(path, images, seed)
+    if lever == "l2":
+        config.loss = {"name": "l2"}
+    training_levers.set_length(config, num_steps)
+    degrade = make_degradation(config.degradation.to_dict(), config.data.image_size)
+    with tempfile.TemporaryDirectory() as workdir:
+        if lever == "late rollouts":
+            config.training.num_steps = round(LATE * num_steps)
+            train_and_evaluate(config, workdir)
+            config.training.num_steps = num_steps
+            config.objective.rollouts = 0.5
+            trained = train_and_evaluate(config, workdir, force=True)
+        else:
+            own = Perturbed(degrade) if lever == "perturbed" else None
+            trained = train_and_evaluate(config, workdir, degradation=own)
+    model = dataclasses.replace(trained.model, degrade=degrade)
+    return dataclasses.replace(trained, model=model)
+
+
+def score(restorer: Any) -> dict[str, Any]:
+    """Returns the scores of the first test images by sampler."""
+    count = FLAGS.num_images
+    nets = choose_nets(["classifier"], restorer.model, num_images=count)
+    with tempfile.TemporaryDirectory() as folder:
+        (found,) = evaluate(
+            restorer,
+            os.path.join(folder, "scores"),
+            num_images=count,
+            samplers=SAMPLERS,
+            nets=nets,
+            batch_size=250,
+        )
+    (distances,) = found.distances.values()
+    return {
+        name: {
+            "rmse": found.pixels[name]["rmse"],
+            "ssim": found.pixels[name]["ssim"],
+            "frechet": distances[name]["frechet"],
+        }
+        for name in SAMPLERS
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Returns the means over seeds, and half their difference, as Markdown."""
+    heads = ["steps", "direct: RMSE", "Frechet", "Algorithm 2: RMSE", "Frechet"]
+    heads += ["5 steps, consistent: RMSE", "Frechet"]
+    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
+    for lever in LEVERS:
+        runs = [run for name, run in found["runs"].items() if name.startswith(lever)]
+        if not runs:
+            continue
+        cells = [lever, str(runs[0]["num_steps"])]
+        for sampler in ("direct", "alg2", "alg2+consistent:5"):
+            for score_name, digits in (("rmse", 3), ("frechet", 1)):
+                values = [run["scores"][sampler][score_name] for run in runs]
+                half = (max(values) - min(values)) / 2
+                mean = sum(values) / len(values)
+                cells.append(f"{mean:.{digits}f} ± {half:.{digits}f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(path: str, images: str) -> None:
+    """Runs what is missing for the table of one configuration, and prints it."""
+    stem = os.path.basename(path).replace(".py", "").replace(":", "_")
+    result = timing.RESULTS / "walk_levers" / f"{stem}.json"
+    result.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"runs": {}}
+    if result.exists():
+        found = json.loads(result.read_text())
+    plain = training_levers.read_config(path, images, 0)
+    rolled = training_levers.read_config(path, images, 0)
+    rolled.objective.rollouts = 0.5
+    splits = npz(path=images)
+    cost = [training_levers.flops(config, splits) for config in (plain, rolled)]
+    late = LATE + (1 - LATE) * cost[1] / cost[0]
+    for seed in range(FLAGS.seeds):
+        for lever in LEVERS:
+            name = f"{lever}, seed {seed}"
+            if name in found["runs"]:
+                continue
+            num_steps = FLAGS.num_steps
+            if lever == "late rollouts":
+                num_steps = round(num_steps / late)
+            restorer = train(path, images, lever, seed, num_steps)
+            found["runs"][name] = {"num_steps": num_steps, "scores": score(restorer)}
+            found |= {
+                **timing.provenance(),
+                "command": f"python -m benchmarks.walk_levers {path} IMAGES.npz "
+                f"--num_steps={FLAGS.num_steps} --seeds={FLAGS.seeds} "
+                f"--num_images={FLAGS.num_images}",
+            }
+            write_atomically(str(result), (json.dumps(found, indent=2) + "\n").encode())
+            print(name, found["runs"][name], flush=True)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    program.run(main, num_arguments=2)
