@@ -34,6 +34,7 @@ ROWS = [
     Row("flow, x_0", "generate_flow-mnist"),
     Row("flow, velocity", "generate_flow-velocity-mnist"),
     Row("heat blur, constant noise", "generate_heat-mnist", "ddim", eta=0.0),
+    Row("restoration-based", "generate_heat-mnist", "ddim", eta=1.0, redraw=True),
     Row("inverse heat dissipation", "generate_ihd-mnist", "ihd"),
     Row("Soft Diffusion", "soft_diffusion-mnist", "ddim", eta=1.0),
     Row("Blurring Diffusion", "blurring_diffusion-mnist", "ddim", eta=1.0),
@@ -69,7 +70,7 @@ def study(runs: str, num_images: int) -> None:
         (scores,) = evaluate_generated(
             run,
             samplers=[f"{row.sampler}:{n}" for n in calls],
-            options={} if row.eta is None else {"eta": row.eta},
+            options={} if row.eta is None else {"eta": row.eta, "redraw": row.redraw},
             **settings,
         )
         settings["references"] = scores.references  # Measured once for all methods.

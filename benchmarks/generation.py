@@ -45,6 +45,7 @@ class Row(NamedTuple):
         endpoint: None for the default.
         eta: the share of new noise at every step, for `ddim`; None for other samplers.
         prior_noise: of the prior; None for the run's.
+        redraw: whether eta is a share of all noise, for `ddim`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Row(NamedTuple):
     endpoint: str | None = None
     eta: float | None = None
     prior_noise: float | None = None
+    redraw: bool = False
 
 
 BLUR, HEAT, NOISE = "generate_blur-{}", "generate_heat-{}", "generate_noise-{}"

@@ -51,6 +51,7 @@ class _Options(NamedTuple):
         timesteps: the steps to visit, from T to 0.
         endpoint: None for the sampler's own.
         eta: None for the sampler's default.
+        redraw: whether eta is a fraction of all noise.
         guidance: the scale.
         return_trajectory: whether all x_t are returned.
     """
@@ -59,6 +60,7 @@ class _Options(NamedTuple):
     timesteps: tuple[int, ...]
     endpoint: Endpoint | None
     eta: float | None = None
+    redraw: bool = False
     guidance: float = 1.0
     return_trajectory: bool = False
 
@@ -79,6 +81,7 @@ def prepare_generation(
     steps: int | None = None,
     endpoint: Endpoint | None = None,
     eta: float | None = None,
+    redraw: bool = False,
     labels: int | Sequence[int] | None = None,
     guidance: float = 1.0,
     interpolate: bool = False,
@@ -98,6 +101,7 @@ def prepare_generation(
         steps: the number of steps from T to 0, of equal stride; None for all.
         endpoint: of a blend; None for "estimated" with noise, otherwise "fixed".
         eta: with ddim, the fraction of fresh noise, in [0, 1]; None for 0.
+        redraw: with ddim, whether that is a fraction of all noise; see `sample_ddim`.
         labels: for a conditional model, the class of all images or of each; None for
             images of no class.
         guidance: the scale of classifier-free guidance by the labels.
@@ -125,6 +129,8 @@ def prepare_generation(
         kind = endpoint_kind(model.degrade)
         endpoint = "estimated" if kind == "noise" else "fixed"
     check_eta(eta, sampler)
+    if redraw and not eta:
+        raise InputError("`redraw` needs the sampler ddim and an `eta` above 0")
     _check_guidance(guidance, labels)
     prior = _with_noise(model, prior)
     calls = 1 if sampler == "direct" else steps or T
@@ -133,6 +139,7 @@ def prepare_generation(
         tuple(equal_stride(T, num_calls=calls).tolist()),
         endpoint,
         eta,
+        redraw,
         guidance,
         return_trajectory,
     )
@@ -255,6 +262,7 @@ def _sample(
     keys: chex.PRNGKey,
 ) -> SampleResult:
     given = {"endpoint": options.endpoint, "eta": options.eta}
+    given["redraw"] = options.redraw or None  # Only sample_ddim knows it.
     sampler: Callable[..., SampleResult] = SAMPLERS[options.sampler]
     return sampler(
         restore_fn,

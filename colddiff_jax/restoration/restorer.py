@@ -272,8 +272,9 @@ class Restorer:
             key: of all draws; image i depends on it and on i alone.
             prior: the prior of x_T, such as `sampling.fit_prior(x_0, degradation)`;
                 None for that of the model.
-            **options: `sampler`, `steps`, `endpoint`, `eta`, `labels`, `guidance`,
-                `interpolate` and `batch_size`; see `generation.prepare_generation`.
+            **options: `sampler`, `steps`, `endpoint`, `eta`, `redraw`, `labels`,
+                `guidance`, `interpolate` and `batch_size`; see
+                `generation.prepare_generation`.
 
         Returns:
             float32 [n, H, W, C], about [-1, 1].

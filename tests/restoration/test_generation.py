@@ -147,6 +147,20 @@ def test_fresh_noise_changes_images_of_ddim():
     assert np.abs(plain - fresh).max() > 1e-3
 
 
+def test_all_noise_may_be_drawn_anew():
+    restorer = make_restorer(DEGRADATIONS["noise"])
+    kept, redrawn, again = (
+        restorer.generate(2, key(), sampler="ddim", eta=1.0, redraw=redraw)
+        for redraw in (False, True, True)
+    )
+    np.testing.assert_array_equal(redrawn, again)
+    assert np.abs(kept - redrawn).max() > 1e-3
+    with pytest.raises(
+        InputError, match="`redraw` needs the sampler ddim and an `eta`"
+    ):
+        restorer.generate(2, key(), redraw=True)
+
+
 def test_missing_and_wrong_priors_raise():
     blur = make_restorer(DEGRADATIONS["blur"])
     with pytest.raises(InputError, match="give a `prior`, such as sampling"):
