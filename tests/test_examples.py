@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 from PIL import Image
 
 import colddiff_jax as cd
 from tests.conftest import ROOT
+
+NAMES = ["blackout_diffusion", "dyffusion", "variational_cold"]
 
 
 def load(name):
@@ -30,7 +33,12 @@ def dyffusion():
     return load("dyffusion")
 
 
-@pytest.mark.parametrize("name", ["blackout_diffusion", "dyffusion"])
+@pytest.fixture(scope="module")
+def variational():
+    return load("variational_cold")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_and_writes_its_picture(name, tmp_path, capsys):
     path = str(tmp_path / "picture.png")
     load(name).main(["--steps=2", f"--out={path}"])
@@ -39,7 +47,7 @@ def test_an_example_runs_and_writes_its_picture(name, tmp_path, capsys):
     assert pixels.ndim == 3 and pixels.std() > 10
 
 
-@pytest.mark.parametrize("name", ["blackout_diffusion", "dyffusion"])
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_short_and_named_in_the_documentation(name):
     assert len((ROOT / "examples" / f"{name}.py").read_text().splitlines()) < 200
     assert f"examples/{name}.py" in (ROOT / "docs" / "extending.md").read_text()
@@ -169,3 +177,65 @@ def test_frames_of_dyffusion_turn_by_equal_angles(dyffusion):
         y, x = (weights * offsets[:, None]).sum(), (weights * offsets[None, :]).sum()
         angles.append(np.degrees(np.arctan2(y, x)))
     np.testing.assert_allclose(np.abs(np.diff(angles)), 15, atol=1.5)
+
+
+def test_the_degradation_of_variational_cold_has_the_schedules_of_its_code(variational):
+    """Blur by the heat equation, then black: k_t (A_t x + 1) - 1, in NumPy."""
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 1))
+    widths = np.exp(np.linspace(np.log(1), np.log(8), 5))
+    widths = np.append(widths, widths[-1])
+    keep = np.cos((np.arange(6) / 5 + 0.008) / 1.008 * np.pi / 2) ** 2
+    keep[-1] = 0.0
+    frequencies = np.pi * np.arange(8) / 8
+    squares = frequencies[:, None] ** 2 + frequencies[None, :] ** 2
+    degrade = variational.degradation()
+    assert degrade.num_steps == 6
+    for t in range(1, 7):
+        modes = scipy.fft.dctn(x[..., 0], axes=(1, 2), norm="ortho")
+        modes *= np.exp(-squares * widths[t - 1] ** 2 / 2)
+        blurred = scipy.fft.idctn(modes, axes=(1, 2), norm="ortho")[..., None]
+        expected = keep[t - 1] * (blurred + 1) - 1
+        found = degrade(jnp.asarray(x, jnp.float32), t)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_divergence_of_a_code_is_that_of_two_normals(variational):
+    mean, log_variance = np.random.default_rng(0).normal(size=(2, 3, 8))
+    found = variational.divergence(jnp.asarray(mean), jnp.asarray(log_variance))
+    z = np.linspace(-40, 40, 100_001)
+    for i in range(3):
+        std = np.exp(log_variance[i] / 2)[:, None]
+        log_q = -(((z - mean[i][:, None]) / std) ** 2) / 2 - np.log(std)
+        q = np.exp(log_q) / np.sqrt(2 * np.pi)
+        integral = (q * (log_q + z**2 / 2)).sum() * (z[1] - z[0])
+        np.testing.assert_allclose(found[i], integral, rtol=1e-6)
+
+
+def test_the_code_says_which_image_comes_out_of_black(variational):
+    params = variational.initial(jax.random.key(0))
+    z = jax.random.normal(jax.random.key(1), (3, variational.LATENT))
+    walked = variational.walk(params, z)
+    assert walked.shape == (7, 3, 8, 8, 1)
+    np.testing.assert_array_equal(walked[0], -1.0)
+    x = np.asarray(walked[0])
+    degrade = variational.degradation()
+    for t in range(6, 0, -1):  # Algorithm 2, with the same code in all steps.
+        x0_hat = variational.decode(params, jnp.asarray(x), jnp.full(3, t), z)
+        x = x - np.asarray(degrade(x0_hat, t)) + np.asarray(degrade(x0_hat, t - 1))
+        np.testing.assert_allclose(walked[7 - t], x, atol=1e-5)
+    assert np.abs(walked[-1][0] - walked[-1][1]).max() > 1e-3
+
+
+def test_half_of_the_loss_of_variational_cold_is_on_the_walks_of_the_teacher(
+    variational,
+):
+    params = variational.initial(jax.random.key(0))
+    teacher = jax.tree.map(lambda leaf: 1.1 * leaf, params)
+    x_0 = jax.random.normal(jax.random.key(2), (4, 8, 8, 1))
+
+    def value(params, teacher):
+        return variational.loss(params, teacher, x_0, jax.random.key(3))
+
+    gradient = jax.grad(value, argnums=1)(params, teacher)
+    assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(gradient))
+    assert value(params, teacher) != value(params, params)

@@ -77,3 +77,28 @@ def test_the_table_of_sampling_levers_is_the_committed_result(pytestconfig):
     for name, found in variants.items():
         cells = [f"{found['rmse']:.3f}", f"{found['ssim']:.3f}"]
         assert f"| {name} | {' | '.join(cells)} | {found['frechet']:.4g} |" in page
+
+
+def test_the_table_of_two_seeds_is_the_committed_results(pytestconfig):
+    root = pytestconfig.rootpath
+    page = (root / "docs" / "results.md").read_text().split("### Another seed")[1]
+    both = [
+        json.loads((root / "benchmarks" / "results" / f"{name}.json").read_text())
+        for name in ("mnist_blur_cpu_l2", "mnist_blur_cpu_l2_seed1")
+    ]
+    assert [found["settings"]["config"]["seed"] for found in both] == [0, 1]
+    names = {
+        "direct": "direct",
+        "Algorithm 1": "alg1",
+        "Algorithm 2": "alg2",
+        "Algorithm 2, consistent, 5 steps": "alg2+consistent:5",
+    } | {f"Algorithm 2, {n} steps": f"alg2:{n}" for n in (2, 3, 5, 10)}
+    for title, name in names.items():
+        pixels = [found["pixels"][name] for found in both]
+        (one,), (other,) = (found["distances"].values() for found in both)
+        cells = [
+            " / ".join(f"{scores['rmse']:.3f}" for scores in pixels),
+            " / ".join(f"{scores['ssim']:.3f}" for scores in pixels),
+            f"{one[name]['frechet']:.4g} / {other[name]['frechet']:.4g}",
+        ]
+        assert f"| {title} | {' | '.join(cells)} |" in page
