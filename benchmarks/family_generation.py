@@ -25,6 +25,7 @@ from colddiff_jax.evaluation.choose_nets import choose_nets
 from colddiff_jax.evaluation.generated_images import open_splits
 
 CALLS = (2, 5, 10, 20, 50)
+DISTANCES = (25, 50, 100, 200, 400)  # Ticks of the picture.
 RESULT = timing.RESULTS / "family" / "generation.json"
 PICTURE = timing.RESULTS.parents[1] / "docs" / "images" / "family" / "generation.png"
 NOISE = "generate_noise-mnist"
@@ -98,7 +99,7 @@ def draw(result: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 5))
+    figure, axes = plt.subplots(figsize=(10, 5))
     for index, (name, method) in enumerate(result["methods"].items()):
         points = method["frechet by calls"].items()
         calls, values = zip(*((int(n), value) for n, value in points), strict=True)
@@ -107,9 +108,10 @@ def draw(result: dict[str, Any]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="calls of the network")
     axes.set_ylabel("Frechet distance, classifier of MNIST")
     axes.set_xticks(CALLS, [str(n) for n in CALLS])
+    axes.set_yticks(DISTANCES, [str(n) for n in DISTANCES])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.tight_layout()
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=90)
