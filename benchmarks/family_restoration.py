@@ -164,7 +164,7 @@ def draw(result: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4))
+    figure, panels = plt.subplots(1, 2, figsize=(12, 4))
     for axes, name in zip(panels, ("PSNR", "sharpness"), strict=True):
         for method, scores in result["methods"].items():
             calls = [int(n) for n in scores["by calls"]]
@@ -175,7 +175,7 @@ def draw(result: dict[str, Any]) -> None:
         axes.set_xticks([*CALLS, 100], [str(n) for n in (*CALLS, 100)])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    panels[0].legend(fontsize=8)
+    panels[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.tight_layout()
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=90)
