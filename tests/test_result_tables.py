@@ -104,3 +104,19 @@ def test_the_table_of_two_seeds_is_the_committed_results(pytestconfig):
             f"{one[name]['frechet']:.4g} / {other[name]['frechet']:.4g}",
         ]
         assert f"| {title} | {' | '.join(cells)} |" in page
+
+
+def test_the_table_of_walk_levers_is_the_committed_result(pytestconfig):
+    root = pytestconfig.rootpath
+    path = root / "benchmarks" / "results" / "walk_levers" / "mnist_blur_cpu.json"
+    page = (root / "docs" / "results.md").read_text()
+    runs = json.loads(path.read_text())["runs"]
+    for lever in ("plain", "l2", "perturbed", "late rollouts"):
+        both = [runs[f"{lever}, seed {seed}"] for seed in (0, 1)]
+        cells = [str(both[0]["num_steps"])]
+        for sampler in ("direct", "alg2", "alg2+consistent:5"):
+            for score, digits in (("rmse", 3), ("frechet", 1)):
+                one, other = (run["scores"][sampler][score] for run in both)
+                half = abs(one - other) / 2
+                cells.append(f"{(one + other) / 2:.{digits}f} ± {half:.{digits}f}")
+        assert f"| {lever} | {' | '.join(cells)} |" in page
