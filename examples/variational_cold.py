@@ -85,7 +85,7 @@ class Decoder(nn.Module):
         return unet(jnp.concatenate([x_t, code], axis=-1), t)[..., :1]
 
 
-ENCODER, DECODER = Encoder(), Decoder()
+DEGRADATION, ENCODER, DECODER = degradation(), Encoder(), Decoder()
 
 
 def initial(key: chex.PRNGKey) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def walk(params: Any, z: chex.Array) -> chex.Array:
         return decode(params, x_t, t, z)
 
     black = jnp.full((len(z), SIDE, SIDE, 1), -1.0)
-    result = cd.sample_alg2(restore_fn, degradation(), black, return_trajectory=True)
+    result = cd.sample_alg2(restore_fn, DEGRADATION, black, return_trajectory=True)
     return jnp.asarray(result.trajectory)
 
 
@@ -129,10 +129,9 @@ def loss(params: Any, teacher: Any, x_0: chex.Array, key: chex.PRNGKey) -> chex.
     z = mean + jnp.exp(log_variance / 2) * e
     t = jax.random.randint(step_key, (len(x_0),), 1, T + 1)
     half = len(x_0) // 2
-    walked = walk(teacher, jax.lax.stop_gradient(z[:half]))[
-        T - t[:half], jnp.arange(half)
-    ]
-    x_t = degradation()(x_0, t).at[:half].set(jax.lax.stop_gradient(walked))
+    walks = walk(teacher, jax.lax.stop_gradient(z[:half]))
+    walked = walks[T - t[:half], jnp.arange(half)]
+    x_t = DEGRADATION(x_0, t).at[:half].set(jax.lax.stop_gradient(walked))
     x_t += NOISE * jax.random.normal(noise_key, x_t.shape)
     errors = jnp.square(decode(params, x_t, t, z) - x_0).sum(axis=(1, 2, 3))
     return (errors + BETA * divergence(mean, log_variance)).mean()
@@ -171,12 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="variational_cold.png", help="the picture")
     options = parser.parse_args(arguments)
     params = train(cd.to_float(data.digits().train), options.steps)
-    trajectory = jax.jit(walk)(
-        params, jax.random.normal(jax.random.key(2), (64, LATENT))
-    )
-    growth = trajectory[1:-1, :16].reshape(
-        -1, SIDE, SIDE, 1
-    )  # Of 16 digits, above all.
+    z = jax.random.normal(jax.random.key(2), (64, LATENT))
+    trajectory = jax.jit(walk)(params, z)
+    growth = trajectory[1:-1, :16].reshape(-1, SIDE, SIDE, 1)  # Of 16 digits.
     picture = figures.mosaic(np.concatenate([growth, trajectory[-1]]), columns=16)
     figures.save_png(options.out, picture)
     print(options.out)

@@ -12,22 +12,14 @@ import colddiff_jax as cd
 from colddiff_jax import sampling, schedules
 from colddiff_jax.models.preconditioning import velocity_scales
 from colddiff_jax.prng import draw_normal_at, keys_per_example
+from tests.sampling.oracles import SHAPE, check, key, single
 
-SHAPE = (3, 8, 8, 2)
 RNG = np.random.default_rng(0)
-
-
-def key():
-    return jax.random.key(5)
 
 
 def images(n):
     """Returns n batches of float64 images."""
     return RNG.normal(size=(n, *SHAPE))
-
-
-def single(x):
-    return jnp.asarray(x, jnp.float32)
 
 
 def first_step(degrade, x_t, x_0, *, t, s, eta):
@@ -38,12 +30,6 @@ def first_step(degrade, x_t, x_0, *, t, s, eta):
     )  # fmt: skip
     noise = draw_normal_at(keys_per_example(key(), len(x_t)), 0, x_t.shape[1:])
     return result.trajectory[1], np.asarray(noise, np.float64)
-
-
-def check(found, expected):
-    """Compares with a relative error of 1e-6 of the largest value."""
-    error = np.abs(np.asarray(found, np.float64) - expected).max()
-    assert error <= 1e-6 * np.abs(expected).max()
 
 
 def moments(degrade, x_0, y, t):

@@ -4,7 +4,6 @@ The paper has the data at time 1 and the coupled base y + s e at time 0; here, d
 tau = t / T = 0, and all velocities the opposite sign.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,21 +13,14 @@ import colddiff_jax as cd
 from colddiff_jax import sampling, schedules
 from colddiff_jax.models.preconditioning import velocity_scales
 from colddiff_jax.prng import draw_normal_at, keys_per_example
+from tests.sampling.oracles import SHAPE, check, key, single
 
-T, NOISE, SHAPE = 5, 0.3, (3, 8, 8, 2)
+T, NOISE = 5, 0.3
 RNG = np.random.default_rng(0)
-
-
-def key():
-    return jax.random.key(5)
 
 
 def images(n):
     return RNG.normal(size=(n, *SHAPE))
-
-
-def single(x):
-    return jnp.asarray(x, jnp.float32)
 
 
 def interpolant(T=T):
@@ -49,11 +41,6 @@ def first_step(x_t, v, y, *, t, s, eta, T=T):
     )  # fmt: skip
     noise = draw_normal_at(keys_per_example(key(), len(x_t)), 0, x_t.shape[1:])
     return np.asarray(result.trajectory[1], np.float64), np.asarray(noise, np.float64)
-
-
-def check(found, expected):
-    """Compares with a relative error of 1e-6 of the largest value."""
-    assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
 
 
 def test_marginals():
