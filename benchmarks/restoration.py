@@ -3,17 +3,19 @@
     python -m benchmarks.restoration --data=FOLDER                all of them
     python -m benchmarks.restoration --data=FOLDER mnist_blur     these
     python -m benchmarks.restoration --data=FOLDER --jobs=3 --seconds=540
+    python -m benchmarks.restoration --data=FOLDER fashion_blur-cpu
 
 FOLDER has mnist.npz, fashion_mnist.npz, cifar10.npz and afhq_cat.npz, arrays
 train_images and test_images of 0 to 255, with train_labels and test_labels but for the
 cats, and the feature networks cifar10_resnet56.npz and
 mobilenet_v1_upto_pw12_fp16.npz.
 
-Every model is trained, scored on the whole test split and exported, by the three
-programs that anyone would use; their output is RUNS/NAME.log. The same command goes on
-where it was stopped, by Ctrl-C or after --seconds, also on another day: what is
-finished is not done again. --jobs are done at once, for a GPU that one small network
-does not fill.
+Most models are meant for a GPU, those whose names end in -cpu for a CPU core: a quarter
+of an hour of training, and as much of scoring. Every model is trained, scored on the
+whole test split and exported, by the three programs that anyone would use; their output
+is RUNS/NAME.log. The same command goes on where it was stopped, by Ctrl-C or after
+--seconds, also on another day: what is finished is not done again. --jobs are done at
+once, for a GPU that one small network does not fill.
 
 The scores of what is finished are kept in benchmarks/results/restoration, and pictures
 of the eight test images with median errors in docs/images/results; but not those of
@@ -22,7 +24,6 @@ trials, with --num_images or fields of train.py such as --config.training.num_st
 
 import argparse
 import concurrent.futures
-import dataclasses
 import json
 import os
 import pathlib
@@ -36,87 +37,9 @@ import time
 from typing import IO, Any
 
 from benchmarks import timing
+from benchmarks.restoration_experiments import EXPERIMENTS, FEATURES, Experiment
 
 ROOT = pathlib.Path(__file__).parent.parent
-FEATURES = {
-    "mnist": "classifier",
-    "fashion_mnist": "classifier",
-    "cifar10": "cifar10_resnet56.npz",
-    "afhq_cat": "mobilenet_v1_upto_pw12_fp16.npz",
-}
-SHORT = ("alg2:2", "alg2:3", "alg2:5", "alg2:10")
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """A model that is trained and scored.
-
-    Attributes:
-        name: of its run folder.
-        config: the configuration, of which the variant :gpu is trained.
-        data: the set of images, a file of the data folder.
-        samplers: how test images are restored.
-        flags: further flags of train.py.
-    """
-
-    name: str
-    config: str
-    data: str
-    samplers: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-
-
-def _experiment(
-    config: str, *flags: str, data: str, end: str = "", steps: int = 0
-) -> Experiment:
-    """Returns an experiment whose run is named after its configuration and end.
-
-    Args:
-        config: the name of the configuration.
-        *flags: further flags of train.py.
-        data: the set of images.
-        end: the end of the name of the run.
-        steps: of Algorithm 2, and of Algorithm 1; 0 for T.
-    """
-    name = config.replace("mnist", "fashion") if data == "fashion_mnist" else config
-    number = f":{steps}" if steps else ""
-    samplers = ("direct", f"alg1{number}", f"alg2{number}", *SHORT)
-    # Predictions may be consistent already; snow has no inverse.
-    if not set(_CONSISTENT) & set(flags) and config != "cifar_snow":
-        samplers = (*samplers, "alg2+consistent:5")
-    return Experiment(name + end, config, data, samplers, flags)
-
-
-_CONSISTENT = (  # x_t is exact here; noise stands for what R changed on the way.
-    "--config.model.consistent_noise=(0.0001, 0.01)",
-)
-_LONG = ("--config.training.num_steps=24000", "--config.optimizer.decay_steps=24000")
-_ROLLOUTS = ("--config.objective.rollouts=0.5",)
-_SEED = "--config.seed=1"
-_MNIST = [f"mnist_{task}" for task in ("blur", "pixelate", "mask")]
-_CIFAR = [f"cifar_{task}" for task in ("blur", "pixelate", "mask", "desaturate")]
-_AFHQ = [f"afhq_{task}" for task in ("blur", "pixelate", "mask")]
-
-EXPERIMENTS = [
-    *(_experiment(name, data="mnist") for name in _MNIST),
-    _experiment("mnist_blur", *_CONSISTENT, data="mnist", end="-consistent"),
-    _experiment("mnist_pixelate", *_CONSISTENT, data="mnist", end="-consistent"),
-    *(_experiment(name, data="cifar10") for name in _CIFAR),
-    *(_experiment(name, _SEED, data="mnist", end="-seed1") for name in _MNIST),
-    *(
-        _experiment(
-            f"mnist_{task}", *_CONSISTENT, _SEED, data="mnist", end="-consistent-seed1"
-        )
-        for task in ("blur", "pixelate")
-    ),
-    *(_experiment(name, data="afhq_cat") for name in _AFHQ),
-    _experiment("cifar_snow", data="cifar10", steps=20),
-    *(_experiment(name, data="fashion_mnist") for name in _MNIST),
-    _experiment("cifar_blur", *_CONSISTENT, data="cifar10", end="-consistent"),
-    _experiment("cifar_blur", *_LONG, data="cifar10", end="-long"),
-    _experiment("mnist_blur", *_ROLLOUTS, data="mnist", end="-rollouts"),
-    _experiment("mnist_pixelate", *_ROLLOUTS, data="mnist", end="-rollouts"),
-]
 
 
 def commands(
@@ -127,7 +50,7 @@ def commands(
     return [
         [
             "train.py",
-            f"--config=configs/{experiment.config}.py:gpu",
+            f"--config={experiment.config}",
             f"--workdir={run}",
             "--config.data.source=npz",
             f"--config.data.path={data}/{experiment.data}.npz",
