@@ -26,14 +26,20 @@ from absl import flags
 from benchmarks import timing
 from colddiff_jax.checks import InputError
 from colddiff_jax.cli import program
-from colddiff_jax.data import Batch, ImageSplits, npz
+from colddiff_jax.data import Batch, npz
+from colddiff_jax.experiment.model import Model
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.prng import stream
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.loading import load_run
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.evaluator import Evaluator
-from colddiff_jax.training.task import build_model_and_task, initial_state, train_step
+from colddiff_jax.training.task import (
+    Task,
+    build_model_and_task,
+    initial_state,
+    train_step,
+)
 
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 600, "steps of the plain runs", 1)
 _SEEDS = flags.DEFINE_integer("seeds", 2, "runs per lever", 1)
@@ -75,14 +81,15 @@ def configure(path: str, images: str, lever: str, seed: int) -> Any:
     return config
 
 
-def flops(config: Any, splits: ImageSplits) -> float:
+def flops(model: Model, task: Task) -> float:
     """Returns the floating-point operations of one training step, counted by XLA."""
-    model, task = build_model_and_task(config, splits=splits)
-    size = task.training.batch_size
-    batch = Batch(np.zeros((size, *model.image_shape), np.uint8))
+    shape = (task.training.batch_size, *model.image_shape)
     state = jax.eval_shape(lambda: initial_state(model, task))
     lowered = jax.jit(train_step(model, task)).lower(
-        state, batch, model.degrade, stream(task.seed, "train")
+        state,
+        Batch(np.zeros(shape, np.uint8)),
+        model.degrade,
+        stream(task.seed, "train"),
     )
     return lowered.cost_analysis()["flops"]
 
@@ -161,7 +168,11 @@ def main(path: str, images: str) -> None:
     if result.exists():
         found = json.loads(result.read_text())
     splits = npz(path=images)
-    cost = {lever: flops(configure(path, images, lever, 0), splits) for lever in LEVERS}
+    configs = {lever: configure(path, images, lever, 0) for lever in LEVERS}
+    cost = {
+        lever: flops(*build_model_and_task(config, splits=splits))
+        for lever, config in configs.items()
+    }
     for seed in range(_SEEDS.value):
         for lever in _LEVERS.value or LEVERS:
             name = f"{lever}, seed {seed}"

@@ -39,6 +39,7 @@ from colddiff_jax.evaluation.evaluate import evaluate
 from colddiff_jax.experiment.builders import make_degradation
 from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.training import train_and_evaluate
+from colddiff_jax.training.task import build_model_and_task
 
 FLAGS = flags.FLAGS  # Of training_levers: --num_steps, --seeds and --num_images.
 
@@ -151,7 +152,10 @@ def main(path: str, images: str) -> None:
     rolled = training_levers.read_config(path, images, 0)
     rolled.objective.rollouts = 0.5
     splits = npz(path=images)
-    cost = [training_levers.flops(config, splits) for config in (plain, rolled)]
+    cost = [
+        training_levers.flops(*build_model_and_task(config, splits=splits))
+        for config in (plain, rolled)
+    ]
     late = LATE + (1 - LATE) * cost[1] / cost[0]
     for seed in range(FLAGS.seeds):
         for lever in LEVERS:

@@ -47,29 +47,31 @@ class FunctionNetwork(nn.Module):
 class _WithoutDropout(nn.Module):
     """A linen module that has no `dropout_keys`; its parameters are the module's."""
 
-    network: nn.Module
+    wrapped_module: nn.Module  # A field of the module itself may be a `network`.
 
     def setup(self) -> None:
-        nn.share_scope(self, self.network)
+        nn.share_scope(self, self.wrapped_module)
 
     def __call__(self, x: chex.Array, t: chex.Array, **options: Any) -> chex.Array:
         """Returns the predictions of the module."""
-        return self.network(x, t, **_accepted(self.network.__call__, options))
+        return self.wrapped_module(
+            x, t, **_accepted(self.wrapped_module.__call__, options)
+        )
 
     @property
     def num_classes(self) -> int:
         """The number of classes of the module, 0 if it has none."""
-        return getattr(self.network, "num_classes", 0)
+        return getattr(self.wrapped_module, "num_classes", 0)
 
     @property
     def local(self) -> bool:
         """Whether the module is local."""
-        return getattr(self.network, "local", False)
+        return getattr(self.wrapped_module, "local", False)
 
     @property
     def size_multiple(self) -> int | None:
         """What the sides of images must be multiples of, if the module says so."""
-        return getattr(self.network, "size_multiple", None)
+        return getattr(self.wrapped_module, "size_multiple", None)
 
 
 def from_functions(

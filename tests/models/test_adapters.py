@@ -39,6 +39,22 @@ def test_a_linen_module_keeps_its_parameters_and_predictions():
     assert (network.num_classes, network.local, network.size_multiple) == (0, True, 2)
 
 
+class AroundNetwork(nn.Module):
+    """A module that calls what it is made of `network`, as many do."""
+
+    network: nn.Module
+
+    def __call__(self, x, t):
+        return self.network(x, t)
+
+
+def test_a_linen_module_may_have_a_field_of_any_name():
+    given = AroundNetwork(LinenNetwork())
+    variables = init(given)
+    predicted = as_linen(given).apply(variables, X, T)
+    np.testing.assert_array_equal(predicted, given.apply(variables, X, T))
+
+
 def test_a_network_of_the_package_is_taken_as_it_is():
     network = tiny_unet()
     assert as_linen(network) is network
