@@ -84,6 +84,10 @@ def _on_cpu(
 _CONSISTENT = (  # x_t is exact here; noise stands for what R changed on the way.
     "--config.model.consistent_noise=(0.0001, 0.01)",
 )
+_LATE_STEPS = (  # t is drawn in proportion to t: most is learned from large holes.
+    "--config.objective.frequencies="
+    '{"name": "linear", "num_steps": 50, "start": 1, "increment": 1}'
+)
 _LONG = ("--config.training.num_steps=24000", "--config.optimizer.decay_steps=24000")
 _ROLLOUTS = ("--config.objective.rollouts=0.5",)
 _SEED = "--config.seed=1"
@@ -111,16 +115,23 @@ EXPERIMENTS = [
     _experiment("cifar_blur", *_LONG, data="cifar10", end="-long"),
     _experiment("mnist_blur", *_ROLLOUTS, data="mnist", end="-rollouts"),
     _experiment("mnist_pixelate", *_ROLLOUTS, data="mnist", end="-rollouts"),
-    _on_cpu("mnist_mask", *_CONSISTENT, data="mnist", num_steps=12_000, steps=20),
-    _on_cpu("mnist_blur", data="fashion_mnist", num_steps=4000),
-    _on_cpu("mnist_pixelate", data="fashion_mnist", num_steps=4000),
-    _on_cpu("mnist_mask", data="fashion_mnist", num_steps=4000, steps=20),
+    _on_cpu(
+        "mnist_mask",
+        *_CONSISTENT,
+        _LATE_STEPS,
+        data="mnist",
+        num_steps=20_000,
+        steps=20,
+    ),
+    *(_on_cpu(name, data="fashion_mnist", num_steps=3000, steps=20) for name in _MNIST),
     _on_cpu("cifar_snow", data="cifar10", num_steps=4000, steps=20),
     _on_cpu("cifar_desaturate", data="cifar10", num_steps=4000),
-    _on_cpu("cifar_pixelate", data="cifar10", num_steps=4000),
-    _on_cpu("cifar_mask", data="cifar10", num_steps=4000, steps=20),
     *(
-        _on_cpu(name, _HALF_A_BATCH, data="afhq_cat", num_steps=2000, steps=20)
+        _on_cpu(f"cifar_{task}", data="cifar10", num_steps=4000, steps=20)
+        for task in ("pixelate", "mask")
+    ),
+    *(
+        _on_cpu(name, _HALF_A_BATCH, data="afhq_cat", num_steps=1500, steps=20)
         for name in _AFHQ
     ),
 ]
