@@ -51,8 +51,9 @@ def _experiment(
     name = config.replace("mnist", "fashion") if data == "fashion_mnist" else config
     number = f":{steps}" if steps else ""
     samplers = ("direct", f"alg1{number}", f"alg2{number}", *SHORT)
-    # Predictions may be consistent already; snow has no inverse.
-    if not set(_CONSISTENT) & set(flags) and config != "cifar_snow":
+    # Predictions may be consistent already, as those of masks are; snow has no inverse.
+    is_consistent = set(_CONSISTENT) & set(flags) or config.endswith("_mask")
+    if not is_consistent and config != "cifar_snow":
         samplers = (*samplers, "alg2+consistent:5")
     path = f"configs/{config}.py:{variant}"
     return Experiment(name + end, path, data, samplers, flags)
@@ -117,7 +118,6 @@ EXPERIMENTS = [
     _experiment("mnist_pixelate", *_ROLLOUTS, data="mnist", end="-rollouts"),
     _on_cpu(
         "mnist_mask",
-        *_CONSISTENT,
         _LATE_STEPS,
         data="mnist",
         num_steps=20_000,

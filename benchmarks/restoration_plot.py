@@ -2,9 +2,9 @@
 
     python -m benchmarks.restoration_plot
 
-writes docs/images/results/summary.png, a panel per model (needs matplotlib: the extra
-`benchmarks`). A line leads from the single prediction over few steps of Algorithm 2 to
-all of them.
+writes docs/images/results/summary.png, a panel per model of a GPU, and more.png, of a
+CPU (needs matplotlib: the extra `benchmarks`). A line leads from the single prediction
+over few steps of Algorithm 2 to all of them.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks import timing
 from colddiff_jax.experiment.builders import make_degradation
 
 COLUMNS = 3
-WALK = ("direct", "alg2:2", "alg2:3", "alg2:5", "alg2:10", "alg2")
+WALK = ("direct", "alg2:2", "alg2:3", "alg2:5", "alg2:10", "alg2:20", "alg2")
 OTHERS = ("alg2+consistent:5",)
 LABELS = {"direct": "direct", "alg2": "all", "alg2+consistent:5": "consistent, 5"}
 
@@ -57,23 +57,31 @@ def steps_of(result: dict) -> int:
     return make_degradation(config["degradation"], size).num_steps
 
 
+def draw_all(results: dict[str, dict], name: str) -> None:
+    """Draws a picture of several models."""
+    rows = math.ceil(len(results) / COLUMNS)
+    figure, panels = plt.subplots(
+        rows, COLUMNS, figsize=(4 * COLUMNS, 3.4 * rows), squeeze=False
+    )
+    for axes, (title, result) in zip(panels.flat, results.items(), strict=False):
+        draw(axes, title, result)
+    for axes in panels.flat[len(results) :]:
+        axes.set_axis_off()
+    figure.tight_layout()
+    folder = timing.RESULTS.parents[1] / "docs" / "images" / "results"
+    figure.savefig(folder / f"{name}.png", dpi=80)
+    plt.close(figure)
+
+
 def main() -> None:
     """Draws all results that are there."""
     results = {
         path.stem: json.loads(path.read_text())
         for path in sorted((timing.RESULTS / "restoration").glob("*.json"))
     }
-    rows = math.ceil(len(results) / COLUMNS)
-    figure, panels = plt.subplots(
-        rows, COLUMNS, figsize=(4 * COLUMNS, 3.4 * rows), squeeze=False
-    )
-    for axes, (name, result) in zip(panels.flat, results.items(), strict=False):
-        draw(axes, name, result)
-    for axes in panels.flat[len(results) :]:
-        axes.set_axis_off()
-    figure.tight_layout()
-    folder = timing.RESULTS.parents[1] / "docs" / "images" / "results"
-    figure.savefig(folder / "summary.png", dpi=80)
+    on_cpu = {name: found for name, found in results.items() if name.endswith("-cpu")}
+    draw_all({n: found for n, found in results.items() if n not in on_cpu}, "summary")
+    draw_all(on_cpu, "more")
 
 
 if __name__ == "__main__":
