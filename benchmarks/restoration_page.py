@@ -40,7 +40,7 @@ squared error on one of two CPU cores, with seed 0, by
 A cell is RMSE / SSIM / Frechet distance. Distances can be compared within a row alone.
 They are computed from features of a classifier trained on the set (MNIST,
 Fashion-MNIST), of a ResNet-56 of CIFAR-10, or of a MobileNet of ImageNet (cats), and
-none is the paper's FID. "Algorithm 2" has twenty steps where T is larger.
+none is the paper's FID. "Algorithm 2" has as many steps as the table below has.
 
 """
 PICTURE = """
@@ -58,12 +58,12 @@ def summary(results: dict[str, dict]) -> str:
         cells = []
         for samplers in (
             ("direct",),
-            ("alg2", "alg2:20"),
+            ("alg2", "alg2:20", "alg2:10"),
             ("alg2:5",),
             ("alg2+consistent:5",),
         ):
-            (*found,) = (s for s in samplers if s in distances)
-            cells.append(_cell(result["pixels"], distances, *found))
+            found = next((s for s in samplers if s in distances), None)
+            cells.append(_cell(result["pixels"], distances, found))
         degraded = f"{result['pixels']['degraded']['rmse']:.3f}"
         training = result["settings"]["config"]["training"]
         seen = f"{training['num_steps'] * training['batch_size']:,}"
@@ -71,9 +71,9 @@ def summary(results: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def _cell(pixels: dict, distances: dict, sampler: str = "") -> str:
+def _cell(pixels: dict, distances: dict, sampler: str | None) -> str:
     """Returns the scores of a sampler; nothing if there is none."""
-    if not sampler:
+    if sampler is None:
         return ""
     scores, own = pixels[sampler], distances[sampler]
     return f"{scores['rmse']:.3f} / {scores['ssim']:.3f} / {own['frechet']:.4g}"

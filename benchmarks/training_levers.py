@@ -1,4 +1,4 @@
-"""Measures the effect of noise, rollouts and preconditioning at equal compute.
+"""Measures noise, rollouts, preconditioning and consistency at equal compute.
 
     python -m benchmarks.training_levers configs/mnist_blur.py:cpu mnist.npz
     python -m benchmarks.training_levers CONFIG IMAGES.npz --levers=plain,noise
@@ -50,12 +50,14 @@ PLAIN = {
     "objective.input_noise": 0.0,
     "objective.rollouts": 0.0,
     "model.precondition": False,
+    "model.consistent_noise": (),
 }
 LEVERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "noise": {"objective.input_noise": 0.02},
     "rollouts": {"objective.rollouts": 0.5},
     "precondition": {"model.precondition": True},
+    "consistent": {"model.consistent_noise": (0.0001, 0.01)},
     "precondition, rollouts": {
         "model.precondition": True,
         "objective.rollouts": 0.5,
