@@ -34,6 +34,7 @@ def noise_model() -> Model:
     config["data"] |= {"image_size": 16, "resize_to": 16}
     alphas = {"name": "cosine", "num_steps": 4}
     config["degradation"] = {"name": "gaussian_noise", "alphas_cumprod": alphas}
+    config["model"]["consistent_noise"] = ()  # Noise has no inverse.
     model = build_model(config, channels=3)
     return dataclasses.replace(model, network=tiny_unet())
 
