@@ -16,6 +16,7 @@ Not in the paper, which restores faces of people (CelebA) at 128 x 128 pixels.
 
 import ml_collections
 
+from colddiff_jax.sampling import FLOAT_NOISE
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
     use_one_gpu_at_64,
@@ -41,7 +42,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
     config.data.update(
         {"source": "folder", "image_size": 64, "resize_to": 64, "flip": True}
     )
-    config.model.consistent_noise = (0.0001, 0.01)
+    config.model.consistent_noise = (FLOAT_NOISE, 0.01)
     return with_variant(
         config, variant, cpu=use_two_cores, gpu=use_one_gpu_at_64, smoke=use_smoke
     )

@@ -24,6 +24,7 @@ omits the rounding of the training input to 8 bits.
 
 import ml_collections
 
+from colddiff_jax.sampling import FLOAT_NOISE
 from colddiff_jax.training.config import default_config, with_variant
 from colddiff_jax.training.presets import (
     use_one_gpu,
@@ -48,7 +49,7 @@ def get_config(variant: str | None = None) -> ml_collections.ConfigDict:
         }
     )
     config.data.update({"name": "cifar10", "flip": True})
-    config.model.consistent_noise = (0.0001, 0.01)
+    config.model.consistent_noise = (FLOAT_NOISE, 0.01)
     return with_variant(
         config,
         variant,
