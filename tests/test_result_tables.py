@@ -4,6 +4,11 @@ import bisect
 import json
 import re
 
+import jax
+import jax.numpy as jnp
+
+import colddiff_jax as cd
+
 
 def test_the_tables_of_few_steps_are_the_committed_results(pytestconfig):
     root = pytestconfig.rootpath
@@ -122,3 +127,15 @@ def test_the_table_of_walk_levers_is_the_committed_result(pytestconfig):
                 half = abs(one - other) / 2
                 cells.append(f"{(one + other) / 2:.{digits}f} ± {half:.{digits}f}")
         assert f"| {lever} | {' | '.join(cells)} |" in page
+
+
+def test_the_masks_of_mnist_hide_as_many_pixels_as_the_page_says(pytestconfig):
+    mask = cd.gaussian_mask(
+        32, cd.schedules.linear(50, start=1.1, increment=0.1), center="random"
+    )
+    shape = (4096, 32, 32, 1)
+    left = mask.bind(jax.random.key(0), shape)(jnp.ones(shape), 50)
+    counts = [int((left < c).sum(axis=(1, 2, 3)).mean().round()) for c in (1e-4, 1e-5)]
+    page = (pytestconfig.rootpath / "docs" / "results.md").read_text()
+    text = f"{counts[0]} of 1,024 pixels less than 0.0001 of their brightness, on\n"
+    assert text in page and f" {counts[1]} less than 0.00001." in page

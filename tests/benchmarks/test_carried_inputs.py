@@ -22,15 +22,15 @@ def test_without_more_inputs_it_is_algorithm_2(calls):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_the_network_is_given_x_T_and_its_last_prediction():
+def test_the_network_is_given_the_observation_and_its_last_prediction():
     x_T = BLUR(X, 6)
     seen = []
 
-    def R(x, t, *, x_T, last):
+    def restore_fn(x, t, *, x_T, last):
         jax.debug.callback(lambda *given: seen.append(given), t, x_T, last)
         return jnp.full_like(x, t[0])
 
-    walk(R, BLUR, x_T, 3)
+    walk(restore_fn, BLUR, x_T, 3)
     jax.effects_barrier()
     seen.sort(key=lambda given: -given[0][0])
     for (t, *images), last in zip(seen, (0, 6, 4), strict=True):
