@@ -124,8 +124,8 @@ EXPERIMENTS = [
         num_steps=20_000,
         steps=20,
     ),
-    *(_on_cpu(name, data="fashion_mnist", num_steps=3000, steps=10) for name in _MNIST),
-    _on_cpu("cifar_snow", data="cifar10", num_steps=3000, steps=10),
+    *(_on_cpu(name, data="fashion_mnist", num_steps=2000, steps=10) for name in _MNIST),
+    _on_cpu("cifar_snow", data="cifar10", num_steps=2000, steps=10),
     _on_cpu("cifar_desaturate", data="cifar10", num_steps=4000),
     *(
         _on_cpu(f"cifar_{task}", data="cifar10", num_steps=4000, steps=10)
