@@ -10,6 +10,17 @@ def test_the_page_shows_all_committed_results():
     assert (page.DOCS / "more_results.md").read_text() == page.page(results)
 
 
+def test_the_results_page_has_the_same_summary_and_commands():
+    results = page.load()
+    text = (page.DOCS / "results.md").read_text()
+    assert page.summary(results) in text
+    mask = results["mnist_mask-cpu"]
+    assert f"    {mask['training']}\n    {mask['command']}\n" in text
+    whole = page.section("mnist_mask-cpu", mask)
+    for line in whole.splitlines():
+        assert line in text or line.startswith("## ")
+
+
 def test_every_result_has_its_picture():
     for name in page.load():
         assert (page.DOCS / "images" / "results" / f"{name}.png").exists()

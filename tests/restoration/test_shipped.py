@@ -20,16 +20,22 @@ FOLDER = pathlib.Path(cd.__file__).parent / "shipped"
 
 def test_the_models_are_listed():
     assert cd.load() == (
+        "cifar-colorize",
         "digits-deblur",
         "digits-generate",
         "mnist-deblur",
+        "mnist-inpaint",
         "photo-deblur",
         "photo-inpaint",
         "photo-unjpeg",
         "photo-upscale",
     )
-    with pytest.raises(InputError, match="one of the models digits-deblur, digits-g"):
+    with pytest.raises(InputError, match="one of the models cifar-colorize, digits-d"):
         cd.load("mnist-sharpen")
+
+
+def test_all_models_together_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 40e6
 
 
 @pytest.mark.parametrize("name", cd.load())
