@@ -45,7 +45,8 @@ def draw(axes: Axes, name: str, result: dict) -> None:
         )
     axes.set_title(f"{name}, T = {steps_of(result)}", fontsize=9)
     axes.set_xlabel("RMSE")
-    axes.set_ylabel(f"Frechet, {net}")
+    axes.set_ylabel(f"Frechet, {net}", fontsize=7)
+    axes.locator_params(axis="x", nbins=4)
     axes.margins(0.15)
     axes.grid(alpha=0.3)
 
