@@ -148,6 +148,8 @@ def walk(R: Any, D: Degradation, x_T: jax.Array, calls: int | None) -> jax.Array
     """Returns x_0 by Algorithm 2, which carries x_T and the last prediction.
 
         p = R(x_t, x_T, p, t),    x_s = x_t - D(p, t) + D(p, s)
+
+    The steps are of equal stride.
     """
     calls = D.num_steps if calls is None else calls
     timesteps = jnp.asarray(sampling.equal_stride(D.num_steps, num_calls=calls))
