@@ -21,6 +21,7 @@ FOLDER = pathlib.Path(cd.__file__).parent / "shipped"
 def test_the_models_are_listed():
     assert cd.load() == (
         "cifar-colorize",
+        "cifar-desnow",
         "digits-deblur",
         "digits-generate",
         "mnist-deblur",
@@ -30,7 +31,7 @@ def test_the_models_are_listed():
         "photo-unjpeg",
         "photo-upscale",
     )
-    with pytest.raises(InputError, match="one of the models cifar-colorize, digits-d"):
+    with pytest.raises(InputError, match="one of the models cifar-colorize, cifar-d"):
         cd.load("mnist-sharpen")
 
 
