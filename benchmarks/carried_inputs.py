@@ -19,27 +19,20 @@ after each run, so that the same command resumes an interrupted study.
 
 import dataclasses
 import functools
-import json
-import os
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
-from absl import flags
 
-from benchmarks import timing, training_levers
-from colddiff_jax import devices, metrics, prng, sampling
+from benchmarks import levers
+from benchmarks.set_scores import SetScores
+from colddiff_jax import devices, prng, sampling
 from colddiff_jax.cli import program
 from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation, per_example
-from colddiff_jax.evaluation.choose_nets import choose_nets
-from colddiff_jax.evaluation.set_features import SetFeatures
 from colddiff_jax.experiment.builders import make_network
 from colddiff_jax.experiment.model import Model
-from colddiff_jax.io import images
-from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.models.preconditioning import Around
 from colddiff_jax.restoration.image_set import split_of
 from colddiff_jax.restoration.restore import degrade_batch
@@ -53,11 +46,17 @@ from colddiff_jax.training.task import (
     train_step,
 )
 
-FLAGS = flags.FLAGS  # Of training_levers: --num_steps, --seeds and --num_images.
-
 INPUTS = ("x_t", "x_t, x_T", "x_t, x_T, last prediction")
 SAMPLERS = {"direct": 0, "alg2": None, "alg2:5": 5}  # Their steps; None for T.
 BATCH_SIZE = 250
+COLUMNS: list[levers.Column] = [
+    ("direct: RMSE", ("scores", "direct", "rmse"), 3),
+    ("Frechet", ("scores", "direct", "frechet"), 1),
+    ("Algorithm 2: RMSE", ("scores", "alg2", "rmse"), 3),
+    ("Frechet", ("scores", "alg2", "frechet"), 1),
+    ("Algorithm 2, 5 steps: RMSE", ("scores", "alg2:5", "rmse"), 3),
+    ("Frechet", ("scores", "alg2:5", "frechet"), 1),
+]
 
 
 class Carried(Around):
@@ -119,10 +118,10 @@ def carried_task(
     path: str, data: str, inputs: str, seed: int, num_steps: int
 ) -> tuple[Model, Task]:
     """Returns the configuration's model and task with a network of these inputs."""
-    config = training_levers.read_config(path, data, seed)
+    config = levers.read_config(path, data, seed)
     config.loss = {"name": "l2"}
     network = Carried(network=make_network(config.model.to_dict()), inputs=inputs)
-    training_levers.set_length(config, num_steps)
+    levers.set_length(config, num_steps)
     model, task = build_model_and_task(config, network=network)
     own = CarriedObjective(
         distance=task.objective.distance, remembers=inputs == INPUTS[-1]
@@ -169,97 +168,39 @@ def walk(R: Any, D: Degradation, x_T: jax.Array, calls: int | None) -> jax.Array
 
 def score(model: Model, task: Task, params: Any) -> dict[str, Any]:
     """Returns the scores of the first test images by sampler."""
-    count = FLAGS.num_images
+    count = levers.NUM_IMAGES.value
     pixels = split_of(task.data, task.preprocessing).load(range(count)).images
-    (net,) = choose_nets(["classifier"], model, num_images=count)
-    features = SetFeatures(net, BATCH_SIZE)
-    clean, _ = features(pixels)
+    scores = SetScores(model, pixels, "classifier", BATCH_SIZE)
+    key = prng.stream(task.seed, "carried inputs")
     found = {}
     for name, calls in SAMPLERS.items():
 
-        def sample(shared: Any, indexed: Any, calls: int | None = calls) -> Any:
-            params, degrade, key = shared
-            batch, indices = indexed
-            T = degrade.num_steps
-            keys = prng.indexed_keys(key, indices)
-            x_0, D, x_T = degrade_batch(degrade, keys, batch, T)
+        def restore(params: Any, D: Any, x_T: Any, calls: Any = calls) -> chex.Array:
             R = functools.partial(model.network.apply, {"params": params})
             if calls == 0:
-                restored = R(x_T, jnp.full(len(x_T), T))
-            else:
-                restored = walk(R, D, x_T, calls)
-            restored = images.as_saved(restored)
-            return {
-                "mse": metrics.mean_squared_error(restored, x_0),
-                "ssim": metrics.ssim(restored, x_0),
-                "restored": jnp.round((restored + 1) * 127.5).astype(jnp.uint8),
-            }
+                return R(x_T, jnp.full(len(x_T), D.num_steps))
+            return walk(R, D, x_T, calls)
 
-        run = sampling.BatchSampler(sample, batch_size=BATCH_SIZE)
-        shared = (params, model.degrade, prng.stream(task.seed, "carried inputs"))
-        scores = run(shared, (Batch(pixels), np.arange(count)))
-        moments, _ = features(scores["restored"])
-        found[name] = {
-            "rmse": float(scores["mse"].mean()) ** 0.5,
-            "ssim": float(scores["ssim"].mean()),
-            "frechet": metrics.frechet_distance(moments, clean),
-        }
+        found[name] = scores(restore, params, jax.random.clone(key))
     return found
-
-
-def table(found: dict[str, Any]) -> str:
-    """Returns the means over seeds, and half their difference, as Markdown."""
-    heads = ["steps"]
-    for name in ("direct", "Algorithm 2", "Algorithm 2, 5 steps"):
-        heads += [f"{name}: RMSE", "Frechet"]
-    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
-    for inputs in INPUTS:
-        runs = [found["runs"].get(f"{inputs}, seed {n}") for n in range(FLAGS.seeds)]
-        runs = [run for run in runs if run]
-        if not runs:
-            continue
-        cells = [inputs, str(runs[0]["num_steps"])]
-        for sampler in SAMPLERS:
-            for name, digits in (("rmse", 3), ("frechet", 1)):
-                values = [run["scores"][sampler][name] for run in runs]
-                half = (max(values) - min(values)) / 2
-                cells.append(f"{np.mean(values):.{digits}f} ± {half:.{digits}f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def main(path: str, data: str) -> None:
     """Runs what is missing for the table of one configuration, and prints it."""
-    stem = os.path.basename(path).replace(".py", "").replace(":", "_")
-    result = timing.RESULTS / "carried_inputs" / f"{stem}.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"runs": {}}
-    if result.exists():
-        found = json.loads(result.read_text())
+    plain_steps = levers.NUM_STEPS.value
     cost = {
-        inputs: training_levers.flops(
-            *carried_task(path, data, inputs, 0, FLAGS.num_steps)
-        )
+        inputs: levers.flops(*carried_task(path, data, inputs, 0, plain_steps))
         for inputs in INPUTS
     }
-    for seed in range(FLAGS.seeds):
-        for inputs in INPUTS:
-            name = f"{inputs}, seed {seed}"
-            if name in found["runs"]:
-                continue
-            num_steps = round(FLAGS.num_steps * cost[INPUTS[0]] / cost[inputs])
-            model, task = carried_task(path, data, inputs, seed, num_steps)
-            scores = score(model, task, train(model, task))
-            found["runs"][name] = {"num_steps": num_steps, "scores": scores}
-            found |= {
-                **timing.provenance(),
-                "command": f"python -m benchmarks.carried_inputs {path} IMAGES.npz "
-                f"--num_steps={FLAGS.num_steps} --seeds={FLAGS.seeds} "
-                f"--num_images={FLAGS.num_images}",
-            }
-            write_atomically(str(result), (json.dumps(found, indent=2) + "\n").encode())
-            print(name, found["runs"][name], flush=True)
-    print(table(found))
+
+    def run(inputs: str, seed: int) -> dict[str, Any]:
+        num_steps = round(plain_steps * cost[INPUTS[0]] / cost[inputs])
+        model, task = carried_task(path, data, inputs, seed, num_steps)
+        scores = score(model, task, train(model, task))
+        return {"num_steps": num_steps, "scores": scores}
+
+    found = levers.study("carried_inputs", path, INPUTS, run)
+    print(levers.table(found, INPUTS, COLUMNS))
 
 
 if __name__ == "__main__":

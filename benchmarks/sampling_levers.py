@@ -22,18 +22,14 @@ import numpy as np
 from absl import flags
 
 from benchmarks import timing
-from colddiff_jax import metrics, sampling
+from benchmarks.set_scores import SetScores
+from colddiff_jax import sampling
 from colddiff_jax.cli import program
-from colddiff_jax.data import Batch
 from colddiff_jax.degradations.base import Degradation
-from colddiff_jax.evaluation.choose_nets import choose_nets
-from colddiff_jax.evaluation.set_features import SetFeatures
 from colddiff_jax.io import images
-from colddiff_jax.prng import indexed_keys, stream
+from colddiff_jax.prng import stream
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.loading import load_run
-from colddiff_jax.restoration.restore import degrade_batch
-from colddiff_jax.restoration.restorer import Restorer
 from colddiff_jax.sampling.trajectory import RestoreFn, StepInput, scan_trajectory
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 10_000, "test images to restore", 1)
@@ -90,59 +86,36 @@ def variants(T: int, equal_change: dict[int, np.ndarray]) -> dict[str, dict]:
     return found
 
 
-def restore(restorer: Restorer, pixels: np.ndarray, options: dict) -> dict:
-    """Returns the scores of all images, [N], and the images as "restored", uint8."""
-    model = restorer.model
-
-    def sample(shared: tuple, indexed: tuple) -> dict[str, jax.Array]:
-        params, degrade, key = shared
-        batch, indices = indexed
-        x_0, bound, x_T = degrade_batch(
-            degrade, indexed_keys(key, indices), batch, degrade.num_steps
-        )
-        restore_fn = model.restore_fn(params, degrade=bound)
-        restored = images.as_saved(levered(restore_fn, bound, x_T, **options))
-        return {
-            "mse": metrics.mean_squared_error(restored, x_0),
-            "ssim": metrics.ssim(restored, x_0),
-            "restored": jnp.round((restored + 1) * 127.5).astype(jnp.uint8),
-        }
-
-    run = sampling.BatchSampler(sample, batch_size=_BATCH_SIZE.value)
-    key = stream(model.config["seed"], "sampling levers")
-    shared = (restorer.params, model.degrade, key)
-    return run(shared, (Batch(pixels), np.arange(len(pixels))))
-
-
 def study(workdir: str) -> None:
     """Scores every variant on one run, and writes its result file."""
     restorer = load_run(workdir)
     degrade = restorer.model.degrade
     count = _NUM_IMAGES.value
     pixels = images_of_run(restorer).load(range(count)).images
-    (net,) = choose_nets([_FEATURES.value], restorer.model, num_images=count)
-    features = SetFeatures(net, _BATCH_SIZE.value)
-    clean, _ = features(pixels)
+    seed = restorer.model.config["seed"]
+    scores = SetScores(
+        restorer.model, pixels, _FEATURES.value, batch_size=_BATCH_SIZE.value
+    )
     x = images.to_float(pixels[:64])
-    bound = degrade.bind(stream(restorer.model.config["seed"], "spacing"), x.shape)
+    bound = degrade.bind(stream(seed, "spacing"), x.shape)
     equal_change = functools.partial(sampling.equal_change, bound, x)
     timesteps = {calls: equal_change(num_calls=calls) for calls in CALLS}
     found = {}
     for name, options in variants(degrade.num_steps, timesteps).items():
-        scores = restore(restorer, pixels, options)
-        moments, _ = features(scores["restored"])
-        found[name] = {
-            "rmse": float(scores["mse"].mean()) ** 0.5,
-            "ssim": float(scores["ssim"].mean()),
-            "frechet": metrics.frechet_distance(moments, clean),
-        }
+
+        def restore(params: Any, D: Any, x_T: Any, options: Any = options) -> Any:
+            restore_fn = restorer.model.restore_fn(params, degrade=D)
+            return levered(restore_fn, D, x_T, **options)
+
+        key = stream(seed, "sampling levers")
+        found[name] = scores(restore, restorer.params, key)
         print(f"{name:24s} {found[name]}", flush=True)
     timing.write(
         f"sampling_levers/{os.path.basename(workdir)}",
         {
             "step": restorer.step,
             "num_images": count,
-            "features": net.name,
+            "features": scores.net.name,
             "T": degrade.num_steps,
             "variants": found,
         },

@@ -18,7 +18,6 @@ so that the same command resumes an interrupted study.
 """
 
 import dataclasses
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -27,9 +26,8 @@ from typing import Any, Self
 import chex
 import jax
 import jax.numpy as jnp
-from absl import flags
 
-from benchmarks import timing, training_levers
+from benchmarks import levers
 from colddiff_jax import prng
 from colddiff_jax.cli import program
 from colddiff_jax.data import npz
@@ -37,16 +35,21 @@ from colddiff_jax.degradations.base import Degradation, keep_clean
 from colddiff_jax.evaluation.choose_nets import choose_nets
 from colddiff_jax.evaluation.evaluate import evaluate
 from colddiff_jax.experiment.builders import make_degradation
-from colddiff_jax.io.atomic import write_atomically
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.task import build_model_and_task
-
-FLAGS = flags.FLAGS  # Of training_levers: --num_steps, --seeds and --num_images.
 
 LEVERS = ("plain", "l2", "perturbed", "late rollouts")
 LATE = 0.6  # The fraction of the steps before rollouts begin.
 ERROR_STD = 0.28  # Twice the RMSE of direct predictions: images lie in [-1, 1].
 SAMPLERS = ("direct", "alg2", "alg2:5", "alg2+consistent:5")
+COLUMNS: list[levers.Column] = [
+    ("direct: RMSE", ("scores", "direct", "rmse"), 3),
+    ("Frechet", ("scores", "direct", "frechet"), 1),
+    ("Algorithm 2: RMSE", ("scores", "alg2", "rmse"), 3),
+    ("Frechet", ("scores", "alg2", "frechet"), 1),
+    ("5 steps, consistent: RMSE", ("scores", "alg2+consistent:5", "rmse"), 3),
+    ("Frechet", ("scores", "alg2+consistent:5", "frechet"), 1),
+]
 
 
 @jax.tree_util.register_dataclass
@@ -77,10 +80,10 @@ class Perturbed:
 
 def train(path: str, images: str, lever: str, seed: int, num_steps: int) -> Any:
     """Returns the restorer of a lever, with the configuration's degradation."""
-    config = training_levers.read_config(path, images, seed)
+    config = levers.read_config(path, images, seed)
     if lever == "l2":
         config.loss = {"name": "l2"}
-    training_levers.set_length(config, num_steps)
+    levers.set_length(config, num_steps)
     degrade = make_degradation(config.degradation.to_dict(), config.data.image_size)
     with tempfile.TemporaryDirectory() as workdir:
         if lever == "late rollouts":
@@ -98,7 +101,7 @@ def train(path: str, images: str, lever: str, seed: int, num_steps: int) -> Any:
 
 def score(restorer: Any) -> dict[str, Any]:
     """Returns the scores of the first test images by sampler."""
-    count = FLAGS.num_images
+    count = levers.NUM_IMAGES.value
     nets = choose_nets(["classifier"], restorer.model, num_images=count)
     with tempfile.TemporaryDirectory() as folder:
         (found,) = evaluate(
@@ -120,62 +123,27 @@ def score(restorer: Any) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    """Returns the means over seeds, and half their difference, as Markdown."""
-    heads = ["steps", "direct: RMSE", "Frechet", "Algorithm 2: RMSE", "Frechet"]
-    heads += ["5 steps, consistent: RMSE", "Frechet"]
-    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
-    for lever in LEVERS:
-        runs = [run for name, run in found["runs"].items() if name.startswith(lever)]
-        if not runs:
-            continue
-        cells = [lever, str(runs[0]["num_steps"])]
-        for sampler in ("direct", "alg2", "alg2+consistent:5"):
-            for score_name, digits in (("rmse", 3), ("frechet", 1)):
-                values = [run["scores"][sampler][score_name] for run in runs]
-                half = (max(values) - min(values)) / 2
-                mean = sum(values) / len(values)
-                cells.append(f"{mean:.{digits}f} ± {half:.{digits}f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main(path: str, images: str) -> None:
     """Runs what is missing for the table of one configuration, and prints it."""
-    stem = os.path.basename(path).replace(".py", "").replace(":", "_")
-    result = timing.RESULTS / "walk_levers" / f"{stem}.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"runs": {}}
-    if result.exists():
-        found = json.loads(result.read_text())
-    plain = training_levers.read_config(path, images, 0)
-    rolled = training_levers.read_config(path, images, 0)
+    plain = levers.read_config(path, images, 0)
+    rolled = levers.read_config(path, images, 0)
     rolled.objective.rollouts = 0.5
     splits = npz(path=images)
     cost = [
-        training_levers.flops(*build_model_and_task(config, splits=splits))
+        levers.flops(*build_model_and_task(config, splits=splits))
         for config in (plain, rolled)
     ]
     late = LATE + (1 - LATE) * cost[1] / cost[0]
-    for seed in range(FLAGS.seeds):
-        for lever in LEVERS:
-            name = f"{lever}, seed {seed}"
-            if name in found["runs"]:
-                continue
-            num_steps = FLAGS.num_steps
-            if lever == "late rollouts":
-                num_steps = round(num_steps / late)
-            restorer = train(path, images, lever, seed, num_steps)
-            found["runs"][name] = {"num_steps": num_steps, "scores": score(restorer)}
-            found |= {
-                **timing.provenance(),
-                "command": f"python -m benchmarks.walk_levers {path} IMAGES.npz "
-                f"--num_steps={FLAGS.num_steps} --seeds={FLAGS.seeds} "
-                f"--num_images={FLAGS.num_images}",
-            }
-            write_atomically(str(result), (json.dumps(found, indent=2) + "\n").encode())
-            print(name, found["runs"][name], flush=True)
-    print(table(found))
+
+    def run(lever: str, seed: int) -> dict[str, Any]:
+        num_steps = levers.NUM_STEPS.value
+        if lever == "late rollouts":
+            num_steps = round(num_steps / late)
+        restorer = train(path, images, lever, seed, num_steps)
+        return {"num_steps": num_steps, "scores": score(restorer)}
+
+    found = levers.study("walk_levers", path, LEVERS, run)
+    print(levers.table(found, LEVERS, COLUMNS))
 
 
 if __name__ == "__main__":
