@@ -117,6 +117,7 @@ EXPERIMENTS = [
     _experiment("cifar_blur", *_LONG, data="cifar10", end="-long"),
     _experiment("mnist_blur", *_ROLLOUTS, data="mnist", end="-rollouts"),
     _experiment("mnist_pixelate", *_ROLLOUTS, data="mnist", end="-rollouts"),
+    # The committed result took two stages; see docs/results.md.
     _on_cpu(
         "mnist_mask",
         _LATE_STEPS,

@@ -79,13 +79,19 @@ def _cell(pixels: dict, distances: dict, sampler: str | None) -> str:
     return f"{scores['rmse']:.3f} / {scores['ssim']:.3f} / {own['frechet']:.4g}"
 
 
-def section(name: str, result: dict) -> str:
-    """Returns all scores of a model, a picture and its commands."""
-    paper = {
-        method: Row(*(Number(**row[key]) for key in ("fid", "ssim", "rmse")))
+def paper_rows(result: dict) -> dict[str, Row]:
+    """Returns the paper's scores by method, as an evaluation wrote them."""
+    return {
+        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
         for method, row in result["paper"].items()
     }
-    whole = table(result["pixels"], result["distances"], fid=[], paper=paper)
+
+
+def section(name: str, result: dict) -> str:
+    """Returns all scores of a model, a picture and its commands."""
+    whole = table(
+        result["pixels"], result["distances"], fid=[], paper=paper_rows(result)
+    )
     return f"""## {TITLES[name]}
 
 {whole}

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from colddiff_jax.evaluation.paper_tables import Number, Row
+from benchmarks.restoration_page import paper_rows
 from colddiff_jax.evaluation.tables import generation_table, table
 from colddiff_jax.training.config_files import read_config, shipped_configs
 
@@ -47,14 +47,6 @@ def test_the_speeds_of_evaluation_are_the_committed_results(pytestconfig):
         assert f"{speeds['ours']}, {other} {theirs}" in page
 
 
-def printed(result):
-    """Returns the paper's rows, as the evaluation wrote them to its results."""
-    return {
-        method: Row(*(Number(**row[name]) for name in ("fid", "ssim", "rmse")))
-        for method, row in result["paper"].items()
-    }
-
-
 def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     root = pytestconfig.rootpath
     page = (root / "README.md").read_text()
@@ -63,7 +55,7 @@ def test_the_table_of_mnist_is_the_committed_result(pytestconfig):
     assert (
         f"    {result['command']}\n" in page and f"    {result['training']}\n" in page
     )
-    paper = printed(result)
+    paper = paper_rows(result)
     whole = table(result["pixels"], result["distances"], fid=[], paper=paper)
     dropped = [6, 7, 8]  # The columns after the Frechet distance.
     for line in whole.splitlines()[2:]:
@@ -83,7 +75,7 @@ def test_the_tables_of_restored_images_are_the_committed_results(name, pytestcon
     result = json.loads((folder / f"{name}.json").read_text())
     page = (root / "docs" / "results.md").read_text()
     assert f"    {result['training']}\n    {result['command']}\n" in page
-    paper = printed(result)
+    paper = paper_rows(result)
     assert table(result["pixels"], result["distances"], fid=[], paper=paper) in page
     (distances,) = result["distances"].values()
     cells = [
@@ -108,7 +100,7 @@ def test_the_tables_of_other_trainings_are_the_committed_results(name, pytestcon
     result = json.loads(path.read_text())
     page = (root / "docs" / "results.md").read_text()
     assert f"    {result['training']}\n    {result['command']}\n" in page
-    paper = printed(result)
+    paper = paper_rows(result)
     assert table(result["pixels"], result["distances"], fid=[], paper=paper) in page
 
 
