@@ -178,7 +178,8 @@ def score(model: Model, task: Task, params: Any) -> dict[str, Any]:
         def restore(params: Any, D: Any, x_T: Any, calls: Any = calls) -> chex.Array:
             R = functools.partial(model.network.apply, {"params": params})
             if calls == 0:
-                return R(x_T, jnp.full(len(x_T), D.num_steps))
+                # A preconditioned network scales x_t, but none of the other inputs.
+                return R(x_T, jnp.full(len(x_T), D.num_steps), x_T=x_T)
             return walk(R, D, x_T, calls)
 
         found[name] = scores(restore, params, jax.random.clone(key))
