@@ -8,7 +8,8 @@
     x_t, x_T, last prediction   R(x_t, x_T, p, t), where p is the prediction of the step
                                 before, and 0 at T
 
-The inputs are channels of one network, and Algorithm 2 carries them along. In training,
+The inputs are channels of one network, and Algorithm 2 carries them along; x_T has unit
+deviation, since a blurred image is nearly flat. In training,
 p is R(D(x_0, t'), x_T, 0, t') for a later t', without gradient, or 0 for half of the
 examples. All networks are trained by the squared error, for the floating-point
 operations of --num_steps steps of the first, as counted by XLA, and score the first
@@ -49,6 +50,7 @@ from colddiff_jax.training.task import (
 INPUTS = ("x_t", "x_t, x_T", "x_t, x_T, last prediction")
 SAMPLERS = {"direct": 0, "alg2": None, "alg2:5": 5}  # Their steps; None for T.
 BATCH_SIZE = 250
+MIN_DEVIATION = 2 / 255  # One level of an 8-bit image.
 COLUMNS: list[levers.Column] = [
     ("direct: RMSE", ("scores", "direct", "rmse"), 3),
     ("Frechet", ("scores", "direct", "frechet"), 1),
@@ -80,8 +82,15 @@ class Carried(Around):
         """Predicts clean images from x, [B, H, W, C]; the rest defaults to t = T."""
         x_T = x if x_T is None else x_T
         last = jnp.zeros_like(x) if last is None else last
-        seen = [x, x_T, last][: 1 + INPUTS.index(self.inputs)]
+        seen = [x, to_unit_deviation(x_T), last][: 1 + INPUTS.index(self.inputs)]
         return self.network(jnp.concatenate(seen, axis=-1), t)[..., : x.shape[-1]]
+
+
+def to_unit_deviation(x: chex.Array) -> chex.Array:
+    """Returns images [B, H, W, C] that vary around their means by 1, if they vary."""
+    mean = x.mean(axis=(1, 2), keepdims=True)
+    deviation = jnp.sqrt(jnp.square(x - mean).mean(axis=(1, 2), keepdims=True))
+    return mean + (x - mean) / jnp.maximum(deviation, MIN_DEVIATION)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +187,7 @@ def score(model: Model, task: Task, params: Any) -> dict[str, Any]:
         def restore(params: Any, D: Any, x_T: Any, calls: Any = calls) -> chex.Array:
             R = functools.partial(model.network.apply, {"params": params})
             if calls == 0:
-                # A preconditioned network scales x_t, but none of the other inputs.
+                # Not the x_t that a preconditioned network has scaled.
                 return R(x_T, jnp.full(len(x_T), D.num_steps), x_T=x_T)
             return walk(R, D, x_T, calls)
 

@@ -24,6 +24,7 @@ from colddiff_jax.cli import program
 from colddiff_jax.data import npz
 from colddiff_jax.restoration.image_set import images_of_run
 from colddiff_jax.restoration.loading import load_run
+from colddiff_jax.sampling import FLOAT_NOISE
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.evaluator import Evaluator
 from colddiff_jax.training.task import (
@@ -43,7 +44,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "noise": {"objective.input_noise": 0.02},
     "rollouts": {"objective.rollouts": 0.5},
     "precondition": {"model.precondition": True},
-    "consistent": {"model.consistent_noise": (0.0001, 0.01)},
+    "consistent": {"model.consistent_noise": (FLOAT_NOISE, 0.01)},
     "precondition, rollouts": {
         "model.precondition": True,
         "objective.rollouts": 0.5,

@@ -9,6 +9,9 @@
                    every prediction would leave in the x_t of Algorithm 2
     late rollouts  from 60 % of the steps on, half of the inputs are one step of
                    Algorithm 2 from a later t, by the network itself
+    late trajectories
+                   from 60 % of the steps on, half a batch of inputs is added: random
+                   steps of Algorithm 2 from x_T, by the averaged weights
 
 All runs cost the floating-point operations of --num_steps plain steps, as counted by
 XLA, and decay the learning rate to zero. The first test images are then scored by RMSE,
@@ -27,7 +30,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from benchmarks import levers
+from benchmarks import late_trajectories, levers
 from colddiff_jax import prng
 from colddiff_jax.cli import program
 from colddiff_jax.data import npz
@@ -38,7 +41,7 @@ from colddiff_jax.experiment.builders import make_degradation
 from colddiff_jax.training import train_and_evaluate
 from colddiff_jax.training.task import build_model_and_task
 
-LEVERS = ("plain", "l2", "perturbed", "late rollouts")
+LEVERS = ("plain", "l2", "perturbed", "late rollouts", "late trajectories")
 LATE = 0.6  # The fraction of the steps before rollouts begin.
 ERROR_STD = 0.28  # Twice the RMSE of direct predictions: images lie in [-1, 1].
 SAMPLERS = ("direct", "alg2", "alg2:5", "alg2+consistent:5")
@@ -86,12 +89,19 @@ def train(path: str, images: str, lever: str, seed: int, num_steps: int) -> Any:
     levers.set_length(config, num_steps)
     degrade = make_degradation(config.degradation.to_dict(), config.data.image_size)
     with tempfile.TemporaryDirectory() as workdir:
-        if lever == "late rollouts":
-            config.training.num_steps = round(LATE * num_steps)
-            train_and_evaluate(config, workdir)
+        if lever.startswith("late"):
+            first_step = round(LATE * num_steps)
+            config.training.num_steps = first_step
+            trained = train_and_evaluate(config, workdir)
             config.training.num_steps = num_steps
+        if lever == "late rollouts":
             config.objective.rollouts = 0.5
             trained = train_and_evaluate(config, workdir, force=True)
+        elif lever == "late trajectories":
+            model = trained.model
+            _, task = build_model_and_task(config, scales=model.scales)
+            params = late_trajectories.train(model, task, trained.state, first_step)
+            trained = dataclasses.replace(trained, params=params)
         else:
             own = Perturbed(degrade) if lever == "perturbed" else None
             trained = train_and_evaluate(config, workdir, degradation=own)
@@ -133,12 +143,17 @@ def main(path: str, images: str) -> None:
         levers.flops(*build_model_and_task(config, splits=splits))
         for config in (plain, rolled)
     ]
-    late = LATE + (1 - LATE) * cost[1] / cost[0]
+    forward = (cost[1] - cost[0]) / cost[0]  # A forward pass of a batch, in steps.
+    T = make_degradation(plain.degradation.to_dict(), plain.data.image_size).num_steps
+    late = {
+        "late rollouts": 1 + forward,
+        "late trajectories": 1.5 + forward * T / (2 * late_trajectories.REUSED),
+    }
 
     def run(lever: str, seed: int) -> dict[str, Any]:
         num_steps = levers.NUM_STEPS.value
-        if lever == "late rollouts":
-            num_steps = round(num_steps / late)
+        if lever in late:
+            num_steps = round(num_steps / (LATE + (1 - LATE) * late[lever]))
         restorer = train(path, images, lever, seed, num_steps)
         return {"num_steps": num_steps, "scores": score(restorer)}
 

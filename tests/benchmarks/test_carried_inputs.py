@@ -48,7 +48,24 @@ class Sum(nn.Module):
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_a_network_sees_its_inputs_and_no_others(inputs):
     network = Carried(network=Sum(), inputs=inputs)
+    # Images that do not vary are not scaled.
     given = {"x_T": 10 * jnp.ones_like(X), "last": 100 * jnp.ones_like(X)}
     found = network.apply({}, jnp.ones_like(X), jnp.ones(2, jnp.int32), **given)
     expected = sum((1, 10, 100)[: 1 + INPUTS.index(inputs)])
     np.testing.assert_array_equal(found, expected)
+
+
+def test_an_almost_flat_observation_reaches_the_network_with_unit_deviation():
+    flat = 0.3 + 0.02 * X
+    network = Carried(network=Last(), inputs="x_t, x_T")
+    seen = network.apply({}, jnp.zeros_like(X), jnp.ones(2, jnp.int32), x_T=flat)
+    means = flat.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(seen.mean(axis=(1, 2, 3)), means, atol=1e-5)
+    np.testing.assert_allclose(seen.std(axis=(1, 2, 3)), 1, rtol=1e-5)
+
+
+class Last(nn.Module):
+    """The last channel."""
+
+    def __call__(self, x, t):
+        return x[..., -1:]
