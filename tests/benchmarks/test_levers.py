@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import levers, training_levers, walk_levers
+from benchmarks import carried_inputs, levers, training_levers, walk_levers
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +39,20 @@ def test_a_study_keeps_every_run_and_repeats_none(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("study", "page"), [(training_levers, "training"), (walk_levers, "results")]
+    ("study", "rows", "page"),
+    [
+        (training_levers, training_levers.LEVERS, "training"),
+        (walk_levers, walk_levers.LEVERS, "results"),
+        (carried_inputs, carried_inputs.INPUTS, "results"),
+    ],
 )
 def test_the_tables_of_the_docs_are_those_that_a_study_prints(
-    study, page, pytestconfig
+    study, rows, page, pytestconfig
 ):
     root = pytestconfig.rootpath
+    text = (root / "docs" / f"{page}.md").read_text()
     name = study.__name__.rpartition(".")[2]
-    path = root / "benchmarks" / "results" / name / "mnist_blur_cpu.json"
-    table = levers.table(json.loads(path.read_text()), study.LEVERS, study.COLUMNS)
-    assert table in (root / "docs" / f"{page}.md").read_text()
+    found = sorted((root / "benchmarks" / "results" / name).glob("*.json"))
+    assert len(found) == 2
+    for path in found:
+        assert levers.table(json.loads(path.read_text()), rows, study.COLUMNS) in text
