@@ -192,7 +192,7 @@ def test_the_table_of_training_levers_is_the_committed_result(pytestconfig):
     page = (root / "docs" / "training.md").read_text()
     results = root / "benchmarks" / "results" / "training_levers"
     runs = json.loads((results / "mnist_blur_cpu.json").read_text())["runs"]
-    assert len(runs) == 10
+    assert len(runs) == 12
     for lever in {name.rpartition(", seed ")[0] for name in runs}:
         both = [runs[f"{lever}, seed {seed}"] for seed in range(2)]
         cells = [lever, str(both[0]["num_steps"])]
