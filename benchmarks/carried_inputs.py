@@ -9,8 +9,8 @@
                                 before, and 0 at T
 
 The inputs are channels of one network, and Algorithm 2 carries them along; x_T has unit
-deviation, since a blurred image is nearly flat. In training,
-p is R(D(x_0, t'), x_T, 0, t') for a later t', without gradient, or 0 for half of the
+deviation, since a blurred image is nearly flat. In training, p is
+R(D(x_0, t'), x_T, 0, t') for a later t', without gradient, or 0 for half of the
 examples. All networks are trained by the squared error, for the floating-point
 operations of --num_steps steps of the first, as counted by XLA, and score the first
 test images by RMSE, SSIM and the Frechet distance on the features of a classifier. The
